@@ -1,0 +1,41 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+namespace pyracast {
+
+/// Element types of tensors and of weight files.
+enum class DType { float32, bfloat16, float16, int64, float64, int32, int16, int8, uint8, boolean };
+
+size_t size_of(DType type);
+const char* name_of(DType type);
+
+/// bfloat16: the upper half of a float32; conversion rounds to nearest even, NaN stays NaN.
+struct bfloat16 {
+  uint16_t bits = 0;
+  bfloat16() = default;
+  explicit bfloat16(float value) {
+    uint32_t u;
+    std::memcpy(&u, &value, 4);
+    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+    bits = nan ? uint16_t((u >> 16) | 0x40) : uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+  }
+  explicit operator float() const {
+    const uint32_t u = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &u, 4);
+    return value;
+  }
+};
+
+/// The float32 of an IEEE half with these bits (exact).
+float float_from_half(uint16_t bits);
+/// The IEEE half nearest to `value`, ties to even.
+uint16_t half_from_float(float value);
+
+/// `value` rounded to bfloat16 and widened again.
+inline float round_to_bfloat16(float value) { return float(bfloat16(value)); }
+
+}  // namespace pyracast

@@ -1,0 +1,103 @@
+#include "base/file.hpp"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.hpp"
+
+namespace pyracast {
+
+namespace {
+
+/// An open file descriptor, closed on destruction.
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags) : value_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+    require(value_ >= 0, path.string(), ": cannot be opened: ", std::strerror(errno));
+  }
+  ~Descriptor() { ::close(value_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  operator int() const { return value_; }
+
+ private:
+  int value_;
+};
+
+void write_all(int descriptor, std::string_view content, const std::filesystem::path& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(descriptor, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    require(written > 0, path.string(), ": writing failed: ", std::strerror(errno));
+    content.remove_prefix(size_t(written));
+  }
+}
+
+void sync(const std::filesystem::path& path, int flags) {
+  const Descriptor descriptor(path, flags);
+  require(::fsync(descriptor) == 0, path.string(), ": fsync failed: ", std::strerror(errno));
+}
+
+std::string hexadecimal(std::span<const unsigned char> bytes) {
+  static const char digits[] = "0123456789abcdef";
+  std::string text;
+  for (const unsigned char byte : bytes) text += {digits[byte >> 4], digits[byte & 15]};
+  return text;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::filesystem::path& path) {
+  const Descriptor descriptor(path, O_RDONLY);
+  struct stat status {};
+  require(::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode), path.string(), ": is not a regular file");
+  if (status.st_size == 0) return;
+  void* address = ::mmap(nullptr, size_t(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
+  require(address != MAP_FAILED, path.string(), ": cannot be mapped into memory: ", std::strerror(errno));
+  bytes_ = {static_cast<const std::byte*>(address), size_t(status.st_size)};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+std::string read_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+void publish(const std::filesystem::path& temporary, const std::filesystem::path& path) {
+  sync(temporary, O_RDONLY);
+  std::error_code error;
+  std::filesystem::rename(temporary, path, error);
+  require(!error, temporary.string(), ": cannot be renamed to ", path.string(), ": ", error.message());
+  sync(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."), O_RDONLY | O_DIRECTORY);
+}
+
+void write_atomically(const std::filesystem::path& path, std::string_view content) {
+  const std::filesystem::path temporary = path.string() + "." + std::to_string(::getpid()) + ".tmp";
+  {
+    const Descriptor descriptor(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    write_all(descriptor, content, temporary);
+  }
+  publish(temporary, path);
+}
+
+std::string sha256(std::span<const std::byte> bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  require(EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) == 1, "SHA-256 failed");
+  return hexadecimal({digest, size});
+}
+
+std::string sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
+
+std::string sha256_of_file(const std::filesystem::path& path) { return sha256(MappedFile(path).bytes()); }
+
+}  // namespace pyracast

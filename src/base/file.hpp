@@ -1,0 +1,40 @@
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace pyracast {
+
+/// A whole file mapped read-only; the mapping lives as long as the object.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+/// The whole file as text. Throws Error naming it.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes the file under a temporary name beside `path`, fsyncs it, renames it into place and fsyncs the folder.
+/// Whoever sees `path` sees all of `content`.
+void write_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// The second half of the above, for a file that another library wrote: fsync of `temporary`, rename, fsync of the
+/// folder.
+void publish(const std::filesystem::path& temporary, const std::filesystem::path& path);
+
+/// Lower-case hexadecimal SHA-256.
+std::string sha256(std::span<const std::byte> bytes);
+std::string sha256(std::string_view text);
+std::string sha256_of_file(const std::filesystem::path& path);
+
+}  // namespace pyracast

@@ -1,0 +1,17 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace pyracast {
+
+/// Pixels as a viewer sees them: rgb [frames, height, width, 3], 8 bit, row-major.
+struct Video {
+  int frames = 0, height = 0, width = 0;
+  double fps = 24;
+  std::vector<uint8_t> rgb;
+
+  size_t frame_bytes() const { return size_t(height) * width * 3; }
+};
+
+}  // namespace pyracast
