@@ -1,0 +1,124 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/dtype.hpp"
+#include "base/weight_file.hpp"
+
+namespace pyracast {
+
+/// A contiguous, row-major tensor in a device's memory; does not own it.
+struct View {
+  void* data = nullptr;
+  DType dtype = DType::float32;
+  Shape shape;
+
+  int64_t size() const {
+    int64_t n = 1;
+    for (const int64_t d : shape) n *= d;
+    return n;
+  }
+};
+
+/// Element-wise functions. gelu_tanh is the tanh approximation that the published models use.
+enum class Activation { none, relu, silu, gelu_tanh };
+
+/// A weight matrix [columns, depth] laid out as its device multiplies fastest; float32 or bfloat16 storage.
+struct PackedWeights {
+  std::shared_ptr<void> data;
+  DType dtype = DType::float32;
+  int64_t columns = 0;   ///< output features
+  int64_t depth = 0;     ///< input features (of a convolution: taps * input channels)
+};
+
+/// Geometry of a convolution over x [batch, time, height, width, channels]; index 0 is time, 1 height, 2 width.
+struct ConvolutionGeometry {
+  int64_t kernel[3] = {1, 1, 1};
+  int64_t stride[3] = {1, 1, 1};
+  int64_t pad_before[3] = {0, 0, 0};   ///< zeros in front
+  int64_t pad_after[3] = {0, 0, 0};    ///< zeros behind
+
+  int64_t output_size(int axis, int64_t input) const {
+    return (input + pad_before[axis] + pad_after[axis] - kernel[axis]) / stride[axis] + 1;
+  }
+};
+
+/// An additive attention bias, indexed [batch, head, query, key] by strides in elements (0: shared along that axis).
+struct AttentionBias {
+  View values;
+  int64_t batch_stride = 0, head_stride = 0, query_stride = 0;
+};
+
+/// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
+/// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
+/// Activations are float32 on the CPU. Each output row depends on its own input rows only, summed in an order that
+/// depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
+struct Backend {
+  virtual ~Backend() = default;
+
+  /// "cpu-avx2", "cuda": part of a run's fingerprint, since results are bit-equal only within one of them.
+  virtual std::string name() const = 0;
+
+  /// Memory for `bytes` bytes, given back to the device's pool when the last owner lets go.
+  virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
+  virtual void upload(const void* host, View out) = 0;
+  virtual void download(View x, void* host) = 0;
+
+  /// Copies shape[0] x shape[1] x ... elements of `element` bytes; strides and offsets in elements. A stride of 0 in
+  /// `in_strides` repeats. Permutations, slices, joins, padding and repetition are all this one operation.
+  virtual void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
+                    const Shape& out_strides, const Shape& shape) = 0;
+  virtual void fill(View out, float value) = 0;
+
+  /// weight [columns, depth], float32 or bfloat16, in the published order (PyTorch's Linear).
+  virtual PackedWeights pack(View weight) = 0;
+  /// out = activation(x weight^T + bias); x [rows, depth], bias [columns] or absent, out [rows, columns].
+  virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) = 0;
+  /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from
+  /// [output channels, kernel time, kernel height, kernel width, channels].
+  virtual void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
+                           View out) = 0;
+  /// softmax(scale q k^T + bias) v for each batch entry and head; q [batch, queries, heads, size],
+  /// k, v [batch, keys, heads, size], out like q. With `key_starts` (batch + 1 numbers) k and v are
+  /// [1, sum of keys, heads, size] and entry b attends to keys key_starts[b] to key_starts[b+1] only.
+  virtual void attention(View q, View k, View v, float scale, const AttentionBias* bias,
+                         std::span<const int64_t> key_starts, View out) = 0;
+
+  /// Normalises each row (last axis) to mean 0 and variance 1 (population), then * weight + bias where given.
+  virtual void layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) = 0;
+  /// x / sqrt(mean(x^2) + epsilon) * weight over the last axis.
+  virtual void rms_norm(View x, float epsilon, View weight, View out) = 0;
+  /// Normalises over (all positions, channels of a group) of each batch entry; x [batch, positions, channels];
+  /// then * weight + bias per channel, then the activation.
+  virtual void group_norm(View x, int64_t groups, float epsilon, View weight, View bias, Activation activation,
+                          View out) = 0;
+
+  /// out = x * (1 + scale) + shift; x [groups, rows, channels], shift and scale [groups, channels].
+  virtual void modulate(View x, View shift, View scale, View out) = 0;
+  /// out = x * gate; x [groups, rows, channels], gate [groups, channels].
+  virtual void gate(View x, View gate, View out) = 0;
+  /// Rotates the pairs (2i, 2i+1) of each head by the angle of its token: x [batch, tokens, heads, size],
+  /// cosines and sines [tokens, size / 2].
+  virtual void rotate(View x, View cosines, View sines, View out) = 0;
+
+  virtual void activate(View x, Activation activation, View out) = 0;
+  virtual void add(View a, View b, View out) = 0;
+  virtual void multiply(View a, View b, View out) = 0;
+  /// out = a * x + b * y.
+  virtual void combine(float a, View x, float b, View y, View out) = 0;
+  /// out[i] = table[indices[i]]; table [n, columns], float32 or bfloat16; out float32.
+  virtual void gather_rows(View table, std::span<const int64_t> indices, View out) = 0;
+};
+
+/// Which processor instructions the CPU back end may use. avx2 and avx512 give the same bits; portable gives others.
+enum class CpuIsa { automatic, portable, avx2, avx512 };
+
+/// The CPU back end. Throws Error when the processor lacks the instruction set asked for.
+std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa = CpuIsa::automatic);
+
+/// The CUDA back end on the GPU with this index. Throws Error in builds without CUDA, or where there is no such GPU.
+std::unique_ptr<Backend> make_cuda_backend(int device);
+
+}  // namespace pyracast

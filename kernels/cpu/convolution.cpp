@@ -1,0 +1,55 @@
+// A convolution is the matrix product of its patches with the weights; patches are gathered a block at a time straight
+// into the product's left factor, so no tensor of patches ever exists.
+#include "kernels/cpu/matrix_product.hpp"
+
+namespace pyracast {
+
+namespace {
+
+/// Packs rows (output positions) of the matrix of patches; its depth runs over (time, height, width, channel) taps.
+struct PackPatches {
+  const float* x;
+  int64_t positions, channels, size[3], out_size[3];
+  const ConvolutionGeometry& geometry;
+
+  void operator()(int64_t row, int64_t k, int64_t count, float* a) const {
+    for (int64_t i = 0; i < cpu::tile_rows; ++i) pack_position(row + i, k, count, a + i);
+  }
+
+  void pack_position(int64_t position, int64_t k, int64_t count, float* a) const {
+    const bool exists = position < positions;
+    const int64_t w = position % out_size[2] * geometry.stride[2] - geometry.pad_before[2];
+    const int64_t h = position / out_size[2] % out_size[1] * geometry.stride[1] - geometry.pad_before[1];
+    const int64_t t = position / (out_size[2] * out_size[1]) % out_size[0] * geometry.stride[0] - geometry.pad_before[0];
+    const int64_t batch = position / (out_size[2] * out_size[1] * out_size[0]);
+    for (int64_t done = 0; done < count;) {   // a tap at a time
+      const int64_t tap = (k + done) / channels, channel = (k + done) % channels;
+      const int64_t length = std::min(count - done, channels - channel);
+      const int64_t in_w = w + tap % geometry.kernel[2];
+      const int64_t in_h = h + tap / geometry.kernel[2] % geometry.kernel[1];
+      const int64_t in_t = t + tap / (geometry.kernel[2] * geometry.kernel[1]);
+      const bool inside = exists && in_w >= 0 && in_w < size[2] && in_h >= 0 && in_h < size[1] && in_t >= 0 &&
+                          in_t < size[0];
+      if (inside) {
+        const float* from = x + (((batch * size[0] + in_t) * size[1] + in_h) * size[2] + in_w) * channels + channel;
+        for (int64_t j = 0; j < length; ++j) a[(done + j) * cpu::tile_rows] = from[j];
+      } else {
+        for (int64_t j = 0; j < length; ++j) a[(done + j) * cpu::tile_rows] = 0;
+      }
+      done += length;
+    }
+  }
+};
+
+}  // namespace
+
+void CpuBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
+                             View out) {
+  const int64_t positions = out.size() / weight.columns;
+  const PackPatches patches{cpu::floats(x), positions, x.shape[4],
+                            {x.shape[1], x.shape[2], x.shape[3]}, {out.shape[1], out.shape[2], out.shape[3]}, geometry};
+  cpu::multiply(simd_, positions, weight, patches, cpu::floats(out),
+                cpu::Epilogue{simd_, bias ? cpu::floats(*bias) : nullptr, Activation::none});
+}
+
+}  // namespace pyracast

@@ -1,0 +1,74 @@
+#pragma once
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "kernels/backend.hpp"
+#include "kernels/cpu/simd.hpp"
+
+namespace pyracast {
+
+/// Blocks that were given back, by size, so that a step of the loop takes none from the system.
+class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
+ public:
+  ~MemoryPool();
+  std::shared_ptr<void> allocate(size_t bytes);
+
+ private:
+  void give_back(void* block, size_t bytes);
+  std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> free_;
+};
+
+/// The reference device: float32 arithmetic, OpenMP threads over independent rows, weights in float32 or bfloat16.
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const cpu::Simd& simd) : simd_(simd) {}
+
+  std::string name() const override;
+  std::shared_ptr<void> allocate(size_t bytes) override { return pool_->allocate(bytes); }
+  void upload(const void* host, View out) override;
+  void download(View x, void* host) override;
+  void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
+            const Shape& out_strides, const Shape& shape) override;
+  void fill(View out, float value) override;
+  PackedWeights pack(View weight) override;
+  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
+  void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
+                   View out) override;
+  void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const int64_t> key_starts,
+                 View out) override;
+  void layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) override;
+  void rms_norm(View x, float epsilon, View weight, View out) override;
+  void group_norm(View x, int64_t groups, float epsilon, View weight, View bias, Activation activation,
+                  View out) override;
+  void modulate(View x, View shift, View scale, View out) override;
+  void gate(View x, View gate, View out) override;
+  void rotate(View x, View cosines, View sines, View out) override;
+  void activate(View x, Activation activation, View out) override;
+  void add(View a, View b, View out) override;
+  void multiply(View a, View b, View out) override;
+  void combine(float a, View x, float b, View y, View out) override;
+  void gather_rows(View table, std::span<const int64_t> indices, View out) override;
+
+ private:
+  const cpu::Simd& simd_;
+  std::shared_ptr<MemoryPool> pool_ = std::make_shared<MemoryPool>();
+};
+
+namespace cpu {
+
+/// The floats of a float32 view.
+inline float* floats(const View& x) { return static_cast<float*>(x.data); }
+
+/// Splits [0, n) into pieces of at least `grain` for OpenMP; each index is computed alike in whatever piece it falls.
+template <class Body>
+void parallel_pieces(int64_t n, int64_t grain, Body body) {
+  const int64_t pieces = (n + grain - 1) / grain;
+#pragma omp parallel for schedule(static) if (pieces > 1)
+  for (int64_t p = 0; p < pieces; ++p) body(p * grain, std::min(n, (p + 1) * grain));
+}
+
+}  // namespace cpu
+}  // namespace pyracast

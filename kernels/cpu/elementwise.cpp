@@ -1,0 +1,101 @@
+#include <cstring>
+
+#include "kernels/cpu/cpu_backend.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr int64_t grain = 1 << 14;
+
+/// out[i] = f(i) for all elements, pieces over the threads.
+template <class F>
+void for_each(View out, F f) {
+  float* to = cpu::floats(out);
+  cpu::parallel_pieces(out.size(), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = f(i);
+  });
+}
+
+/// f(group, row of x, row of out) for each row of x [groups, rows, channels].
+template <class F>
+void for_each_row(View x, View out, F f) {
+  const int64_t rows = x.shape[1], channels = x.shape[2];
+  cpu::parallel_pieces(x.shape[0] * rows, std::max<int64_t>(1, grain / channels), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      f(r / rows, cpu::floats(x) + r * channels, cpu::floats(out) + r * channels);
+  });
+}
+
+}  // namespace
+
+void CpuBackend::modulate(View x, View shift, View scale, View out) {
+  const int64_t channels = x.shape[2];
+  for_each_row(x, out, [&](int64_t group, const float* row, float* result) {
+    const float* add = cpu::floats(shift) + group * channels;
+    const float* factor = cpu::floats(scale) + group * channels;
+    for (int64_t c = 0; c < channels; ++c) result[c] = row[c] * (1 + factor[c]) + add[c];
+  });
+}
+
+void CpuBackend::gate(View x, View gate, View out) {
+  const int64_t channels = x.shape[2];
+  for_each_row(x, out, [&](int64_t group, const float* row, float* result) {
+    const float* factor = cpu::floats(gate) + group * channels;
+    for (int64_t c = 0; c < channels; ++c) result[c] = row[c] * factor[c];
+  });
+}
+
+void CpuBackend::rotate(View x, View cosines, View sines, View out) {
+  const int64_t tokens = x.shape[1], heads = x.shape[2], size = x.shape[3], half = size / 2;
+  cpu::parallel_pieces(x.shape[0] * tokens, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* cosine = cpu::floats(cosines) + row % tokens * half;
+      const float* sine = cpu::floats(sines) + row % tokens * half;
+      for (int64_t h = 0; h < heads; ++h) {
+        const float* pair = cpu::floats(x) + (row * heads + h) * size;
+        float* result = cpu::floats(out) + (row * heads + h) * size;
+        for (int64_t i = 0; i < half; ++i) {
+          result[2 * i] = pair[2 * i] * cosine[i] - pair[2 * i + 1] * sine[i];
+          result[2 * i + 1] = pair[2 * i + 1] * cosine[i] + pair[2 * i] * sine[i];
+        }
+      }
+    }
+  });
+}
+
+void CpuBackend::activate(View x, Activation activation, View out) {
+  cpu::parallel_pieces(x.size(), grain, [&](int64_t begin, int64_t end) {
+    simd_.activate(activation, cpu::floats(x) + begin, cpu::floats(out) + begin, end - begin);
+  });
+}
+
+void CpuBackend::add(View a, View b, View out) {
+  const float *x = cpu::floats(a), *y = cpu::floats(b);
+  for_each(out, [=](int64_t i) { return x[i] + y[i]; });
+}
+
+void CpuBackend::multiply(View a, View b, View out) {
+  const float *x = cpu::floats(a), *y = cpu::floats(b);
+  for_each(out, [=](int64_t i) { return x[i] * y[i]; });
+}
+
+void CpuBackend::combine(float a, View x, float b, View y, View out) {
+  const float *left = cpu::floats(x), *right = cpu::floats(y);
+  for_each(out, [=](int64_t i) { return a * left[i] + b * right[i]; });
+}
+
+void CpuBackend::gather_rows(View table, std::span<const int64_t> indices, View out) {
+  const int64_t columns = table.shape.back();
+  for (size_t i = 0; i < indices.size(); ++i) {
+    float* row = cpu::floats(out) + int64_t(i) * columns;
+    if (table.dtype == DType::float32) {
+      std::memcpy(row, cpu::floats(table) + indices[i] * columns, size_t(columns) * 4);
+    } else {
+      const bfloat16* stored = static_cast<const bfloat16*>(table.data) + indices[i] * columns;
+      for (int64_t c = 0; c < columns; ++c) row[c] = float(stored[c]);
+    }
+  }
+}
+
+}  // namespace pyracast

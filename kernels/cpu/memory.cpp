@@ -1,0 +1,96 @@
+#include <cstdlib>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "kernels/cpu/cpu_backend.hpp"
+
+namespace pyracast {
+
+MemoryPool::~MemoryPool() {
+  for (auto& [bytes, blocks] : free_)
+    for (void* block : blocks) std::free(block);
+}
+
+std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
+  const size_t rounded = std::max<size_t>(64, (bytes + 63) / 64 * 64);
+  void* block = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto blocks = free_.find(rounded); blocks != free_.end() && !blocks->second.empty()) {
+      block = blocks->second.back();
+      blocks->second.pop_back();
+    }
+  }
+  if (!block) block = std::aligned_alloc(64, rounded);
+  require(block, "out of memory: ", rounded, " bytes asked for");
+  return {block, [pool = weak_from_this(), rounded](void* given) {
+            if (const auto alive = pool.lock()) alive->give_back(given, rounded);
+            else std::free(given);
+          }};
+}
+
+void MemoryPool::give_back(void* block, size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  free_[bytes].push_back(block);
+}
+
+std::string CpuBackend::name() const { return std::string("cpu-") + simd_.name; }
+
+void CpuBackend::upload(const void* host, View out) { std::memcpy(out.data, host, size_t(out.size()) * size_of(out.dtype)); }
+
+void CpuBackend::download(View x, void* host) { std::memcpy(host, x.data, size_t(x.size()) * size_of(x.dtype)); }
+
+namespace {
+
+template <class Element>
+void copy_axes(const Element* in, const int64_t* in_strides, Element* out, const int64_t* out_strides,
+               const int64_t* shape, size_t axes) {
+  if (axes == 1) {
+    if (in_strides[0] == 1 && out_strides[0] == 1) {
+      std::memcpy(out, in, size_t(shape[0]) * sizeof(Element));
+    } else {
+      for (int64_t i = 0; i < shape[0]; ++i) out[i * out_strides[0]] = in[i * in_strides[0]];
+    }
+    return;
+  }
+  for (int64_t i = 0; i < shape[0]; ++i)
+    copy_axes(in + i * in_strides[0], in_strides + 1, out + i * out_strides[0], out_strides + 1, shape + 1, axes - 1);
+}
+
+template <class Element>
+void copy_elements(const void* in, int64_t in_offset, const Shape& in_strides, void* out, int64_t out_offset,
+                   const Shape& out_strides, const Shape& shape) {
+  const auto* from = static_cast<const Element*>(in) + in_offset;
+  auto* to = static_cast<Element*>(out) + out_offset;
+  const size_t axes = shape.size();
+  if (axes == 1) return copy_axes(from, in_strides.data(), to, out_strides.data(), shape.data(), axes);
+  // The two leading axes are spread over the threads.
+  const int64_t inner = axes > 2 ? shape[1] : 1;
+  const size_t leading = axes > 2 ? 2 : 1;
+  cpu::parallel_pieces(shape[0] * inner, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i / inner, second = i % inner;
+      const int64_t second_in = leading == 2 ? second * in_strides[1] : 0;
+      const int64_t second_out = leading == 2 ? second * out_strides[1] : 0;
+      copy_axes(from + first * in_strides[0] + second_in, in_strides.data() + leading,
+                to + first * out_strides[0] + second_out, out_strides.data() + leading, shape.data() + leading,
+                axes - leading);
+    }
+  });
+}
+
+}  // namespace
+
+void CpuBackend::copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
+                      const Shape& out_strides, const Shape& shape) {
+  switch (size_of(in.dtype)) {
+    case 1: return copy_elements<uint8_t>(in.data, in_offset, in_strides, out.data, out_offset, out_strides, shape);
+    case 2: return copy_elements<uint16_t>(in.data, in_offset, in_strides, out.data, out_offset, out_strides, shape);
+    case 4: return copy_elements<uint32_t>(in.data, in_offset, in_strides, out.data, out_offset, out_strides, shape);
+    default: return copy_elements<uint64_t>(in.data, in_offset, in_strides, out.data, out_offset, out_strides, shape);
+  }
+}
+
+void CpuBackend::fill(View out, float value) { std::fill_n(cpu::floats(out), out.size(), value); }
+
+}  // namespace pyracast

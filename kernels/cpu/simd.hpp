@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/backend.hpp"
+
+namespace pyracast::cpu {
+
+/// Columns of a panel of packed weights; the same for all instruction sets, so that packed weights can be shared.
+inline constexpr int64_t panel_columns = 32;
+/// Rows of a tile of the matrix product; the same everywhere for the same reason.
+inline constexpr int64_t tile_rows = 6;
+
+/// The loops whose speed depends on the instruction set. simd.cpp is compiled once for each set and holds nothing else:
+/// no inline function of a header is compiled for instructions that the processor may lack, and then linked in for all.
+struct Simd {
+  const char* name;
+  /// c[r][n] = (accumulate ? c[r][n] : 0) + sum over k of a[k][r] * b[k][n], one k after the other;
+  /// a [depth][tile_rows], b [depth][panel_columns], c tile_rows x panel_columns with row stride `stride`.
+  void (*tile)(int64_t depth, const float* a, const float* b, float* c, int64_t stride, bool accumulate);
+  /// x = exp(x - max) / sum.
+  void (*softmax)(float* x, int64_t n);
+  void (*activate)(Activation activation, const float* x, float* out, int64_t n);
+  /// weight and bias may be null.
+  void (*layer_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias);
+  void (*rms_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight);
+};
+
+const Simd& simd_portable();
+const Simd& simd_avx2();
+const Simd& simd_avx512();
+
+}  // namespace pyracast::cpu

@@ -1,0 +1,11 @@
+// Stands in for this folder in builds without CUDA.
+#include "base/error.hpp"
+#include "kernels/backend.hpp"
+
+namespace pyracast {
+
+std::unique_ptr<Backend> make_cuda_backend(int) {
+  fail("this pyracast was built without CUDA: run with --device cpu, or build the preset \"cuda\"");
+}
+
+}  // namespace pyracast

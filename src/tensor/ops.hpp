@@ -1,0 +1,58 @@
+#pragma once
+// The checked operations on tensors: shapes and types are checked here, once for every device. All throw Error that
+// names the operation and both shapes. Activations are float32.
+#include <initializer_list>
+#include <optional>
+#include <span>
+
+#include "tensor/tensor.hpp"
+
+namespace pyracast {
+
+/// A tensor like x, not initialised.
+Tensor like(const Tensor& x);
+Tensor zeros(Backend& backend, Shape shape);
+
+/// activation(x weight^T + bias): x [..., depth] -> [..., columns].
+Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none);
+/// x [batch, time, height, width, channels] -> the same axes, output channels last.
+Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry);
+/// q [batch, queries, heads, size], k and v [batch, keys, heads, size] -> like q. `bias` (empty: none) is
+/// [1 or batch, 1 or heads, 1 or queries, keys]. With `key_starts` k and v are [1, all keys, heads, size], and entry b
+/// attends to keys key_starts[b] to key_starts[b+1].
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& bias = {},
+                 std::span<const int64_t> key_starts = {});
+
+/// weight and bias may be empty.
+Tensor layer_norm(const Tensor& x, float epsilon, const Tensor& weight = {}, const Tensor& bias = {});
+Tensor rms_norm(const Tensor& x, float epsilon, const Tensor& weight);
+/// x [batch, ..., channels].
+Tensor group_norm(const Tensor& x, int64_t groups, float epsilon, const Tensor& weight, const Tensor& bias,
+                  Activation activation = Activation::none);
+/// x * (1 + scale) + shift: scale and shift [groups, channels] where x's leading elements fall into `groups` equal runs.
+Tensor modulate(const Tensor& x, const Tensor& shift, const Tensor& scale);
+/// x * gate, gate [groups, channels] as in modulate.
+Tensor gate(const Tensor& x, const Tensor& gate);
+/// x [batch, tokens, heads, size]; cosines, sines [tokens, size / 2].
+Tensor rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines);
+Tensor activate(const Tensor& x, Activation activation);
+Tensor gather_rows(const Tensor& table, std::span<const int64_t> indices);
+
+Tensor operator+(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& a, const Tensor& b);
+/// a * x + b * y.
+Tensor combine(float a, const Tensor& x, float b, const Tensor& y);
+
+/// axes[i] is the axis of x that becomes axis i.
+Tensor permute(const Tensor& x, const std::vector<int>& axes);
+/// Elements begin to end along an axis.
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);
+Tensor concatenate(const std::vector<Tensor>& parts, int axis);
+/// Adds zeros along an axis, in front and behind.
+Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after);
+/// x `times` times in a row along an axis (whole copies one behind the other).
+Tensor repeat(const Tensor& x, int axis, int64_t times);
+/// x [batch, time, height, width, channels], every pixel twice along height and width.
+Tensor upsample_nearest(const Tensor& x);
+
+}  // namespace pyracast
