@@ -1,0 +1,65 @@
+#include "nn/layers.hpp"
+
+#include <cmath>
+
+namespace pyracast {
+
+Linear::Linear(const Weights& weights, int64_t in, int64_t out, bool has_bias)
+    : weight_(weights.matrix("weight", out, in)), bias_(has_bias ? weights.tensor("bias", {out}) : Tensor()) {}
+
+Tensor Linear::operator()(const Tensor& x, Activation activation) const { return linear(x, weight_, bias_, activation); }
+
+Convolution::Convolution(const Weights& weights, int64_t in, int64_t out, ConvolutionGeometry geometry, int stored_axes,
+                         bool has_bias)
+    : geometry_(geometry) {
+  Shape shape{out, in};
+  for (int axis = 3 - stored_axes; axis < 3; ++axis) shape.push_back(geometry.kernel[axis]);
+  weight_ = weights.kernel("weight", shape);
+  if (has_bias) bias_ = weights.tensor("bias", {out});
+}
+
+ConvolutionGeometry same_2d(int64_t kernel) {
+  const int64_t half = kernel / 2;
+  return {.kernel = {1, kernel, kernel}, .pad_before = {0, half, half}, .pad_after = {0, half, half}};
+}
+
+GroupNorm::GroupNorm(const Weights& weights, int64_t channels, int64_t groups, float epsilon)
+    : weight_(weights.tensor("weight", {channels})), bias_(weights.tensor("bias", {channels})), groups_(groups),
+      epsilon_(epsilon) {}
+
+Tensor sinusoidal_embedding(Backend& backend, const std::vector<float>& values, int64_t size) {
+  const int64_t half = size / 2;
+  std::vector<float> out;
+  out.reserve(values.size() * size_t(size));
+  for (const float value : values) {
+    const auto angle = [&](int64_t k) { return value * std::exp(-std::log(10000.f) * float(k) / float(half)); };
+    for (int64_t k = 0; k < half; ++k) out.push_back(std::cos(angle(k)));
+    for (int64_t k = 0; k < half; ++k) out.push_back(std::sin(angle(k)));
+  }
+  return Tensor(backend, {int64_t(values.size()), size}, out);
+}
+
+namespace {
+constexpr int64_t scalar_embedding_size = 256;
+}
+
+ScalarEmbedder::ScalarEmbedder(const Weights& weights, int64_t hidden)
+    : backend_(&weights.backend()), first_(weights / "mlp" / 0, scalar_embedding_size, hidden),
+      second_(weights / "mlp" / 2, hidden, hidden) {}
+
+Tensor ScalarEmbedder::operator()(const std::vector<float>& values) const {
+  return second_(first_(sinusoidal_embedding(*backend_, values, scalar_embedding_size), Activation::silu));
+}
+
+RotaryTable rotary_table(Backend& backend, int64_t tokens, const std::vector<float>& frequencies) {
+  std::vector<float> cosines, sines;
+  for (int64_t token = 0; token < tokens; ++token)
+    for (const float frequency : frequencies) {
+      cosines.push_back(std::cos(float(token) * frequency));
+      sines.push_back(std::sin(float(token) * frequency));
+    }
+  const Shape shape{tokens, int64_t(frequencies.size())};
+  return {Tensor(backend, shape, cosines), Tensor(backend, shape, sines)};
+}
+
+}  // namespace pyracast

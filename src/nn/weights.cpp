@@ -1,0 +1,120 @@
+#include "nn/weights.hpp"
+
+#include <cstring>
+
+namespace pyracast {
+
+namespace {
+
+template <class Stored, class Convert>
+std::vector<float> converted(const StoredTensor& stored, Convert convert) {
+  std::vector<float> out(stored.bytes.size() / sizeof(Stored));
+  for (size_t i = 0; i < out.size(); ++i) {
+    Stored value;
+    std::memcpy(&value, stored.bytes.data() + i * sizeof(Stored), sizeof(Stored));
+    out[i] = convert(value);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<float> to_floats(const StoredTensor& stored) {
+  const auto as_float = [](auto value) { return float(value); };
+  switch (stored.dtype) {
+    case DType::float32: return converted<float>(stored, as_float);
+    case DType::bfloat16: return converted<bfloat16>(stored, as_float);
+    case DType::float16: return converted<uint16_t>(stored, float_from_half);
+    case DType::float64: return converted<double>(stored, as_float);
+    case DType::int64: return converted<int64_t>(stored, as_float);
+    case DType::int32: return converted<int32_t>(stored, as_float);
+    case DType::int16: return converted<int16_t>(stored, as_float);
+    case DType::int8: return converted<int8_t>(stored, as_float);
+    case DType::uint8:
+    case DType::boolean: return converted<uint8_t>(stored, as_float);
+  }
+  fail("unknown element type in ", stored.file);
+}
+
+Weights::Weights(Backend& backend, StoredTensors tensors, WeightStorage storage, std::string source)
+    : contents_(std::make_shared<Contents>()) {
+  *contents_ = {&backend, std::move(tensors), storage, std::move(source), {}, {}};
+}
+
+const StoredTensor* Weights::take(const std::string& name, const Shape& shape) const {
+  const std::string whole = prefix_ + name;
+  const auto found = contents_->tensors.find(whole);
+  if (found == contents_->tensors.end()) {
+    contents_->problems.push_back(concat("missing: ", whole, ' ', shape));
+    return nullptr;
+  }
+  contents_->taken.insert(whole);
+  if (found->second.shape != shape) {
+    contents_->problems.push_back(concat(whole, " is ", found->second.shape, ", expected ", shape));
+    return nullptr;
+  }
+  return &found->second;
+}
+
+std::vector<float> Weights::values(const StoredTensor& stored) const {
+  std::vector<float> values = to_floats(stored);
+  if (contents_->storage.dtype == DType::bfloat16)
+    for (float& value : values) value = round_to_bfloat16(value);
+  return values;
+}
+
+DType Weights::matrix_dtype(const StoredTensor& stored) const {
+  return contents_->storage.dtype.value_or(stored.dtype == DType::bfloat16 ? DType::bfloat16 : DType::float32);
+}
+
+Tensor Weights::stored_as(const std::vector<float>& values, const Shape& shape, DType dtype) const {
+  if (dtype == DType::float32) return Tensor(backend(), shape, values);
+  const std::vector<bfloat16> rounded(values.begin(), values.end());
+  Tensor out(backend(), shape, DType::bfloat16);
+  backend().upload(rounded.data(), out.view());
+  return out;
+}
+
+Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
+  const StoredTensor* stored = take(name, shape);
+  return stored ? Tensor(backend(), shape, values(*stored)) : Tensor();
+}
+
+Tensor Weights::table(const std::string& name, const Shape& shape) const {
+  const StoredTensor* stored = take(name, shape);
+  return stored ? stored_as(to_floats(*stored), shape, matrix_dtype(*stored)) : Tensor();
+}
+
+PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
+  const StoredTensor* stored = take(name, {columns, depth});
+  if (!stored) return {};
+  return backend().pack(stored_as(to_floats(*stored), {columns, depth}, matrix_dtype(*stored)).view());
+}
+
+PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
+  const StoredTensor* stored = take(name, shape);
+  if (!stored) return {};
+  const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
+  const std::vector<float> values = to_floats(*stored);
+  std::vector<float> reordered(values.size());   // [out, in, taps] -> [out, taps, in]
+  for (int64_t o = 0; o < out; ++o)
+    for (int64_t i = 0; i < in; ++i)
+      for (int64_t t = 0; t < taps; ++t)
+        reordered[size_t((o * taps + t) * in + i)] = values[size_t((o * in + i) * taps + t)];
+  return backend().pack(stored_as(reordered, {out, taps * in}, matrix_dtype(*stored)).view());
+}
+
+void Weights::ignore(const std::string& name) const { contents_->taken.insert(prefix_ + name); }
+
+void Weights::finish() const {
+  std::vector<std::string> problems = contents_->problems;
+  for (const auto& [name, stored] : contents_->tensors)
+    if (!contents_->taken.contains(name)) problems.push_back(concat("not known to this model: ", name, ' ', stored.shape));
+  if (problems.empty()) return;
+  std::string message = concat(contents_->source, ": ", problems.size(), " of its weights do not fit the model and its config.json:");
+  for (size_t i = 0; i < problems.size() && i < 40; ++i) message += "\n  " + problems[i];
+  if (problems.size() > 40) message += concat("\n  … and ", problems.size() - 40, " more");
+  throw Error(message);
+}
+
+}  // namespace pyracast

@@ -1,0 +1,68 @@
+#pragma once
+#include <optional>
+#include <set>
+
+#include "base/weight_file.hpp"
+#include "tensor/tensor.hpp"
+
+namespace pyracast {
+
+/// How matrices are kept in memory: `dtype` float32 or bfloat16; absent: as stored (bfloat16 stays, all else becomes
+/// float32). Arithmetic on the CPU is float32 in every case.
+struct WeightStorage {
+  std::optional<DType> dtype;
+};
+
+/// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
+/// what is missing or mis-shaped is noted, and finish() reports all of it at once.
+class Weights {
+ public:
+  /// `source` names the file or folder in messages.
+  Weights(Backend& backend, StoredTensors tensors, WeightStorage storage, std::string source);
+
+  /// The weights below a name: (weights / "blocks" / 3).tensor("bias", …) is "blocks.3.bias".
+  template <class Part>
+  Weights operator/(const Part& part) const {
+    Weights inner = *this;
+    inner.prefix_ = concat(prefix_, part, '.');
+    return inner;
+  }
+
+  bool has(const std::string& name) const { return contents_->tensors.contains(prefix_ + name); }
+  /// Float32 on the device.
+  Tensor tensor(const std::string& name, const Shape& shape) const;
+  /// A table of rows in the storage type, for gather_rows.
+  Tensor table(const std::string& name, const Shape& shape) const;
+  /// A Linear's weight [columns, depth].
+  PackedWeights matrix(const std::string& name, int64_t columns, int64_t depth) const;
+  /// A convolution's weight; `shape` is the stored [out, in, height, width] or [out, in, time, height, width].
+  PackedWeights kernel(const std::string& name, const Shape& shape) const;
+  /// Says that a stored tensor is known and not needed.
+  void ignore(const std::string& name) const;
+
+  Backend& backend() const { return *contents_->backend; }
+  /// Throws Error that lists every missing, mis-shaped and left-over tensor of the whole network, if there is one.
+  void finish() const;
+
+ private:
+  struct Contents {
+    Backend* backend;
+    StoredTensors tensors;
+    WeightStorage storage;
+    std::string source;
+    std::set<std::string> taken;
+    std::vector<std::string> problems;
+  };
+  std::shared_ptr<Contents> contents_;
+  std::string prefix_;
+
+  const StoredTensor* take(const std::string& name, const Shape& shape) const;
+  std::vector<float> values(const StoredTensor& stored) const;
+  Tensor stored_as(const std::vector<float>& values, const Shape& shape, DType dtype) const;
+  DType matrix_dtype(const StoredTensor& stored) const;
+};
+
+/// The stored numbers as float32 (exact for all types but float64 and int64).
+std::vector<float> to_floats(const StoredTensor& stored);
+
+}  // namespace pyracast
