@@ -1,0 +1,159 @@
+#include "parity/case.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace pyracast {
+
+namespace {
+
+std::vector<int64_t> to_integers(const StoredTensor& stored) {
+  require(stored.dtype == DType::int64, stored.file, ": expected int64, found ", name_of(stored.dtype));
+  std::vector<int64_t> values(stored.bytes.size() / 8);
+  std::memcpy(values.data(), stored.bytes.data(), stored.bytes.size());
+  return values;
+}
+
+/// Whether `name` fits a pattern in which * stands for any characters.
+bool matches(std::string_view pattern, std::string_view name) {
+  const size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == name;
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  for (size_t skip = star; skip <= name.size(); ++skip)
+    if (matches(pattern.substr(star + 1), name.substr(skip))) return true;
+  return false;
+}
+
+void compare_json(const std::string& path, const Json& expected, const Json& found, std::vector<Comparison>& out) {
+  if (expected.is_object() && found.is_object()) {
+    for (const auto& [key, item] : expected.items())
+      compare_json(path + "." + key, item, found.contains(key) ? found.at(key) : Json("(missing)"), out);
+  } else if (expected.is_array() && found.is_array() && expected.size() == found.size()) {
+    for (size_t i = 0; i < expected.size(); ++i) compare_json(concat(path, '[', i, ']'), expected[i], found[i], out);
+  } else if (expected != found && !(expected.is_number() && found.is_number() && expected.get<double>() == found.get<double>())) {
+    const auto text = [](const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 300); };
+    out.push_back({path, 0, 0, "is " + text(found) + ", expected " + text(expected)});
+  }
+}
+
+Comparison compare_tensor(const std::string& name, const StoredTensor& expected, const Results::Entry* found,
+                          const Case::Tolerance& tolerance) {
+  Comparison line{name};
+  const bool is_integer = expected.dtype == DType::int64;
+  if (!found) {
+    line.problem = "was not computed";
+  } else if (found->shape != expected.shape) {
+    line.problem = concat("has shape ", found->shape, ", expected ", expected.shape);
+  } else {
+    const bool exact = is_integer && !tolerance.overridden;
+    const std::vector<float> floats = is_integer ? std::vector<float>() : to_floats(expected);
+    const std::vector<int64_t> integers = is_integer ? to_integers(expected) : std::vector<int64_t>();
+    size_t wrong = 0;
+    const size_t count = size_t(size_of(expected.shape));
+    for (size_t i = 0; i < count; ++i) {
+      const double want = is_integer ? double(integers[i]) : double(floats[i]);
+      const double have = found->is_integer ? double(found->integers[i]) : double(found->floats[i]);
+      const double difference = std::abs(have - want);
+      const double allowed = exact ? 0 : tolerance.atol + tolerance.rtol * std::abs(want);
+      line.max_absolute = std::max(line.max_absolute, difference);
+      line.max_relative = std::max(line.max_relative, difference / std::max(std::abs(want), 1e-12));
+      if (!(difference <= allowed)) {
+        if (!wrong++) line.problem = concat("first differs at element ", i, ": ", have, ", expected ", want);
+      }
+    }
+    if (wrong) line.problem += concat(" (", wrong, " of ", count, " differ)");
+  }
+  return line;
+}
+
+}  // namespace
+
+Case::Case(const std::filesystem::path& folder, Backend& backend) : folder_(folder), backend_(backend) {
+  if (!folder_.has_filename()) folder_ = folder_.parent_path();   // a trailing slash
+  json_ = read_json(folder_ / "case.json");
+  if (!json_.contains("config")) json_["config"] = Json::object();
+  if (!json_.contains("call")) json_["call"] = Json::object();
+  if (json_.contains("inputs") && json_["inputs"].is_string())
+    inputs_ = read_safetensors(folder_ / json_["inputs"].get<std::string>());
+}
+
+Json Case::config_part(const char* part) const {
+  const Json found = value<Json>(config(), part, where());
+  return found.is_string() ? read_json(folder_ / found.get<std::string>()) : found;
+}
+
+std::filesystem::path Case::config_path(const char* part) const {
+  return folder_ / value<std::string>(config(), part, where());
+}
+
+const StoredTensor& Case::stored(const std::string& name) const {
+  const auto found = inputs_.find(name);
+  require(found != inputs_.end(), folder_.string(), ": the input \"", name, "\" is missing");
+  return found->second;
+}
+
+Tensor Case::input(const std::string& name) const { return Tensor(backend_, stored(name).shape, input_floats(name)); }
+
+std::vector<float> Case::input_floats(const std::string& name) const { return to_floats(stored(name)); }
+
+std::vector<int64_t> Case::input_integers(const std::string& name) const { return to_integers(stored(name)); }
+
+Weights Case::weights(const char* role) const {
+  const auto path = folder_ / value<std::string>(value<Json>(json_, "weights", where()), role, where());
+  return Weights(backend_, read_weights(path), {DType::float32}, path.string());
+}
+
+bool Case::expects_json() const { return value<std::string>(json_, "expected", where()).ends_with(".json"); }
+
+Json Case::expected_json() const { return read_json(folder_ / json_.at("expected").get<std::string>()); }
+
+StoredTensors Case::expected_tensors() const {
+  return read_safetensors(folder_ / json_.at("expected").get<std::string>());
+}
+
+Case::Tolerance Case::tolerance(const std::string& tensor) const {
+  const Json given = value<Json>(json_, "tolerance", where());
+  if (given.contains("overrides"))
+    for (const auto& [pattern, numbers] : given.at("overrides").items())
+      if (matches(pattern, tensor))
+        return {value_or(numbers, "atol", 0.0, where()), value_or(numbers, "rtol", 0.0, where()), true};
+  return {value_or(given, "atol", 0.0, where()), value_or(given, "rtol", 0.0, where()), false};
+}
+
+void Results::add(const std::string& name, Shape shape, std::vector<float> values) {
+  entries_.push_back({name, std::move(shape), std::move(values), {}, false});
+}
+
+void Results::add_integers(const std::string& name, Shape shape, std::vector<int64_t> values) {
+  entries_.push_back({name, std::move(shape), {}, std::move(values), true});
+}
+
+Observer Results::observer(const std::string& prefix) {
+  return Observer([this, prefix](const std::string& name, const Tensor& value) { add(prefix + name, value); });
+}
+
+const Results::Entry* Results::find(const std::string& name) const {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.name == name; });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
+std::vector<Comparison> compare(const Case& parity_case, const Results& results) {
+  std::vector<Comparison> lines;
+  if (parity_case.expects_json()) {
+    compare_json(parity_case.name(), parity_case.expected_json(), results.json(), lines);
+    return lines;
+  }
+  StoredTensors expected = parity_case.expected_tensors();
+  require(!expected.empty(), parity_case.where(), ": nothing is expected");
+  const auto check = [&](const std::string& name) {
+    lines.push_back(compare_tensor(name, expected.at(name), results.find(name), parity_case.tolerance(name)));
+    expected.erase(name);
+  };
+  for (const Results::Entry& entry : results.entries())
+    if (expected.contains(entry.name)) check(entry.name);
+  while (!expected.empty()) check(expected.begin()->first);   // never computed
+  return lines;
+}
+
+}  // namespace pyracast

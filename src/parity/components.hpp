@@ -1,0 +1,27 @@
+#pragma once
+#include "parity/case.hpp"
+
+namespace pyracast {
+
+/// Runs the computation a case describes. Throws Error on a component that is not known.
+Results run_case(const Case& parity_case);
+
+// One function a component, named after it; each file holds one family.
+void run_stdit3(const Case&, Results&);
+void run_opensora_vae(const Case&, Results&);
+void run_t5_encoder(const Case&, Results&);
+void run_sentencepiece(const Case&, Results&);
+void run_text_cleaning(const Case&, Results&);
+void run_prompt_decoration(const Case&, Results&);
+void run_opensora_tables(const Case&, Results&);
+void run_mask_strategy(const Case&, Results&);
+void run_rflow_timesteps(const Case&, Results&);
+void run_scheduler_rflow(const Case&, Results&);
+void run_pipeline_opensora(const Case&, Results&);
+void run_pab_trace(const Case&, Results&);
+void run_noise_torch(const Case&, Results&);
+void run_noise_torch_calls(const Case&, Results&);
+void run_noise_philox(const Case&, Results&);
+void run_autoencoder_kl(const Case&, Results&);
+
+}  // namespace pyracast

@@ -1,0 +1,45 @@
+#include "models/stdit3.hpp"
+#include "models/t5.hpp"
+#include "parity/components.hpp"
+
+namespace pyracast {
+
+void run_stdit3(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const Stdit3Config config = Stdit3Config::from_json(c.config(), c.where());
+  const Stdit3 network(weights, config);
+  weights.finish();
+
+  const Tensor x = c.input("x"), y = c.input("y");
+  const auto mask = c.has_input("mask") ? c.input_integers("mask") : std::vector<int64_t>();
+  Stdit3Conditioning conditioning;
+  conditioning.timesteps = c.input_floats("timestep");
+  conditioning.fps = c.input_floats("fps");
+  conditioning.height = c.input_floats("height").front();
+  conditioning.width = c.input_floats("width").front();
+  if (c.has_input("x_mask")) conditioning.frame_mask = c.input_integers("x_mask");
+
+  const BroadcastSchedule compute_all(1, int(config.depth));
+  AttentionCache cached(compute_all);
+  const SequenceParallel parallel;
+  Run run{parallel, cached, Observer([&](const std::string& name, const Tensor& value) {
+            // Blocks show tokens as they rest, [batch, time, space, hidden]; a case has them in one row.
+            const bool resting = value.axes() == 4 && name.find("blocks.") != std::string::npos;
+            const bool whole = name == "x_with_pos" || name == "final_layer";
+            results.add(name, resting || whole ? value.reshape({value.dim(0), -1, value.dim(-1)}) : value);
+          })};
+  cached.begin(0);
+  const CaptionTokens caption =
+      network.embed_caption(y.reshape({y.dim(0), y.dim(2), y.dim(3)}), mask, results.observer());
+  network(x, conditioning, caption, run);
+}
+
+void run_t5_encoder(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const T5Encoder encoder(weights, T5Config::from_json(c.config(), c.where()));
+  weights.finish();
+  encoder(c.input_integers("input_ids"), c.input_integers("attention_mask"), c.input_shape("input_ids").at(0),
+          results.observer());
+}
+
+}  // namespace pyracast

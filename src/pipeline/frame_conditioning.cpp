@@ -1,0 +1,36 @@
+#include "pipeline/frame_conditioning.hpp"
+
+#include <algorithm>
+
+namespace pyracast {
+
+std::vector<float> apply_mask_strategy(Tensor& latents, std::span<const Tensor> references,
+                                       std::span<const MaskStrategyRow> rows, int64_t loop,
+                                       std::optional<int64_t> align) {
+  const int64_t frames = latents.dim(2);
+  std::vector<float> mask(size_t(frames), 1);
+  for (const MaskStrategyRow& row : rows) {
+    if (row.loop != loop) continue;
+    require(row.reference >= 0 && row.reference < int64_t(references.size()), "the mask strategy names reference ",
+            row.reference, ", but there are ", references.size());
+    const Tensor& reference = references[size_t(row.reference)];
+    const int64_t available = reference.dim(1);
+    int64_t from = row.reference_start < 0 ? available + row.reference_start : row.reference_start;
+    int64_t to = row.target_start < 0 ? frames + row.target_start : row.target_start;
+    if (align) {
+      from = find_nearest_point(from, *align, available);
+      to = find_nearest_point(to, *align, frames);
+    }
+    const int64_t length = std::min({row.length, frames - to, available - from});
+    require(from >= 0 && to >= 0 && length >= 0, "the mask strategy copies frame ", row.reference_start,
+            " of a reference of ", available, " latent frames to frame ", row.target_start, " of ", frames);
+    const Tensor copied = slice(reference, 1, from, from + length);
+    Shape shape = copied.shape();
+    shape.insert(shape.begin(), 1);
+    latents = concatenate({slice(latents, 2, 0, to), copied.reshape(shape), slice(latents, 2, to + length, frames)}, 2);
+    std::fill_n(mask.begin() + to, length, float(row.edit_ratio));
+  }
+  return mask;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,260 @@
+#include "pipeline/open_sora.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "pipeline/frame_conditioning.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr double image_fps = 120;   // what the published model was shown for single images
+constexpr int64_t frames_per_chunk = 17, latents_per_chunk = 5;
+constexpr int64_t spatial_stride = 8;
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+bool all_finite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+Weights open_weights(const std::filesystem::path& path, Backend& backend, std::optional<DType> dtype) {
+  return Weights(backend, read_weights(path), {dtype}, path.string());
+}
+
+template <class Network, class Config>
+Network load(const std::filesystem::path& folder, Backend& backend, std::optional<DType> dtype) {
+  const auto file = folder / "config.json";
+  const Weights weights = open_weights(folder, backend, dtype);
+  Network network(weights, Config::from_json(read_json(file), file.string()));
+  weights.finish();
+  return network;
+}
+
+void show(const Observer& observe, const char* name, const std::vector<float>& values, Backend& backend, Shape shape) {
+  if (observe) observe(name, Tensor(backend, std::move(shape), values));
+}
+
+}  // namespace
+
+OpenSoraDefaults OpenSoraDefaults::from_json(const Json& json, const std::string& where) {
+  OpenSoraDefaults d;
+  d.height = value_or(json, "height", d.height, where);
+  d.width = value_or(json, "width", d.width, where);
+  d.frames = value_or(json, "num_frames", d.frames, where);
+  d.fps = value_or(json, "fps", d.fps, where);
+  d.steps = value_or(json, "num_sampling_steps", d.steps, where);
+  d.guidance = value_or(json, "cfg_scale", d.guidance, where);
+  d.use_timestep_transform = value_or(json, "use_timestep_transform", d.use_timestep_transform, where);
+  d.num_timesteps = value_or(json, "num_timesteps", d.num_timesteps, where);
+  return d;
+}
+
+OpenSora::OpenSora(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype)
+    : backend_(backend), condition_dtype_(dtype.value_or(DType::float32)),
+      defaults_(OpenSoraDefaults::from_json(paths.index, paths.index_file.string())), tokenizer_(paths.tokenizer),
+      text_encoder_(load<T5Encoder, T5Config>(paths.text_encoder, backend, dtype)),
+      transformer_(load<Stdit3, Stdit3Config>(paths.transformer, backend, dtype)),
+      vae_(load<OpenSoraVae, OpenSoraVaeConfig>(paths.vae, backend, dtype)) {
+  require(transformer_->config().caption_channels == text_encoder_->config().d_model, paths.transformer.string(),
+          " takes captions ", transformer_->config().caption_channels, " wide, but the text encoder ",
+          paths.text_encoder.string(), " gives ", text_encoder_->config().d_model, ": they do not belong together");
+  require(transformer_->config().patch_size[0] == 1, paths.transformer.string(),
+          ": a temporal patch of ", transformer_->config().patch_size[0], " frames has no published pipeline (expected 1)");
+}
+
+std::optional<std::string> OpenSora::refusal(const OpenSoraRequest& request) const {
+  if (request.height < spatial_stride || request.width < spatial_stride)
+    return concat("a video of ", request.height, " x ", request.width, " pixels: both must be at least ", spatial_stride);
+  if (request.frames < 1) return concat("a video of ", request.frames, " frames: at least 1 is needed");
+  if (request.steps < 1) return concat(request.steps, " denoising steps: at least 1 is needed");
+  if (request.clips > 1 && request.condition_latents % latents_per_chunk)
+    return concat("clips continued from ", request.condition_latents, " latent frames: a multiple of ",
+                  latents_per_chunk, " is needed");
+  return std::nullopt;
+}
+
+OpenSora::EncodedText OpenSora::encode(const std::string& text, bool padding) {
+  if (const auto found = encoded_.find(text); found != encoded_.end()) return found->second;
+  const Tokenizer::Tokens tokens = tokenizer_.encode(text, transformer_->config().model_max_length);
+  const int64_t count = padding ? int64_t(tokens.ids.size()) : tokens.length;
+  EncodedText encoded;
+  encoded.length = tokens.length;
+  encoded.mask.assign(size_t(count), 0);
+  std::fill_n(encoded.mask.begin(), tokens.length, 1);
+  encoded.embedding = (*text_encoder_)(std::span(tokens.ids).first(size_t(count)), encoded.mask, 1);
+  encoded_[text] = encoded;
+  return encoded;
+}
+
+Shape OpenSora::latent_shape(const OpenSoraRequest& request) const {
+  return {1, transformer_->config().in_channels, vae_->latent_frames(request.frames), request.height / spatial_stride,
+          request.width / spatial_stride};
+}
+
+std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const OpenSoraRun& run, int clip,
+                                        const EncodedText& text, Tensor latents, const std::vector<float>& mask,
+                                        OpenSoraResult& result, const Observer& observe) {
+  RectifiedFlowSettings settings;
+  settings.steps = request.steps;
+  settings.num_timesteps = defaults_.num_timesteps;
+  settings.use_timestep_transform = defaults_.use_timestep_transform;
+  const RectifiedFlowSchedule schedule = rectified_flow_schedule(
+      settings, {double(request.height), double(request.width), double(request.frames)}, condition_dtype_);
+  const std::vector<int64_t> integer_timesteps = schedule.integer_timesteps();
+  const int blocks = int(transformer_->config().depth);
+  const BroadcastSchedule broadcast = pyramid_schedule(run.pab, integer_timesteps, blocks, request.steps);
+  AttentionCache cached(broadcast);
+  const SequenceParallel parallel;
+  Run evaluation{parallel, cached};
+  show(observe, "timesteps", schedule.timesteps, backend_, {request.steps});
+  show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
+
+  // Guidance: the prompt's half first, then the learned empty caption cut to the prompt's length.
+  const int64_t tokens = text.embedding.dim(1);
+  const Tensor captions = concatenate({text.embedding, slice(transformer_->null_caption(), 1, 0, tokens)}, 0);
+  const CaptionTokens caption = transformer_->embed_caption(captions, text.mask);
+  const auto held = [&](double number) {
+    return condition_dtype_ == DType::bfloat16 ? round_to_bfloat16(float(number)) : float(number);
+  };
+  Stdit3Conditioning conditioning;
+  conditioning.fps.assign(2, held(request.frames == 1 ? image_fps : request.fps));
+  conditioning.height = held(double(request.height));
+  conditioning.width = held(double(request.width));
+
+  FrameMask frame_mask(mask, 1, settings.num_timesteps);
+  for (int step = 0; step < request.steps; ++step) {
+    const Stopwatch whole;
+    cached.begin(step);
+    const float t = schedule.timesteps[size_t(step)];
+    const auto fresh_noise = [&] {
+      return Tensor(backend_, latents.shape(), run.noise.draw(NoiseUse::renoise, clip, step, latents.shape()));
+    };
+    latents = frame_mask.renoised(latents, fresh_noise, t);
+    const std::vector<int64_t> generated = frame_mask.frames_generated(t);
+    show(observe, "x_mask", {generated.begin(), generated.end()}, backend_, {int64_t(generated.size())});
+    conditioning.timesteps.assign(2, schedule.model_timesteps[size_t(step)]);
+    conditioning.frame_mask.clear();
+    if (std::count(generated.begin(), generated.end(), 0) > 0)
+      for (int half = 0; half < 2; ++half)
+        conditioning.frame_mask.insert(conditioning.frame_mask.end(), generated.begin(), generated.end());
+
+    const Tensor prediction = (*transformer_)(repeat(latents, 0, 2), conditioning, caption, evaluation);
+    const Tensor velocity = slice(prediction, 1, 0, latents.dim(1));   // the other half is a variance nobody uses
+    const Tensor guided_velocity = guided(slice(velocity, 0, 0, 1), slice(velocity, 0, 1, 2), float(request.guidance));
+    latents = frame_mask.restored(combine(1, latents, schedule.step_size(step), guided_velocity), latents, t);
+    observe("latents", latents);
+
+    EvaluationTime time{cached.seconds()};
+    time.other = whole.seconds();
+    for (const double seconds : time.branches) time.other -= seconds;
+    result.evaluations.push_back(time);
+    Progress progress = Progress::going_on;
+    if (!all_finite(latents.to_host())) {
+      progress = Progress::failed;
+      result.reason = concat("the latents are not finite after step ", step + 1, " of ", request.steps);
+    }
+    result.progress = run.agree ? run.agree(progress) : progress;
+    if (result.progress != Progress::going_on) return std::nullopt;
+  }
+  return latents;
+}
+
+std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request, const OpenSoraRun& run, int clip,
+                                                  const std::string& text, const Tensor& previous,
+                                                  OpenSoraResult& result) {
+  const Observer observe = run.observe ? run.observe / concat("loop", clip) : Observer();
+  const Stopwatch text_time;
+  const EncodedText encoded = encode(text, run.encode_padding);
+  if (clip == 0) {
+    const Tensor kept = slice(encoded.embedding, 1, 0, encoded.length);
+    result.embedding_shape = {encoded.length, kept.dim(2)};
+    result.embedding = kept.to_host();
+    result.encoded_prompt = text;
+  }
+  result.text_seconds += text_time.seconds();
+  observe("text_embeddings", encoded.embedding);
+
+  const Shape shape = latent_shape(request);
+  std::vector<Tensor> references;
+  std::vector<MaskStrategyRow> rows;
+  if (!previous.empty()) {
+    const int64_t frames = previous.dim(2);
+    const auto drawn = [&](NoiseUse use, const Shape& noise_shape) {
+      return Tensor(backend_, noise_shape, run.noise.draw(use, clip, 0, noise_shape));
+    };
+    const Tensor reference = vae_->encode(
+        previous, drawn(NoiseUse::encode_spatial, {frames, shape[1], shape[3], shape[4]}),
+        drawn(NoiseUse::encode_temporal, {1, shape[1], vae_->latent_frames(frames), shape[3], shape[4]}));
+    observe("ref_latent", reference);
+    references.push_back(reference.reshape({reference.dim(1), reference.dim(2), shape[3], shape[4]}));
+    rows.push_back({.loop = clip, .reference = 0, .reference_start = -request.condition_latents, .target_start = 0,
+                    .length = request.condition_latents, .edit_ratio = request.condition_edit});
+  }
+  Tensor latents(backend_, shape, run.noise.draw(NoiseUse::latents, clip, 0, shape));
+  const std::vector<float> mask = apply_mask_strategy(latents, references, rows, clip, latents_per_chunk);
+  observe("z_start", latents);
+  show(observe, "mask", mask, backend_, {1, shape[2]});
+
+  const auto denoised = denoise(request, run, clip, encoded, latents, mask, result, observe);
+  if (!denoised) return std::nullopt;
+  const Stopwatch decode_time;
+  const Tensor pixels = vae_->decode(*denoised, request.frames);
+  result.decode_seconds += decode_time.seconds();
+  observe("video", pixels);
+  return Clip{*denoised, pixels};
+}
+
+OpenSoraResult OpenSora::generate(const OpenSoraRequest& request, const OpenSoraRun& run) {
+  OpenSoraResult result;
+  std::vector<std::string> texts;
+  try {
+    if (const auto why = refusal(request)) throw Error(*why);
+    texts = texts_per_clip(request.prompt, request.hints, request.clips);
+  } catch (const Error& error) {
+    result.progress = Progress::failed;
+    result.reason = error.what();
+  }
+  if (run.agree) result.progress = run.agree(result.progress);
+  if (result.progress != Progress::going_on) return result;
+  std::erase_if(encoded_, [&](const auto& entry) { return std::count(texts.begin(), texts.end(), entry.first) == 0; });
+
+  result.video = {0, int(request.height), int(request.width), request.fps, {}};
+  Tensor previous;
+  for (int clip = 0; clip < request.clips; ++clip) {
+    const auto made = make_clip(request, run, clip, texts[size_t(clip)], previous, result);
+    if (!made) return result;
+    previous = made->pixels;
+    // A later clip begins with the frames it continues from.
+    const int64_t repeated = clip ? request.condition_latents / latents_per_chunk * frames_per_chunk : 0;
+    const Tensor fresh = slice(made->pixels, 2, std::min(repeated, request.frames), request.frames);
+    const std::vector<uint8_t> pixels = to_pixels(fresh);
+    result.video.rgb.insert(result.video.rgb.end(), pixels.begin(), pixels.end());
+    result.video.frames += int(fresh.dim(2));
+    result.video.height = int(fresh.dim(3));
+    result.video.width = int(fresh.dim(4));
+    result.latent_shape = {made->latents.dim(1), made->latents.dim(2), made->latents.dim(3), made->latents.dim(4)};
+    result.latents = made->latents.to_host();
+  }
+  return result;
+}
+
+std::vector<uint8_t> to_pixels(const Tensor& decoded) {
+  const std::vector<float> values = permute(decoded, {0, 2, 3, 4, 1}).to_host();
+  std::vector<uint8_t> pixels(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float v = std::clamp(values[i], -1.f, 1.f);
+    pixels[i] = uint8_t(std::clamp((v + 1) / 2 * 255 + 0.5f, 0.f, 255.f));
+  }
+  return pixels;
+}
+
+}  // namespace pyracast

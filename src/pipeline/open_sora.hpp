@@ -1,0 +1,121 @@
+#pragma once
+// Open-Sora v1.2 from prompt to pixels (OpenSoraPipeline of VideoSys 4cce477, opensora/scripts/inference.py of v1.2).
+#include "base/video.hpp"
+#include "diffusion/rectified_flow.hpp"
+#include "models/open_sora_vae.hpp"
+#include "models/stdit3.hpp"
+#include "models/t5.hpp"
+#include "pab/pyramid.hpp"
+#include "pipeline/noise_source.hpp"
+#include "pipeline/snapshot.hpp"
+#include "text/prompt.hpp"
+#include "text/tokenizer.hpp"
+
+namespace pyracast {
+
+/// One video to make. `prompt` is as the user wrote it; loop segments and decoration are resolved here.
+struct OpenSoraRequest {
+  std::string prompt;
+  int64_t height = 0, width = 0, frames = 0;   ///< pixels; frames of one clip
+  double fps = 24;
+  int steps = 30;
+  double guidance = 7;
+  int clips = 1;                               ///< each further one continues the one before
+  PromptHints hints;                           ///< aesthetic score, motion score, camera motion
+  int64_t condition_latents = 5;               ///< latent frames of the clip before that a clip continues from
+  double condition_edit = 0;
+};
+
+/// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's.
+enum class Progress { going_on = 0, stopped = 1, failed = 2 };
+
+/// Seconds of one evaluation of the network: of each branch (index: Branch), and of everything else.
+struct EvaluationTime {
+  std::array<double, branch_count> branches{};
+  double communication = 0, other = 0;
+};
+
+/// What became of a request.
+struct OpenSoraResult {
+  Progress progress = Progress::going_on;   ///< going_on: a video was made
+  std::string reason;                       ///< of a failure
+  Video video;
+  Shape latent_shape;                       ///< [channels, time, height, width] of the last clip
+  std::vector<float> latents;
+  std::string encoded_prompt;               ///< of the first clip, decorated and cleaned
+  Shape embedding_shape;                    ///< [tokens, width]
+  std::vector<float> embedding;             ///< of the first clip's text
+  double text_seconds = 0, decode_seconds = 0;
+  std::vector<EvaluationTime> evaluations;
+};
+
+/// What surrounds one call of generate().
+struct OpenSoraRun {
+  NoiseSource& noise;
+  /// After each evaluation: this rank's progress in, the team's out. Absent: a team of one that never stops.
+  std::function<Progress(Progress)> agree;
+  Observer observe = {};
+  /// Encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
+  bool encode_padding = false;
+  PabSettings pab = {};
+};
+
+/// How a model is to be used: from model_index.json where there is one, else the published defaults.
+struct OpenSoraDefaults {
+  int64_t height = 480, width = 854, frames = 51;
+  double fps = 24;
+  int steps = 30;
+  double guidance = 7;
+  bool use_timestep_transform = true;
+  int num_timesteps = 1000;
+
+  static OpenSoraDefaults from_json(const Json& json, const std::string& where);
+};
+
+class OpenSora {
+ public:
+  /// `dtype` float32 or bfloat16: how weights are kept, and in which type sizes and timesteps are held; absent: weights
+  /// as stored, sizes and timesteps in float32.
+  OpenSora(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype);
+
+  const OpenSoraDefaults& defaults() const { return defaults_; }
+  /// Why a video of this size cannot be made; nothing where it can.
+  std::optional<std::string> refusal(const OpenSoraRequest& request) const;
+
+  /// Makes one video. What is wrong with the prompt, or a result that is not finite, is a failure with its reason.
+  OpenSoraResult generate(const OpenSoraRequest& request, const OpenSoraRun& run);
+
+ private:
+  struct EncodedText {
+    Tensor embedding;            // [1, tokens, width]
+    std::vector<int64_t> mask;   // [tokens]
+    int64_t length = 0;          // tokens that count
+  };
+  struct Clip {
+    Tensor latents;   // [1, channels, time, height, width]
+    Tensor pixels;    // [1, 3, frames, height, width], about -1 to 1
+  };
+
+  Backend& backend_;
+  DType condition_dtype_;
+  OpenSoraDefaults defaults_;
+  Tokenizer tokenizer_;
+  std::optional<T5Encoder> text_encoder_;
+  std::optional<Stdit3> transformer_;
+  std::optional<OpenSoraVae> vae_;
+  std::map<std::string, EncodedText> encoded_;   // the last prompt's texts: its samples follow one another
+
+  EncodedText encode(const std::string& text, bool padding);
+  Shape latent_shape(const OpenSoraRequest& request) const;
+  /// One clip; nothing when the team stopped or failed (then `result` says so).
+  std::optional<Clip> make_clip(const OpenSoraRequest& request, const OpenSoraRun& run, int clip, const std::string& text,
+                                const Tensor& previous, OpenSoraResult& result);
+  std::optional<Tensor> denoise(const OpenSoraRequest& request, const OpenSoraRun& run, int clip, const EncodedText& text,
+                                Tensor latents, const std::vector<float>& mask, OpenSoraResult& result,
+                                const Observer& observe);
+};
+
+/// Decoder output [1, 3, frames, height, width] as 8-bit pixels: clamped to -1..1, (v + 1) / 2 * 255 + 0.5, truncated.
+std::vector<uint8_t> to_pixels(const Tensor& decoded);
+
+}  // namespace pyracast

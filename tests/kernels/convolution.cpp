@@ -1,0 +1,95 @@
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include "tests/kernels/devices.hpp"
+
+namespace pyracast {
+namespace {
+
+struct Layer {
+  Shape in;   // batch, time, height, width, channels
+  int64_t out_channels;
+  ConvolutionGeometry geometry;
+
+  Shape out() const {
+    Shape shape{in[0], 0, 0, 0, out_channels};
+    for (int axis = 0; axis < 3; ++axis) shape[size_t(axis) + 1] = geometry.output_size(axis, in[size_t(axis) + 1]);
+    return shape;
+  }
+  int64_t depth() const { return geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2] * in[4]; }
+};
+
+const Layer layers[] = {
+    {{2, 1, 5, 7, 3}, 8, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
+    {{1, 6, 4, 5, 12}, 20, {.kernel = {3, 3, 3}, .stride = {2, 1, 1}, .pad_before = {1, 1, 1}, .pad_after = {0, 1, 1}}},
+    {{3, 1, 6, 6, 40}, 33, {.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .pad_after = {0, 1, 1}}},
+    {{2, 3, 4, 6, 4}, 96, {.kernel = {1, 2, 2}, .stride = {1, 2, 2}}},
+    {{1, 2, 3, 3, 64}, 5, {.kernel = {1, 1, 1}}},
+};
+
+// The definition, in double.
+std::vector<double> direct(const Layer& s, const std::vector<float>& x, const std::vector<float>& w,
+                           const std::vector<float>& bias) {
+  const Shape out = s.out();
+  const auto& g = s.geometry;
+  std::vector<double> result;
+  for (int64_t b = 0; b < out[0]; ++b)
+    for (int64_t t = 0; t < out[1]; ++t)
+      for (int64_t h = 0; h < out[2]; ++h)
+        for (int64_t v = 0; v < out[3]; ++v)
+          for (int64_t o = 0; o < out[4]; ++o) {
+            double sum = bias[size_t(o)];
+            for (int64_t kt = 0; kt < g.kernel[0]; ++kt)
+              for (int64_t kh = 0; kh < g.kernel[1]; ++kh)
+                for (int64_t kw = 0; kw < g.kernel[2]; ++kw) {
+                  const int64_t it = t * g.stride[0] + kt - g.pad_before[0], ih = h * g.stride[1] + kh - g.pad_before[1],
+                                iw = v * g.stride[2] + kw - g.pad_before[2];
+                  if (it < 0 || ih < 0 || iw < 0 || it >= s.in[1] || ih >= s.in[2] || iw >= s.in[3]) continue;
+                  for (int64_t c = 0; c < s.in[4]; ++c)
+                    sum += double(x[size_t((((b * s.in[1] + it) * s.in[2] + ih) * s.in[3] + iw) * s.in[4] + c)]) *
+                           w[size_t((((o * g.kernel[0] + kt) * g.kernel[1] + kh) * g.kernel[2] + kw) * s.in[4] + c)];
+                }
+            result.push_back(sum);
+          }
+  return result;
+}
+
+std::vector<float> run(Backend& backend, const Layer& s, const std::vector<float>& x, const std::vector<float>& w,
+                       const std::vector<float>& bias) {
+  const auto weight = backend.pack(DeviceArray(backend, {s.out_channels, s.depth()}, w).view);
+  const DeviceArray in(backend, s.in, x), add(backend, {s.out_channels}, bias);
+  DeviceArray out(backend, s.out());
+  backend.convolution(in.view, weight, &add.view, s.geometry, out.view);
+  return out.values();
+}
+
+TEST(Convolution, EqualsItsDefinition) {
+  for (const auto& device : test_devices())
+    for (const Layer& s : layers) {
+      const auto x = random_values(View{nullptr, DType::float32, s.in}.size(), 1);
+      const auto w = random_values(s.out_channels * s.depth(), 2), bias = random_values(s.out_channels, 3);
+      EXPECT_LT(largest_difference(run(*device, s, x, w, bias), direct(s, x, w, bias)), 1e-4) << device->name();
+    }
+}
+
+TEST(Convolution, GivesABatchEntryTheSameBitsAloneAndOnAnyNumberOfThreads) {
+  for (const auto& device : test_devices())
+    for (const Layer& s : layers) {
+      const int64_t all = View{nullptr, DType::float32, s.in}.size(), each = all / s.in[0];
+      const auto x = random_values(all, 1);
+      const auto w = random_values(s.out_channels * s.depth(), 2), bias = random_values(s.out_channels, 3);
+      omp_set_num_threads(1);
+      const auto whole = run(*device, s, x, w, bias);
+      omp_set_num_threads(3);
+      Layer single = s;
+      single.in[0] = 1;
+      const size_t out_each = whole.size() / size_t(s.in[0]);
+      for (int64_t b = 0; b < s.in[0]; ++b)
+        EXPECT_EQ(run(*device, single, {x.begin() + b * each, x.begin() + (b + 1) * each}, w, bias),
+                  std::vector<float>(whole.begin() + b * int64_t(out_each), whole.begin() + (b + 1) * int64_t(out_each)));
+      omp_set_num_threads(omp_get_num_procs());
+    }
+}
+
+}  // namespace
+}  // namespace pyracast

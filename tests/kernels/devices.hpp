@@ -1,0 +1,59 @@
+#pragma once
+#include <cmath>
+#include <random>
+
+#include "base/error.hpp"
+#include "kernels/backend.hpp"
+
+namespace pyracast {
+
+/// The back ends that this machine can run, each with its name; no test is written for one device.
+inline std::vector<std::shared_ptr<Backend>> test_devices() {
+  std::vector<std::shared_ptr<Backend>> devices{make_cpu_backend(CpuIsa::portable)};
+  for (const CpuIsa isa : {CpuIsa::avx2, CpuIsa::avx512}) {
+    try {
+      devices.push_back(make_cpu_backend(isa));
+    } catch (const Error&) {   // the processor lacks it
+    }
+  }
+  return devices;
+}
+
+inline std::vector<float> random_values(int64_t count, unsigned seed, float spread = 1) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = normal(generator);
+  return values;
+}
+
+/// A host array as a device tensor.
+struct DeviceArray {
+  DeviceArray(Backend& backend, Shape shape, const std::vector<float>& values) : backend(backend) {
+    view.shape = std::move(shape);
+    memory = backend.allocate(values.size() * 4);
+    view.data = memory.get();
+    backend.upload(values.data(), view);
+  }
+  DeviceArray(Backend& backend, Shape shape) : backend(backend) {
+    view.shape = std::move(shape);
+    memory = backend.allocate(size_t(view.size()) * 4);
+    view.data = memory.get();
+  }
+  std::vector<float> values() const {
+    std::vector<float> out(size_t(view.size()));
+    backend.download(view, out.data());
+    return out;
+  }
+  Backend& backend;
+  View view;
+  std::shared_ptr<void> memory;
+};
+
+inline double largest_difference(const std::vector<float>& a, const std::vector<double>& b) {
+  double largest = a.size() == b.size() ? 0 : INFINITY;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+}  // namespace pyracast
