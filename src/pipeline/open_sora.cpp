@@ -157,13 +157,13 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     time.other = whole.seconds();
     for (const double seconds : time.branches) time.other -= seconds;
     result.evaluations.push_back(time);
-    Progress progress = Progress::going_on;
+    Outcome outcome = Outcome::going_on;
     if (!all_finite(latents.to_host())) {
-      progress = Progress::failed;
+      outcome = Outcome::failed;
       result.reason = concat("the latents are not finite after step ", step + 1, " of ", request.steps);
     }
-    result.progress = run.agree ? run.agree(progress) : progress;
-    if (result.progress != Progress::going_on) return std::nullopt;
+    result.outcome = run.agree ? run.agree(outcome) : outcome;
+    if (result.outcome != Outcome::going_on) return std::nullopt;
   }
   return latents;
 }
@@ -220,11 +220,11 @@ OpenSoraResult OpenSora::generate(const OpenSoraRequest& request, const OpenSora
     if (const auto why = refusal(request)) throw Error(*why);
     texts = texts_per_clip(request.prompt, request.hints, request.clips);
   } catch (const Error& error) {
-    result.progress = Progress::failed;
+    result.outcome = Outcome::failed;
     result.reason = error.what();
   }
-  if (run.agree) result.progress = run.agree(result.progress);
-  if (result.progress != Progress::going_on) return result;
+  if (run.agree) result.outcome = run.agree(result.outcome);
+  if (result.outcome != Outcome::going_on) return result;
   std::erase_if(encoded_, [&](const auto& entry) { return std::count(texts.begin(), texts.end(), entry.first) == 0; });
 
   result.video = {0, int(request.height), int(request.width), request.fps, {}};

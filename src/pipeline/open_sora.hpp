@@ -27,7 +27,7 @@ struct OpenSoraRequest {
 };
 
 /// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's.
-enum class Progress { going_on = 0, stopped = 1, failed = 2 };
+enum class Outcome { going_on = 0, stopped = 1, failed = 2 };
 
 /// Seconds of one evaluation of the network: of each branch (index: Branch), and of everything else.
 struct EvaluationTime {
@@ -37,7 +37,7 @@ struct EvaluationTime {
 
 /// What became of a request.
 struct OpenSoraResult {
-  Progress progress = Progress::going_on;   ///< going_on: a video was made
+  Outcome outcome = Outcome::going_on;   ///< going_on: a video was made
   std::string reason;                       ///< of a failure
   Video video;
   Shape latent_shape;                       ///< [channels, time, height, width] of the last clip
@@ -53,7 +53,7 @@ struct OpenSoraResult {
 struct OpenSoraRun {
   NoiseSource& noise;
   /// After each evaluation: this rank's progress in, the team's out. Absent: a team of one that never stops.
-  std::function<Progress(Progress)> agree;
+  std::function<Outcome(Outcome)> agree;
   Observer observe = {};
   /// Encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;

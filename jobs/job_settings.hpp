@@ -1,0 +1,91 @@
+#pragma once
+// Settings that several jobs share: plain structs, each naming its members once in `fields`.
+#include <filesystem>
+#include <string>
+
+#include "base/config.hpp"
+
+namespace pyracast {
+
+/// Which model, where it lies, and what it runs on.
+struct ModelSettings {
+  std::string model = "opensora-1.2";
+  std::filesystem::path snapshot, transformer, vae, text_encoder, tokenizer;
+  std::string dtype = "auto";
+  std::string device = "cpu";
+  std::string cpu_isa = "auto";
+  int threads = 0;
+
+  template <class Visit>
+  static void fields(Visit&& visit, ModelSettings& s) {
+    visit("Model", "model", s.model, "family of the model: opensora-1.2");
+    visit("Model", "snapshot", s.snapshot, "folder that holds all parts of the model");
+    visit("Model", "transformer", s.transformer, "folder of the transformer, where it is not in the snapshot");
+    visit("Model", "vae", s.vae, "folder of the VAE, where it is not in the snapshot");
+    visit("Model", "text-encoder", s.text_encoder, "folder of the T5 encoder, where it is not in the snapshot");
+    visit("Model", "tokenizer", s.tokenizer, "folder or file of the SentencePiece model, where it is not beside the text encoder");
+    visit("Model", "dtype", s.dtype,
+          "float32; bfloat16 (weights kept in bfloat16, sizes and timesteps rounded as the published pipeline does); "
+          "auto (weights as stored, all else float32). Arithmetic on the CPU is float32");
+    visit("Device", "device", s.device, "cpu or cuda");
+    visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2 or avx512 (avx2 and avx512 give the same bits)");
+    visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");
+  }
+};
+
+/// The settings of `pyracast generate`.
+struct GenerateSettings {
+  std::filesystem::path config, prompts, output;
+  bool strict = false;
+  ModelSettings model;
+  uint64_t seed = 42;
+  std::string noise = "philox";
+  std::optional<int64_t> height, width, frames;
+  std::optional<std::string> resolution, aspect_ratio;
+  std::optional<double> fps, guidance;
+  std::optional<int> steps;
+  double aesthetic = 6.5;
+  std::optional<double> motion;
+  std::optional<std::string> camera;
+  int clips = 1;
+  int64_t condition_latents = 5;
+  double condition_edit = 0;
+  int ranks_per_video = 1;
+  std::vector<std::string> save;
+  int crf = 18;
+  int64_t shard_samples = 1000, shard_megabytes = 1024;
+  bool verbose = false;
+
+  template <class Visit>
+  static void fields(Visit&& visit, GenerateSettings& s) {
+    visit("Job", "config", s.config, "file of `key = value` settings; the command line wins over it");
+    visit("Job", "prompts", s.prompts, "manifest: .jsonl, .csv, .tsv, .txt (a prompt a line), each also .gz; - reads standard input");
+    visit("Job", "output", s.output, "folder of the dataset; the same command again continues in it");
+    visit("Job", "strict", s.strict, "generate nothing when one line of the manifest is bad");
+    visit("Job", "verbose", s.verbose, "a line for every video (-v)");
+    ModelSettings::fields(visit, s.model);
+    visit("Sampling", "seed", s.seed, "seed of the run; a row's own seed, else this and its id, decide its noise");
+    visit("Sampling", "noise", s.noise, "philox (ours, the same on every device) or torch (what torch.randn on the CPU gives for the seed)");
+    visit("Sampling", "height", s.height, "pixels; default: the snapshot's");
+    visit("Sampling", "width", s.width, "pixels; default: the snapshot's");
+    visit("Sampling", "resolution", s.resolution, "144p, 240p, 360p, 480p, 720p …, instead of height and width");
+    visit("Sampling", "aspect-ratio", s.aspect_ratio, "height:width, e.g. 9:16, with resolution");
+    visit("Sampling", "frames", s.frames, "frames of a clip; default: the snapshot's");
+    visit("Sampling", "fps", s.fps, "frames a second; default: the snapshot's");
+    visit("Sampling", "steps", s.steps, "denoising steps; default: the snapshot's");
+    visit("Sampling", "guidance", s.guidance, "classifier-free guidance scale; default: the snapshot's");
+    visit("Sampling", "aesthetic", s.aesthetic, "aesthetic score appended to prompts that name none; 0: none is appended");
+    visit("Sampling", "motion", s.motion, "motion score appended to prompts that name none");
+    visit("Sampling", "camera", s.camera, "camera motion appended to prompts that name none");
+    visit("Sampling", "clips", s.clips, "clips a video; each continues the one before");
+    visit("Sampling", "condition-latents", s.condition_latents, "latent frames of the clip before that a clip continues from (a multiple of 5)");
+    visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");
+    visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together");
+    visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, embeddings (comma between)");
+    visit("Results", "crf", s.crf, "quality of the MP4 files: 0 (lossless) to 51");
+    visit("Results", "shard-samples", s.shard_samples, "samples a shard at most");
+    visit("Results", "shard-megabytes", s.shard_megabytes, "size of a shard's arrays at most");
+  }
+};
+
+}  // namespace pyracast
