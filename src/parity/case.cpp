@@ -112,6 +112,13 @@ StoredTensors Case::expected_tensors() const {
   return read_safetensors(folder_ / json_.at("expected").get<std::string>());
 }
 
+std::vector<int64_t> Case::expected_integers(const std::string& name) const {
+  const StoredTensors expected = expected_tensors();
+  const auto found = expected.find(name);
+  require(found != expected.end(), where(), ": \"", name, "\" is missing among the expected tensors");
+  return to_integers(found->second);
+}
+
 Case::Tolerance Case::tolerance(const std::string& tensor) const {
   const Json given = value<Json>(json_, "tolerance", where());
   if (given.contains("overrides"))

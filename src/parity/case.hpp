@@ -36,6 +36,8 @@ class Case {
   bool expects_json() const;
   Json expected_json() const;
   StoredTensors expected_tensors() const;
+  /// Numbers of the expectation that are the computation's arguments (counters and keys of random numbers).
+  std::vector<int64_t> expected_integers(const std::string& name) const;
 
   struct Tolerance {
     double atol = 0, rtol = 0;

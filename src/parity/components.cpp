@@ -7,7 +7,12 @@ namespace pyracast {
 Results run_case(const Case& parity_case) {
   static const std::map<std::string, void (*)(const Case&, Results&)> components{
       {"stdit3", run_stdit3},
+      {"opensora_vae_v1_2", run_opensora_vae},
+      {"autoencoder_kl", run_autoencoder_kl},
       {"t5_encoder", run_t5_encoder},
+      {"noise_torch", run_noise_torch},
+      {"noise_torch_calls", run_noise_torch_calls},
+      {"noise_philox", run_noise_philox},
       {"rflow_timesteps", run_rflow_timesteps},
       {"scheduler_rflow", run_scheduler_rflow},
   };

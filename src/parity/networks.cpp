@@ -1,3 +1,4 @@
+#include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
 #include "models/t5.hpp"
 #include "parity/components.hpp"
@@ -32,6 +33,29 @@ void run_stdit3(const Case& c, Results& results) {
   const CaptionTokens caption =
       network.embed_caption(y.reshape({y.dim(0), y.dim(2), y.dim(3)}), mask, results.observer());
   network(x, conditioning, caption, run);
+}
+
+void run_opensora_vae(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const OpenSoraVae vae(weights, OpenSoraVaeConfig::from_json(c.config(), c.where()));
+  weights.finish();
+  const Tensor x = c.input("x"), z = c.input("z");
+  vae.encode(x, c.input("noise_spatial"), c.input("noise_temporal"), results.observer());
+  vae.decode(z, value<int64_t>(c.call(), "num_frames", c.where()), results.observer());
+}
+
+void run_autoencoder_kl(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const AutoencoderKl vae(weights, AutoencoderKlConfig::from_json(c.config(), c.where()));
+  weights.finish();
+  const Tensor moments = vae.encode(from_planes(c.input("image")), results.observer("encoder."));
+  results.add("moments", to_planes(moments));
+  const Posterior posterior(moments);
+  results.add("latent_mean", to_planes(posterior.mean));
+  results.add("latent_logvar", to_planes(posterior.log_variance));
+  results.add("latent_std", to_planes(posterior.deviation));
+  results.add("latent_sample", to_planes(posterior.sample(from_planes(c.input("eps")))));
+  results.add("decoded", to_planes(vae.decode(from_planes(c.input("latents")), results.observer("decoder."))));
 }
 
 void run_t5_encoder(const Case& c, Results& results) {

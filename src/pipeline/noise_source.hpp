@@ -1,4 +1,7 @@
 #pragma once
+#include <string>
+
+#include "base/torch_random.hpp"
 #include "tensor/tensor.hpp"
 
 namespace pyracast {
@@ -10,8 +13,33 @@ enum class NoiseUse { latents, renoise, encode_spatial, encode_temporal };
 /// many ranks make it.
 struct NoiseSource {
   virtual ~NoiseSource() = default;
-  /// `clip` is the loop's number, `step` the denoising step (0 where there is none).
+  /// `clip` counts the clips of a video, `step` the denoising steps (0 where there are none).
   virtual std::vector<float> draw(NoiseUse use, int clip, int step, const Shape& shape) = 0;
+};
+
+/// Our own noise: a pure function of (seed, id, sample) and the use, the same bits on every device.
+class PhiloxNoise final : public NoiseSource {
+ public:
+  PhiloxNoise(uint64_t seed, std::string id, uint32_t sample) : seed_(seed), id_(std::move(id)), sample_(sample) {}
+  std::vector<float> draw(NoiseUse use, int clip, int step, const Shape& shape) override;
+
+ private:
+  uint64_t seed_;
+  std::string id_;
+  uint32_t sample_;
+};
+
+/// What the published pipeline draws on a CPU after torch.manual_seed(seed): the latents of its first clip in the
+/// model's type, then a tensor of that shape a step. Videos of several clips have no such reference: an Error.
+class TorchNoise final : public NoiseSource {
+ public:
+  TorchNoise(uint64_t seed, DType dtype) : generator_(seed), dtype_(dtype) {}
+  std::vector<float> draw(NoiseUse use, int clip, int step, const Shape& shape) override;
+
+ private:
+  TorchGenerator generator_;
+  DType dtype_;
+  int drawn_steps_ = 0;
 };
 
 }  // namespace pyracast

@@ -71,11 +71,15 @@ OpenSora::OpenSora(const SnapshotPaths& paths, Backend& backend, std::optional<D
           ": a temporal patch of ", transformer_->config().patch_size[0], " frames has no published pipeline (expected 1)");
 }
 
-std::optional<std::string> OpenSora::refusal(const OpenSoraRequest& request) const {
+std::optional<std::string> OpenSora::refusal(const OpenSoraRequest& request) {
   if (request.height < spatial_stride || request.width < spatial_stride)
     return concat("a video of ", request.height, " x ", request.width, " pixels: both must be at least ", spatial_stride);
+  if (request.height > 8192 || request.width > 8192)
+    return concat("a video of ", request.height, " x ", request.width, " pixels: at most 8192 x 8192 can be made");
   if (request.frames < 1) return concat("a video of ", request.frames, " frames: at least 1 is needed");
   if (request.steps < 1) return concat(request.steps, " denoising steps: at least 1 is needed");
+  if (request.clips < 1) return concat(request.clips, " clips: at least 1 is needed");
+  if (!(request.fps > 0 && request.fps <= 1000)) return concat(request.fps, " frames a second: expected more than 0, at most 1000");
   if (request.clips > 1 && request.condition_latents % latents_per_chunk)
     return concat("clips continued from ", request.condition_latents, " latent frames: a multiple of ",
                   latents_per_chunk, " is needed");

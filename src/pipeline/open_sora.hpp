@@ -80,7 +80,7 @@ class OpenSora {
 
   const OpenSoraDefaults& defaults() const { return defaults_; }
   /// Why a video of this size cannot be made; nothing where it can.
-  std::optional<std::string> refusal(const OpenSoraRequest& request) const;
+  static std::optional<std::string> refusal(const OpenSoraRequest& request);
 
   /// Makes one video. What is wrong with the prompt, or a result that is not finite, is a failure with its reason.
   OpenSoraResult generate(const OpenSoraRequest& request, const OpenSoraRun& run);

@@ -1,0 +1,87 @@
+#include "jobs/fingerprint.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "jobs/exit_codes.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// SHA-256 of each file of a part of the model, by name.
+Json hashes_of(const fs::path& part) {
+  Json hashes = Json::object();
+  if (fs::is_regular_file(part)) {
+    hashes[part.filename().string()] = sha256_of_file(part);
+    return hashes;
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(part))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) hashes[file.filename().string()] = sha256_of_file(file);
+  return hashes;
+}
+
+/// Settings that say where and how, not what.
+bool changes_pixels(const std::string& name) {
+  static const std::vector<std::string> without_effect{
+      "config", "prompts", "output", "strict", "verbose", "snapshot", "transformer", "vae", "text-encoder", "tokenizer",
+      "device", "cpu-isa", "threads", "ranks-per-video", "shard-samples", "shard-megabytes"};
+  return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
+}
+
+Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot, const Backend& backend) {
+  Json content = Json::object();
+  for (const auto& [name, setting] : to_json(settings).items())
+    if (changes_pixels(name)) content["settings"][name] = setting;
+  // avx2 and avx512 give the same bits.
+  content["device"] = backend.name() == "cpu-avx512" ? "cpu-avx2" : backend.name();
+  content["snapshot"] = {{"transformer", hashes_of(snapshot.transformer)}, {"vae", hashes_of(snapshot.vae)},
+                         {"text_encoder", hashes_of(snapshot.text_encoder)}, {"tokenizer", hashes_of(snapshot.tokenizer)},
+                         {"model_index", snapshot.index}};
+  return content;
+}
+
+void list_differences(const std::string& path, const Json& before, const Json& now, std::string& out) {
+  if (before.is_object() && now.is_object()) {
+    for (const auto& [key, item] : now.items())
+      list_differences(path + "/" + key, before.contains(key) ? before.at(key) : Json(), item, out);
+  } else if (before != now) {
+    out += "\n  " + path.substr(1) + " was " + before.dump() + ", is " + now.dump();
+  }
+}
+
+}  // namespace
+
+Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings, const SnapshotPaths& snapshot,
+                           const Backend& backend) {
+  std::string text;
+  ranks.on_first([&] { text = content_of(settings, snapshot, backend).dump(); });
+  uint64_t length = text.size();
+  check_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, 0, ranks.world()), "sharing the fingerprint");
+  text.resize(length);
+  check_mpi(MPI_Bcast(text.data(), int(length), MPI_CHAR, 0, ranks.world()), "sharing the fingerprint");
+  return {Json::parse(text), sha256(text)};
+}
+
+void continue_or_begin(const fs::path& output, const Fingerprint& fingerprint) {
+  const fs::path file = output / "work" / "fingerprint.json";
+  if (!fs::exists(file)) {
+    fs::create_directories(file.parent_path());
+    write_atomically(file, fingerprint.content.dump(1) + "\n");
+    return;
+  }
+  const Json before = read_json(file);
+  if (before == fingerprint.content) return;
+  std::string differences;
+  list_differences("", before, fingerprint.content, differences);
+  throw ExitError(ExitCode::fingerprint_mismatch,
+                  concat(output.string(), ": was begun with another model or other settings:", differences,
+                         "\nUse those settings again, or another --output."));
+}
+
+}  // namespace pyracast

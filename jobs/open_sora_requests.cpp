@@ -1,0 +1,77 @@
+#include "jobs/open_sora_requests.hpp"
+
+#include <cmath>
+
+#include "pipeline/open_sora_sizes.hpp"
+
+namespace pyracast {
+
+namespace {
+
+std::optional<ImageSize> size_of(const std::optional<int64_t>& height, const std::optional<int64_t>& width,
+                                 const std::optional<std::string>& resolution,
+                                 const std::optional<std::string>& aspect_ratio, const std::string& default_ratio) {
+  require(height.has_value() == width.has_value(), "height and width must be given together");
+  require(!height || !resolution, "give either height and width or a resolution, not both");
+  require(!aspect_ratio || resolution, "aspect-ratio needs a resolution beside it");
+  if (height) return ImageSize{*height, *width};
+  if (resolution) return image_size(*resolution, aspect_ratio.value_or(default_ratio));
+  return std::nullopt;
+}
+
+template <class T>
+std::optional<int64_t> as_int64(const std::optional<T>& value) {
+  return value ? std::optional<int64_t>(*value) : std::nullopt;
+}
+
+}  // namespace
+
+OpenSoraRequests::OpenSoraRequests(const GenerateSettings& settings, const OpenSoraDefaults& defaults)
+    : settings_(settings), defaults_(defaults) {
+  Prompt plain;
+  plain.text = "a prompt";
+  if (const auto why = refusal(plain)) fail("the settings make no video: ", *why);
+}
+
+OpenSoraRequest OpenSoraRequests::operator()(const Prompt& row) const {
+  const GenerateSettings& s = settings_;
+  const std::string default_ratio = s.aspect_ratio.value_or("9:16");
+  require(!row.negative_prompt, "negative_prompt: Open-Sora v1.2 has none (the unconditional half of its guidance is learned); "
+          "leave the column out");
+  OpenSoraRequest request;
+  request.prompt = row.text;
+  const auto own = size_of(as_int64(row.height), as_int64(row.width), row.resolution, row.aspect_ratio, default_ratio);
+  const auto run = size_of(s.height, s.width, s.resolution, s.aspect_ratio, default_ratio);
+  const ImageSize size = own ? *own : run ? *run : ImageSize{defaults_.height, defaults_.width};
+  request.height = size.height;
+  request.width = size.width;
+  request.fps = row.fps ? *row.fps : s.fps.value_or(defaults_.fps);
+  request.frames = row.frames    ? *row.frames
+                   : row.seconds ? std::max<int64_t>(1, std::llround(*row.seconds * request.fps))
+                                 : s.frames.value_or(defaults_.frames);
+  request.steps = row.steps ? *row.steps : s.steps.value_or(defaults_.steps);
+  request.guidance = row.guidance ? *row.guidance : s.guidance.value_or(defaults_.guidance);
+  request.clips = s.clips;
+  request.condition_latents = s.condition_latents;
+  request.condition_edit = s.condition_edit;
+  const double aesthetic = row.aesthetic.value_or(s.aesthetic);
+  if (aesthetic != 0) request.hints.aesthetic = aesthetic;
+  request.hints.motion = row.motion ? row.motion : s.motion;
+  request.hints.camera = row.camera ? row.camera : s.camera;
+  return request;
+}
+
+std::optional<std::string> OpenSoraRequests::refusal(const Prompt& row) const {
+  try {
+    return OpenSora::refusal((*this)(row));
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+double OpenSoraRequests::cost(const Prompt& row) const {
+  const OpenSoraRequest request = (*this)(row);
+  return double(request.height) * double(request.width) * double(request.frames) * request.steps * request.clips;
+}
+
+}  // namespace pyracast

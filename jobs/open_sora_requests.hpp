@@ -1,0 +1,27 @@
+#pragma once
+#include "dataset/prompt.hpp"
+#include "jobs/job_settings.hpp"
+#include "pipeline/open_sora.hpp"
+
+namespace pyracast {
+
+/// Makes requests of manifest rows: what a row does not say comes from the run's settings, then from the snapshot.
+class OpenSoraRequests {
+ public:
+  /// Throws Error on settings that contradict one another or name sizes that do not exist.
+  OpenSoraRequests(const GenerateSettings& settings, const OpenSoraDefaults& defaults);
+
+  /// Throws Error on a row whose sizes do not exist or that asks for what the model has not.
+  OpenSoraRequest operator()(const Prompt& row) const;
+
+  /// Why a row cannot be made; nothing where it can.
+  std::optional<std::string> refusal(const Prompt& row) const;
+  /// The work of one sample of a row, in pixels x steps.
+  double cost(const Prompt& row) const;
+
+ private:
+  GenerateSettings settings_;
+  OpenSoraDefaults defaults_;
+};
+
+}  // namespace pyracast

@@ -1,0 +1,24 @@
+#pragma once
+#include <filesystem>
+
+#include "comm/ranks.hpp"
+
+namespace pyracast {
+
+/// The folder of a dataset, created where it is not there, and locked by world rank 0 for as long as this lives: two
+/// jobs must not write into it at once. The lock ends with the process, however that ends.
+class OutputFolder {
+ public:
+  /// Waits up to 30 seconds for another job's lock (ranks of a killed job live on for a moment), then throws Error that
+  /// names its host and process. All ranks call this.
+  OutputFolder(const Ranks& ranks, const std::filesystem::path& folder);
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+ private:
+  int descriptor_ = -1;
+  void lock(const Ranks& ranks, const std::filesystem::path& folder);
+};
+
+}  // namespace pyracast

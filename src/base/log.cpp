@@ -1,0 +1,23 @@
+#include "base/log.hpp"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#include "base/error.hpp"
+
+namespace pyracast {
+
+void open_log(const std::filesystem::path& file) {
+  try {
+    auto to_file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+    auto to_stderr = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    to_stderr->set_level(spdlog::level::warn);
+    auto logger = std::make_shared<spdlog::logger>("pyracast", spdlog::sinks_init_list{to_file, to_stderr});
+    logger->flush_on(spdlog::level::info);
+    spdlog::set_default_logger(logger);
+  } catch (const spdlog::spdlog_ex& error) {
+    fail(file.string(), ": the log cannot be written: ", error.what());
+  }
+}
+
+}  // namespace pyracast

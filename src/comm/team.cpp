@@ -1,0 +1,39 @@
+#include "comm/team.hpp"
+
+#include <numeric>
+
+#include "base/error.hpp"
+
+namespace pyracast {
+
+std::vector<int> team_sizes_that_fit(std::span<const int> ranks_of_nodes) {
+  int common = 0;
+  for (const int ranks : ranks_of_nodes) common = std::gcd(common, ranks);
+  std::vector<int> sizes;
+  for (int size = 1; size <= common; ++size)
+    if (common % size == 0) sizes.push_back(size);
+  return sizes;
+}
+
+Team split_into_teams(const Ranks& ranks, int ranks_per_video) {
+  const auto& of_nodes = ranks.ranks_of_nodes();
+  const auto fitting = team_sizes_that_fit(of_nodes);
+  require(ranks_per_video >= 1 && fitting.back() % ranks_per_video == 0, "ranks-per-video is ", ranks_per_video,
+          ", but a team must fill its node's ranks, of which the nodes hold ", of_nodes, "; the sizes that fit are ",
+          fitting);
+
+  const int before = std::accumulate(of_nodes.begin(), of_nodes.begin() + ranks.node_index(), 0);
+  const int team_on_node = ranks.node().rank() / ranks_per_video;
+  MPI_Comm comm = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split(ranks.node(), team_on_node, ranks.node().rank(), &comm), "splitting the ranks into teams");
+
+  Team team;
+  team.comm = OwnedComm(comm);
+  team.index = before / ranks_per_video + team_on_node;
+  team.count = ranks.size() / ranks_per_video;
+  team.rank = team.comm.rank();
+  team.size = team.comm.size();
+  return team;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,126 @@
+#include "dataset/manifest_files.hpp"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr size_t buffer_bytes = 1 << 18;
+
+int open_file(const std::filesystem::path& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
+  require(descriptor >= 0, path.string(), ": cannot be opened: ", std::strerror(errno));
+  return descriptor;
+}
+
+std::string read_at(int descriptor, const std::filesystem::path& path, uint64_t offset, size_t length) {
+  std::string bytes(length, '\0');
+  for (size_t have = 0; have < length;) {
+    const ssize_t count = ::pread(descriptor, bytes.data() + have, length - have, off_t(offset + have));
+    if (count < 0 && errno == EINTR) continue;
+    require(count >= 0, path.string(), ": reading failed: ", std::strerror(errno));
+    require(count > 0, path.string(), ": ends at byte ", offset + have, ", expected ", offset + length,
+            " bytes; it was changed by something else");
+    have += size_t(count);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+GrowingFile::GrowingFile(std::filesystem::path path)
+    : path_(std::move(path)), descriptor_(open_file(path_, O_RDWR | O_CREAT | O_TRUNC)) {}
+
+GrowingFile::~GrowingFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void GrowingFile::append(std::string_view bytes) {
+  buffer_ += bytes;
+  if (buffer_.size() >= buffer_bytes) flush();
+}
+
+void GrowingFile::flush() {
+  for (size_t done = 0; done < buffer_.size();) {
+    const ssize_t count = ::write(descriptor_, buffer_.data() + done, buffer_.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    require(count > 0, path_.string(), ": writing failed: ", std::strerror(errno));
+    done += size_t(count);
+  }
+  written_ += buffer_.size();
+  buffer_.clear();
+}
+
+std::string GrowingFile::read_back(uint64_t offset, size_t length) {
+  if (offset + length > written_) flush();
+  return read_at(descriptor_, path_, offset, length);
+}
+
+void GrowingFile::close() {
+  flush();
+  const int descriptor = std::exchange(descriptor_, -1);
+  require(::close(descriptor) == 0, path_.string(), ": closing failed: ", std::strerror(errno));
+}
+
+FileMemory::FileMemory(std::filesystem::path path, size_t bytes) {
+  const int descriptor = open_file(path, O_RDWR | O_CREAT);
+  // Reserved before it is mapped: a full disk is an error here and would be a SIGBUS later.
+  const int reserved = bytes == 0 ? 0 : ::posix_fallocate(descriptor, 0, off_t(bytes));
+  void* address = reserved == 0 && bytes > 0
+                      ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+                      : nullptr;
+  const int mapping_error = address == MAP_FAILED ? errno : 0;
+  ::close(descriptor);
+  require(reserved == 0, path.string(), ": ", bytes, " bytes cannot be reserved: ", std::strerror(reserved));
+  require(mapping_error == 0, path.string(), ": cannot be mapped into memory: ", std::strerror(mapping_error));
+  bytes_ = {static_cast<std::byte*>(address), bytes};
+}
+
+FileMemory::~FileMemory() {
+  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+}
+
+ReadFile::ReadFile(std::filesystem::path path) : path_(std::move(path)), descriptor_(open_file(path_, O_RDONLY)) {}
+
+ReadFile::~ReadFile() { ::close(descriptor_); }
+
+std::string ReadFile::read(uint64_t offset, size_t length) const { return read_at(descriptor_, path_, offset, length); }
+
+uint64_t ReadFile::size() const {
+  struct stat status {};
+  require(::fstat(descriptor_, &status) == 0, path_.string(), ": ", std::strerror(errno));
+  return uint64_t(status.st_size);
+}
+
+Sha256::Sha256() : context_(::EVP_MD_CTX_new()) {
+  require(context_ && ::EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), ::EVP_sha256(), nullptr) == 1,
+          "SHA-256 cannot be started");
+}
+
+Sha256::~Sha256() { ::EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+
+void Sha256::add(std::string_view bytes) {
+  require(::EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) == 1, "SHA-256 failed");
+}
+
+std::string Sha256::hexadecimal() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  require(::EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest, &size) == 1, "SHA-256 failed");
+  std::string text;
+  for (unsigned i = 0; i < size; ++i) text += {"0123456789abcdef"[digest[i] >> 4], "0123456789abcdef"[digest[i] & 15]};
+  return text;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,130 @@
+#include "dataset/manifest_text.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr size_t chunk_bytes = 1 << 20;
+
+/// A gzip or plain file; zlib passes plain bytes through.
+class GzipFile {
+ public:
+  explicit GzipFile(const std::string& path) : name_(path == "-" ? "standard input" : path) {
+    const int descriptor = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    require(descriptor >= 0, name_, ": cannot be opened: ", std::strerror(errno));
+    file_ = ::gzdopen(descriptor, "rb");
+    if (!file_) {
+      ::close(descriptor);
+      fail(name_, ": cannot be read: zlib has no memory");
+    }
+    ::gzbuffer(file_, 1 << 18);
+  }
+  ~GzipFile() { ::gzclose(file_); }
+  GzipFile(const GzipFile&) = delete;
+  GzipFile& operator=(const GzipFile&) = delete;
+
+  size_t read(std::span<char> into) {
+    errno = 0;
+    const int count = ::gzread(file_, into.data(), unsigned(into.size()));
+    int code = Z_OK;
+    const char* message = ::gzerror(file_, &code);
+    // A gzip stream that is cut off gives all it holds first, then Z_BUF_ERROR.
+    require(count >= 0 && (code == Z_OK || code == Z_STREAM_END), name_, ": cannot be read to its end: ",
+            code == Z_ERRNO ? std::strerror(errno) : message);
+    return size_t(count);
+  }
+
+ private:
+  std::string name_;
+  gzFile file_ = nullptr;
+};
+
+}  // namespace
+
+ByteSource open_bytes(const std::string& path) {
+  return [file = std::make_shared<GzipFile>(path)](std::span<char> into) { return file->read(into); };
+}
+
+ByteSource bytes_of(std::string_view text) {
+  return [text](std::span<char> into) mutable {
+    const size_t count = text.copy(into.data(), into.size());
+    text.remove_prefix(count);
+    return count;
+  };
+}
+
+std::string_view TextWindow::ahead(size_t wanted) {
+  while (buffer_.size() - position_ < wanted && !ended_) {
+    buffer_.erase(0, std::exchange(position_, 0));
+    const size_t kept = buffer_.size();
+    buffer_.resize(std::max(kept + chunk_bytes, wanted));
+    const size_t count = source_(std::span(buffer_).subspan(kept));
+    buffer_.resize(kept + count);
+    ended_ = count == 0;
+  }
+  return std::string_view(buffer_).substr(position_);
+}
+
+std::string_view TextWindow::line(size_t longest) {
+  for (size_t wanted = 1, searched = 0;;) {
+    const std::string_view seen = ahead(wanted);
+    const size_t end = seen.find('\n', searched);
+    if (end != seen.npos || seen.size() < wanted || seen.size() >= longest)
+      return seen.substr(0, std::min({end, seen.size(), longest}));
+    searched = seen.size();
+    wanted = seen.size() + 1;
+  }
+}
+
+void TextWindow::skip(size_t bytes) {
+  const std::string_view passed = std::string_view(buffer_).substr(position_, bytes);
+  line_number_ += std::count(passed.begin(), passed.end(), '\n');
+  position_ += passed.size();
+}
+
+void TextWindow::skip_line() {
+  for (std::string_view seen; !(seen = ahead(1)).empty();) {
+    const size_t end = seen.find('\n');
+    skip(end == seen.npos ? seen.size() : end + 1);
+    if (end != seen.npos) return;
+  }
+}
+
+size_t valid_utf8_bytes(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto follows = [&](size_t i, unsigned least = 0x80, unsigned most = 0xBF) {
+    return byte(i) >= least && byte(i) <= most;
+  };
+  size_t i = 0;
+  while (i < text.size()) {
+    const unsigned lead = byte(i);
+    // The second byte's range excludes overlong forms (E0, F0), surrogates (ED) and what is beyond U+10FFFF (F4).
+    if (lead < 0x80)
+      i += 1;
+    else if (lead >= 0xC2 && lead <= 0xDF && follows(i + 1))
+      i += 2;
+    else if (lead >= 0xE0 && lead <= 0xEF && follows(i + 1, lead == 0xE0 ? 0xA0 : 0x80, lead == 0xED ? 0x9F : 0xBF) &&
+             follows(i + 2))
+      i += 3;
+    else if (lead >= 0xF0 && lead <= 0xF4 && follows(i + 1, lead == 0xF0 ? 0x90 : 0x80, lead == 0xF4 ? 0x8F : 0xBF) &&
+             follows(i + 2) && follows(i + 3))
+      i += 4;
+    else
+      break;
+  }
+  return i;
+}
+
+}  // namespace pyracast
