@@ -35,7 +35,12 @@ Manifest build_manifest(const Ranks& ranks, const std::string& source, const std
   ranks.on_first([&] { fingerprint = Manifest::build(source, output, options).fingerprint(); });
   check_mpi(MPI_Bcast(fingerprint.data(), int(fingerprint.size()), MPI_CHAR, 0, ranks.world()),
             "spreading the manifest's fingerprint");
-  return opened(ranks, output, fingerprint);
+  Manifest manifest = opened(ranks, output, fingerprint);
+  // Nobody goes on, and perhaps builds the next one in its place, before all have opened this one.
+  MPI_Request request;
+  check_mpi(MPI_Ibarrier(ranks.world(), &request), "opening the manifest");
+  await(request, "opening the manifest");
+  return manifest;
 }
 
 }  // namespace pyracast

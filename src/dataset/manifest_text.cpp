@@ -16,7 +16,7 @@ namespace pyracast {
 
 namespace {
 
-constexpr size_t chunk_bytes = 1 << 20;
+constexpr size_t least_chunk = 1 << 16;
 
 /// A gzip or plain file; zlib passes plain bytes through.
 class GzipFile {
@@ -69,7 +69,8 @@ std::string_view TextWindow::ahead(size_t wanted) {
   while (buffer_.size() - position_ < wanted && !ended_) {
     buffer_.erase(0, std::exchange(position_, 0));
     const size_t kept = buffer_.size();
-    buffer_.resize(std::max(kept + chunk_bytes, wanted));
+    // Doubled for a row that does not fit: who looks through it again and again does so a few times only.
+    buffer_.resize(std::max(kept + std::max(kept, least_chunk), wanted));
     const size_t count = source_(std::span(buffer_).subspan(kept));
     buffer_.resize(kept + count);
     ended_ = count == 0;

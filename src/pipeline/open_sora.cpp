@@ -58,17 +58,21 @@ OpenSoraDefaults OpenSoraDefaults::from_json(const Json& json, const std::string
   return d;
 }
 
-OpenSora::OpenSora(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype)
-    : backend_(backend), condition_dtype_(dtype.value_or(DType::float32)),
-      defaults_(OpenSoraDefaults::from_json(paths.index, paths.index_file.string())), tokenizer_(paths.tokenizer),
-      text_encoder_(load<T5Encoder, T5Config>(paths.text_encoder, backend, dtype)),
-      transformer_(load<Stdit3, Stdit3Config>(paths.transformer, backend, dtype)),
-      vae_(load<OpenSoraVae, OpenSoraVaeConfig>(paths.vae, backend, dtype)) {
-  require(transformer_->config().caption_channels == text_encoder_->config().d_model, paths.transformer.string(),
-          " takes captions ", transformer_->config().caption_channels, " wide, but the text encoder ",
-          paths.text_encoder.string(), " gives ", text_encoder_->config().d_model, ": they do not belong together");
-  require(transformer_->config().patch_size[0] == 1, paths.transformer.string(),
-          ": a temporal patch of ", transformer_->config().patch_size[0], " frames has no published pipeline (expected 1)");
+OpenSoraParts open_snapshot(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype) {
+  OpenSoraParts parts{Tokenizer(paths.tokenizer), load<T5Encoder, T5Config>(paths.text_encoder, backend, dtype),
+                      load<Stdit3, Stdit3Config>(paths.transformer, backend, dtype),
+                      load<OpenSoraVae, OpenSoraVaeConfig>(paths.vae, backend, dtype),
+                      OpenSoraDefaults::from_json(paths.index, paths.index_file.string())};
+  const int64_t wanted = parts.transformer.config().caption_channels, given = parts.text_encoder.config().d_model;
+  require(wanted == given, paths.transformer.string(), " takes captions ", wanted, " wide, but the text encoder ",
+          paths.text_encoder.string(), " gives ", given, ": they do not belong together");
+  return parts;
+}
+
+OpenSora::OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype)
+    : backend_(backend), condition_dtype_(condition_dtype), parts_(std::move(parts)) {
+  const int64_t patch = parts_.transformer.config().patch_size[0];
+  require(patch == 1, "a transformer with temporal patches of ", patch, " frames has no published pipeline (expected 1)");
 }
 
 std::optional<std::string> OpenSora::refusal(const OpenSoraRequest& request) {
@@ -88,19 +92,19 @@ std::optional<std::string> OpenSora::refusal(const OpenSoraRequest& request) {
 
 OpenSora::EncodedText OpenSora::encode(const std::string& text, bool padding) {
   if (const auto found = encoded_.find(text); found != encoded_.end()) return found->second;
-  const Tokenizer::Tokens tokens = tokenizer_.encode(text, transformer_->config().model_max_length);
+  const Tokenizer::Tokens tokens = parts_.tokenizer.encode(text, parts_.transformer.config().model_max_length);
   const int64_t count = padding ? int64_t(tokens.ids.size()) : tokens.length;
   EncodedText encoded;
   encoded.length = tokens.length;
   encoded.mask.assign(size_t(count), 0);
   std::fill_n(encoded.mask.begin(), tokens.length, 1);
-  encoded.embedding = (*text_encoder_)(std::span(tokens.ids).first(size_t(count)), encoded.mask, 1);
+  encoded.embedding = parts_.text_encoder(std::span(tokens.ids).first(size_t(count)), encoded.mask, 1);
   encoded_[text] = encoded;
   return encoded;
 }
 
 Shape OpenSora::latent_shape(const OpenSoraRequest& request) const {
-  return {1, transformer_->config().in_channels, vae_->latent_frames(request.frames), request.height / spatial_stride,
+  return {1, parts_.transformer.config().in_channels, parts_.vae.latent_frames(request.frames), request.height / spatial_stride,
           request.width / spatial_stride};
 }
 
@@ -109,12 +113,13 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
                                         OpenSoraResult& result, const Observer& observe) {
   RectifiedFlowSettings settings;
   settings.steps = request.steps;
-  settings.num_timesteps = defaults_.num_timesteps;
-  settings.use_timestep_transform = defaults_.use_timestep_transform;
+  settings.num_timesteps = parts_.defaults.num_timesteps;
+  settings.use_timestep_transform = parts_.defaults.use_timestep_transform;
+  settings.use_discrete_timesteps = parts_.defaults.use_discrete_timesteps;
   const RectifiedFlowSchedule schedule = rectified_flow_schedule(
       settings, {double(request.height), double(request.width), double(request.frames)}, condition_dtype_);
   const std::vector<int64_t> integer_timesteps = schedule.integer_timesteps();
-  const int blocks = int(transformer_->config().depth);
+  const int blocks = int(parts_.transformer.config().depth);
   const BroadcastSchedule broadcast = pyramid_schedule(run.pab, integer_timesteps, blocks, request.steps);
   AttentionCache cached(broadcast);
   const SequenceParallel parallel;
@@ -124,8 +129,8 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
 
   // Guidance: the prompt's half first, then the learned empty caption cut to the prompt's length.
   const int64_t tokens = text.embedding.dim(1);
-  const Tensor captions = concatenate({text.embedding, slice(transformer_->null_caption(), 1, 0, tokens)}, 0);
-  const CaptionTokens caption = transformer_->embed_caption(captions, text.mask);
+  const Tensor captions = concatenate({text.embedding, slice(parts_.transformer.null_caption(), 1, 0, tokens)}, 0);
+  const CaptionTokens caption = parts_.transformer.embed_caption(captions, text.mask);
   const auto held = [&](double number) {
     return condition_dtype_ == DType::bfloat16 ? round_to_bfloat16(float(number)) : float(number);
   };
@@ -151,7 +156,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
       for (int half = 0; half < 2; ++half)
         conditioning.frame_mask.insert(conditioning.frame_mask.end(), generated.begin(), generated.end());
 
-    const Tensor prediction = (*transformer_)(repeat(latents, 0, 2), conditioning, caption, evaluation);
+    const Tensor prediction = parts_.transformer(repeat(latents, 0, 2), conditioning, caption, evaluation);
     const Tensor velocity = slice(prediction, 1, 0, latents.dim(1));   // the other half is a variance nobody uses
     const Tensor guided_velocity = guided(slice(velocity, 0, 0, 1), slice(velocity, 0, 1, 2), float(request.guidance));
     latents = frame_mask.restored(combine(1, latents, schedule.step_size(step), guided_velocity), latents, t);
@@ -195,23 +200,23 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
     const auto drawn = [&](NoiseUse use, const Shape& noise_shape) {
       return Tensor(backend_, noise_shape, run.noise.draw(use, clip, 0, noise_shape));
     };
-    const Tensor reference = vae_->encode(
+    const Tensor reference = parts_.vae.encode(
         previous, drawn(NoiseUse::encode_spatial, {frames, shape[1], shape[3], shape[4]}),
-        drawn(NoiseUse::encode_temporal, {1, shape[1], vae_->latent_frames(frames), shape[3], shape[4]}));
+        drawn(NoiseUse::encode_temporal, {1, shape[1], parts_.vae.latent_frames(frames), shape[3], shape[4]}));
     observe("ref_latent", reference);
     references.push_back(reference.reshape({reference.dim(1), reference.dim(2), shape[3], shape[4]}));
     rows.push_back({.loop = clip, .reference = 0, .reference_start = -request.condition_latents, .target_start = 0,
                     .length = request.condition_latents, .edit_ratio = request.condition_edit});
   }
   Tensor latents(backend_, shape, run.noise.draw(NoiseUse::latents, clip, 0, shape));
-  const std::vector<float> mask = apply_mask_strategy(latents, references, rows, clip, latents_per_chunk);
+  const std::vector<float> mask = apply_mask_strategy(latents, references, rows, clip, request.align);
   observe("z_start", latents);
   show(observe, "mask", mask, backend_, {1, shape[2]});
 
   const auto denoised = denoise(request, run, clip, encoded, latents, mask, result, observe);
   if (!denoised) return std::nullopt;
   const Stopwatch decode_time;
-  const Tensor pixels = vae_->decode(*denoised, request.frames);
+  const Tensor pixels = parts_.vae.decode(*denoised, request.frames);
   result.decode_seconds += decode_time.seconds();
   observe("video", pixels);
   return Clip{*denoised, pixels};

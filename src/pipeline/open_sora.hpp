@@ -24,6 +24,7 @@ struct OpenSoraRequest {
   PromptHints hints;                           ///< aesthetic score, motion score, camera motion
   int64_t condition_latents = 5;               ///< latent frames of the clip before that a clip continues from
   double condition_edit = 0;
+  int64_t align = 5;                           ///< such frames start at multiples of this
 };
 
 /// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's.
@@ -67,18 +68,30 @@ struct OpenSoraDefaults {
   int steps = 30;
   double guidance = 7;
   bool use_timestep_transform = true;
+  bool use_discrete_timesteps = false;
   int num_timesteps = 1000;
 
   static OpenSoraDefaults from_json(const Json& json, const std::string& where);
 };
 
+/// The networks of a model and how they are to be used.
+struct OpenSoraParts {
+  Tokenizer tokenizer;
+  T5Encoder text_encoder;
+  Stdit3 transformer;
+  OpenSoraVae vae;
+  OpenSoraDefaults defaults;
+};
+
+/// Reads a snapshot. `dtype`: how weights are kept, float32 or bfloat16; absent: as stored. Throws Error on parts that
+/// are not whole or do not belong together.
+OpenSoraParts open_snapshot(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype);
+
 class OpenSora {
  public:
-  /// `dtype` float32 or bfloat16: how weights are kept, and in which type sizes and timesteps are held; absent: weights
-  /// as stored, sizes and timesteps in float32.
-  OpenSora(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype);
+  /// `condition_dtype`, float32 or bfloat16: the type in which the published pipeline holds sizes and timesteps.
+  OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype);
 
-  const OpenSoraDefaults& defaults() const { return defaults_; }
   /// Why a video of this size cannot be made; nothing where it can.
   static std::optional<std::string> refusal(const OpenSoraRequest& request);
 
@@ -98,11 +111,7 @@ class OpenSora {
 
   Backend& backend_;
   DType condition_dtype_;
-  OpenSoraDefaults defaults_;
-  Tokenizer tokenizer_;
-  std::optional<T5Encoder> text_encoder_;
-  std::optional<Stdit3> transformer_;
-  std::optional<OpenSoraVae> vae_;
+  OpenSoraParts parts_;
   std::map<std::string, EncodedText> encoded_;   // the last prompt's texts: its samples follow one another
 
   EncodedText encode(const std::string& text, bool padding);

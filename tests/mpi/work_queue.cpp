@@ -130,9 +130,12 @@ TEST_F(WorkQueueOfRanks, StopsAllTeamsWhenOneRankIsAsked) {
     int claimed = 0;
     WorkQueue queue(ranks_, team, manifest, none_finished, [&] { return ranks_.rank() == asked && claimed >= 3; });
     while (queue.next()) {
-      ++claimed;
-      // The teams that were not asked compute until they hear of it, without a claim of theirs.
-      if (claimed == 3 && team.index != team.count - 1 && team.leads()) wait_until([&] { return queue.stopping(); });
+      if (++claimed < 3) continue;
+      const auto name = [&](int rank) { return concat("team of ", size, ": rank ", rank, " has three"); };
+      mark(name(ranks_.rank()));
+      for (int rank = 0; rank < ranks_.size(); ++rank) wait_until([&] { return marked(name(rank)); });
+      // The teams that were not asked compute until they hear of it.
+      if (team.index != team.count - 1 && team.leads()) wait_until([&] { return queue.stopping(); });
     }
     EXPECT_TRUE(queue.stopped());
     EXPECT_EQ(claimed, 3);
