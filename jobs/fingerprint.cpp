@@ -36,7 +36,8 @@ bool changes_pixels(const std::string& name) {
 
 Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot, const Backend& backend) {
   Json content = Json::object();
-  for (const auto& [name, setting] : to_json(settings).items())
+  const Json all = to_json(settings);
+  for (const auto& [name, setting] : all.items())
     if (changes_pixels(name)) content["settings"][name] = setting;
   // avx2 and avx512 give the same bits.
   content["device"] = backend.name() == "cpu-avx512" ? "cpu-avx2" : backend.name();

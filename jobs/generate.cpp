@@ -1,25 +1,51 @@
 // `pyracast generate`: makes every prompt's video that the dataset does not hold yet.
-#include <omp.h>
-#include <unistd.h>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
-#include "dataset/shard_writer.hpp"
-#include "dataset/work_queue.hpp"
 #include "jobs/device.hpp"
-#include "jobs/finished_samples.hpp"
+#include "jobs/exit_codes.hpp"
 #include "jobs/fingerprint.hpp"
+#include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/open_sora_requests.hpp"
+#include "jobs/output_folder.hpp"
 #include "jobs/progress_lines.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/signals.hpp"
+#include "jobs/version.hpp"
 
 namespace pyracast {
 
 namespace {
+
+double now() {
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+}
+
+/// Which run of the same output folder this is, from 0.
+int64_t count_attempt(const std::filesystem::path& output) {
+  const auto file = output / "work" / "attempts";
+  const int64_t attempt = std::filesystem::exists(file) ? std::atoll(read_file(file).c_str()) : 0;
+  write_atomically(file, std::to_string(attempt + 1) + "\n");
+  return attempt;
+}
+
+/// What the ranks of a job share besides the settings.
+struct Job {
+  const Ranks& ranks;
+  const GenerateSettings& settings;
+  const Team& team;
+  const Manifest& manifest;
+  const OpenSoraRequests& requests;
+  int64_t attempt = 0;
+};
 
 /// The team's answer: the gravest of its ranks'.
 Outcome agreed(const Team& team, Outcome own) {
@@ -28,51 +54,123 @@ Outcome agreed(const Team& team, Outcome own) {
   return Outcome(gravest);
 }
 
-int run(const Ranks& ranks, const GenerateSettings& settings) {
+/// One sample; false when the team was asked to stop.
+bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample) {
+  const double started = now();
+  const OpenSoraRequest request = job.requests(row);
+  const DType dtype = weight_dtype(job.settings.model.dtype).value_or(DType::float32);
+  const auto noise = noise_of(row, sample, job.settings, dtype);
+  OpenSoraRun run{*noise};
+  run.agree = [&](Outcome own) {
+    return agreed(job.team, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
+  };
+  OpenSoraResult result = pipeline.generate(request, run);
+  if (result.outcome == Outcome::stopped) return false;
+  if (!job.team.leads()) return true;
+  SampleRecord record = record_of(row, sample, request, result, job.settings);
+  record.host = job.ranks.node_name();
+  record.rank = job.ranks.rank();
+  record.team = job.team.index;
+  record.attempt = job.attempt;
+  record.started = started;
+  record.ended = now();
+  const bool failed = result.outcome == Outcome::failed;
+  if (failed) spdlog::warn("{} sample {} failed: {}", row.id, sample, result.reason);
+  else spdlog::info("{} sample {} made in {:.3f} s", row.id, sample, record.ended - started);
+  shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
+  queue.report(!failed, failed);
+  return true;
+}
+
+/// Claims and makes samples until none is left; false when the job was stopped first.
+bool make_all(const Job& job, OpenSora& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
+  WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
+  bool going_on = true;
+  {
+    const ProgressLines lines(job.ranks, queue, job.settings.verbose);
+    while (const auto claim = going_on ? queue.next() : std::nullopt) {
+      const Prompt row = job.manifest.row(claim->prompt);
+      for (uint32_t i = 0; i < claim->samples && going_on; ++i)
+        going_on = make_sample(job, pipeline, queue, shards, row, claim->first_sample + i);
+    }
+    if (shards) shards->close();
+    // The last line counts what all teams have made.
+    check_mpi(MPI_Barrier(job.team.comm), "waiting for the team");
+  }
+  if (job.ranks.rank() == 0) failed = finished.failed() + queue.progress().failed;
+  return going_on && !queue.stopped();
+}
+
+Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerprint, const Ranks& ranks, const Manifest& manifest) {
+  return {{"fingerprint", fingerprint.hash}, {"version", version_json()}, {"configuration", to_json(settings)},
+          {"content", fingerprint.content}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()},
+          {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"merged", manifest.merged()},
+                        {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
+}
+
+ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
+  check_save(settings.save);
+  require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
+  require(settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
+          ": this version makes a video on one rank; use 1 (several ranks make several videos at once)");
   const SnapshotPaths snapshot = find_snapshot(settings.model);
   const OpenSoraRequests requests(settings, OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string()));
   const Team team = split_into_teams(ranks, settings.ranks_per_video);
   const OutputFolder output(ranks, settings.output);
+  open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
+  const int threads = set_threads(settings.model.threads, ranks);
+  const auto backend = open_device(settings.model);
+  const Fingerprint fingerprint = fingerprint_of(ranks, settings, snapshot, *backend);
+  ranks.on_first([&] { continue_or_begin(settings.output, fingerprint); });
   const Manifest manifest = build_manifest(
       ranks, settings.prompts.string(), settings.output,
       {.strict = settings.strict, .check = [&](const Prompt& row) { return requests.refusal(row); },
        .cost = [&](const Prompt& row) { return requests.cost(row); }});
-
-  const auto backend = open_device(settings.model, ranks);
-  const Fingerprint fingerprint = fingerprint_of(ranks, settings, snapshot, *backend);
-  ranks.on_first([&] { continue_or_begin(settings.output, fingerprint); });
+  spdlog::info("rank {} of {} on {}: {}, {} threads, team {} of {}", ranks.rank(), ranks.size(), ranks.node_name(),
+               backend->name(), threads, team.index, team.count);
 
   FinishedSamples finished(manifest);
-  ranks.on_first([&] { finished.scan(settings.output); });
-  ShardWriter shards = open_shards(settings, team, fingerprint);
-  OpenSora pipeline(snapshot, *backend, weight_dtype(settings.model.dtype));
+  int64_t attempt = 0;
+  const std::string configuration = to_json(settings).dump();
+  ranks.on_first([&] {
+    if (manifest.rejected())
+      std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
+                   (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
+    recover(settings.output, fingerprint.hash, configuration, [&](const FinishedSample& sample) { finished.add(sample); },
+            [](const std::string& message) { spdlog::warn(message); });
+    attempt = count_attempt(settings.output);
+  });
+  check_mpi(MPI_Bcast(&attempt, 1, MPI_INT64_T, 0, ranks.world()), "sharing the attempt's number");
 
+  std::optional<ShardWriter> shards;
+  if (team.leads())
+    shards.emplace(ShardWriterOptions{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
+                                      uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
+  OpenSora pipeline(open_snapshot(snapshot, *backend, weight_dtype(settings.model.dtype)), *backend,
+                    weight_dtype(settings.model.dtype).value_or(DType::float32));
+  const Job job{ranks, settings, team, manifest, requests, attempt};
   uint64_t failed = 0;
-  bool stopped = false;
-  {
-    WorkQueue queue(ranks, team, manifest, finished.predicate(), asked_to_stop);
-    ProgressLines lines(ranks, queue, settings.verbose);
-    const auto agree = [&](Outcome own) {
-      return agreed(team, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
-    };
-    while (const auto claim = queue.next()) {
-      const Prompt row = manifest.row(claim->prompt);
-      for (uint32_t s = claim->first_sample; s < claim->first_sample + claim->samples && !stopped; ++s) {
-        SampleTask task(settings, requests(row), row, s);
-        const OpenSoraResult result = pipeline.generate(task.request(), {*task.noise(), agree});
-        if (result.outcome == Outcome::stopped) {
-          stopped = true;
-        } else if (team.leads()) {
-          shards.submit(task.record(result, ranks, team), result);
-          queue.report(result.outcome == Outcome::going_on, result.outcome == Outcome::failed);
-        }
-      }
-    }
-    stopped = stopped || queue.stopped();
-  }
-  return 0;
+  const bool complete = make_all(job, pipeline, shards ? &*shards : nullptr, finished, failed);
+
+  // Every team's shards are sealed when the queue has ended on all ranks.
+  int codes[2] = {complete ? 0 : 1, int(failed > 0)};
+  ranks.on_first([&] { derive(settings.output, describe_run(settings, fingerprint, ranks, manifest)); });
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
+  return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;
 }
 
 }  // namespace
+
+int generate(int argc, char** argv) {
+  const auto settings = read_config<GenerateSettings>(argc, argv);
+  catch_stop_signals();
+  const Ranks ranks(argc, argv);
+  try {
+    return int(run(ranks, settings));
+  } catch (const std::exception& error) {
+    const auto* coded = dynamic_cast<const ExitError*>(&error);
+    ranks.abort(error.what(), int(coded ? coded->code : ExitCode::bad_input));
+  }
+}
 
 }  // namespace pyracast

@@ -5,7 +5,13 @@ namespace pyracast {
 /// Runs the sub-command argv[1] and gives the exit code: 0 complete, 1 a check that failed, 64 bad input.
 int run_job(int argc, char** argv);
 
+/// `pyracast generate`: prompts in, dataset out.
+int generate(int argc, char** argv);
+
 /// `pyracast parity CASE…`: runs parity cases and reports each tensor; 0 only if all pass.
 int parity(int argc, char** argv);
+
+/// `pyracast clean`: captions as JSON strings on standard input, cleaned on standard output.
+int clean_captions(int argc, char** argv);
 
 }  // namespace pyracast

@@ -1,14 +1,31 @@
-#include <cstdio>
-#include <exception>
-#include <string>
+#include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "jobs/exit_codes.hpp"
 #include "jobs/jobs.hpp"
 
+namespace {
+
+// OpenMP reads how its threads wait when its library is loaded, before main. Spinning threads of one rank would starve
+// the other ranks of a node, so a program started without a choice starts itself once more with one.
+void wait_passively(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY")) return;
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  execv("/proc/self/exe", argv);   // comes back only where it is not possible; threads then spin
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  wait_passively(argv);
   try {
     return pyracast::run_job(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "pyracast: %s\n", error.what());
-    return 64;
+    const auto* coded = dynamic_cast<const pyracast::ExitError*>(&error);
+    return int(coded ? coded->code : pyracast::ExitCode::bad_input);
   }
 }

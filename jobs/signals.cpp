@@ -1,6 +1,7 @@
 #include "jobs/signals.hpp"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace pyracast {
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fails when an #include reaches a module that the table in CMakeLists.txt does not allow.
 
-usage: architecture.py SOURCE_DIR MODULES_FILE   (lines "module: used;used")
+usage: architecture.py SOURCE_DIR MODULES_FILE   (lines "module: used used")
 """
 import pathlib
 import re
@@ -11,7 +11,7 @@ root, table = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 uses = {}
 for line in table.read_text().splitlines():
     name, _, used = line.partition(":")
-    uses[name] = [u for u in used.strip().split(";") if u]
+    uses[name] = used.split()
 
 
 def reachable(name):

@@ -57,8 +57,8 @@ SettingSources read_file_settings(const std::filesystem::path& path, const std::
     try {
       for (const auto& option : po::parse_config_file(one, options_of(known), true).options) {
         if (option.unregistered) unknown_key(where, option.string_key, known);
-        require(!sources.contains(option.string_key), where, ": \"", option.string_key, "\" was already set at ",
-                sources[option.string_key].where);
+        if (const auto earlier = sources.find(option.string_key); earlier != sources.end())
+          fail(where, ": \"", option.string_key, "\" was already set at ", earlier->second.where);
         sources[option.string_key] = {option.value.at(0), where, path.parent_path()};
       }
     } catch (const po::error& error) {

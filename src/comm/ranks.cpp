@@ -127,7 +127,8 @@ void Ranks::on_first(const std::function<void()>& act) const {
 }
 
 void Ranks::abort(std::string_view message, int exit_status) const {
-  std::fprintf(stderr, "pyracast: rank %d on %s: %.*s\n", rank_, node_name_.c_str(), int(message.size()), message.data());
+  std::fprintf(stderr, "pyracast: rank %d on %s: %.*s\n", rank_, node_name_.c_str(), int(message.size()),
+               message.data());
   std::fflush(stderr);
   MPI_Abort(MPI_COMM_WORLD, exit_status);
   std::abort();  // MPI_Abort does not return

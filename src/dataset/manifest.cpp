@@ -125,7 +125,8 @@ class ManifestBuilder {
 
   void reject(const ManifestRow& row, const std::string& reason) {
     if (rejected_count_++ == 0) first_rejected_ = concat(row.line, ": ", reason);
-    const Json record = {{"line", row.line}, {"reason", reason}, {"text", row.text.substr(0, valid_utf8_bytes(row.text))}};
+    const Json record = {
+        {"line", row.line}, {"reason", reason}, {"text", row.text.substr(0, valid_utf8_bytes(row.text))}};
     rejected_.append(record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
 

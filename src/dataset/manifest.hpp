@@ -31,8 +31,8 @@ struct ManifestOptions {
 class Manifest {
  public:
   /// Reads the whole manifest (a path, or "-" for standard input) and writes the files above. Rows with the same id
-  /// merge where they are equal; where not, the later is rejected. Throws Error where the manifest cannot be read, holds
-  /// no good row or, if strict, one bad.
+  /// merge where they are equal; where not, the later is rejected. Throws Error where the manifest cannot be read,
+  /// holds no good row or, if strict, one bad.
   static Manifest build(const std::string& source, const std::filesystem::path& output,
                         const ManifestOptions& options = {});
   static Manifest build(ByteSource source, const std::string& name, const std::filesystem::path& output,

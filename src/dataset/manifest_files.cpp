@@ -77,9 +77,8 @@ FileMemory::FileMemory(std::filesystem::path path, size_t bytes) {
   const int descriptor = open_file(path, O_RDWR | O_CREAT);
   // Reserved before it is mapped: a full disk is an error here and would be a SIGBUS later.
   const int reserved = bytes == 0 ? 0 : ::posix_fallocate(descriptor, 0, off_t(bytes));
-  void* address = reserved == 0 && bytes > 0
-                      ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
-                      : nullptr;
+  void* address =
+      reserved == 0 && bytes > 0 ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) : nullptr;
   const int mapping_error = address == MAP_FAILED ? errno : 0;
   ::close(descriptor);
   require(reserved == 0, path.string(), ": ", bytes, " bytes cannot be reserved: ", std::strerror(reserved));

@@ -18,9 +18,9 @@ struct ManifestRow {
   std::string reason;
 };
 
-/// Reads a manifest row by row, in memory that does not grow with it. A byte order mark, CRLF, blank lines and a missing
-/// last line break are all accepted. A row that cannot be read is given with its reason and reading goes on behind it;
-/// a table row whose quotes are wrong is given up as its first line.
+/// Reads a manifest row by row, in memory that does not grow with it. A byte order mark, CRLF, blank lines and a
+/// missing last line break are all accepted. A row that cannot be read is given with its reason and reading goes on
+/// behind it; a table row whose quotes are wrong is given up as its first line.
 class ManifestReader {
  public:
   /// `name` stands in messages; its ending (.jsonl, .ndjson, .csv, .tsv, .txt, each also with .gz) says the format.

@@ -41,8 +41,8 @@ class GzipFile {
     int code = Z_OK;
     const char* message = ::gzerror(file_, &code);
     // A gzip stream that is cut off gives all it holds first, then Z_BUF_ERROR.
-    require(count >= 0 && (code == Z_OK || code == Z_STREAM_END), name_, ": cannot be read to its end: ",
-            code == Z_ERRNO ? std::strerror(errno) : message);
+    require(count >= 0 && (code == Z_OK || code == Z_STREAM_END), name_,
+            ": cannot be read to its end: ", code == Z_ERRNO ? std::strerror(errno) : message);
     return size_t(count);
   }
 

@@ -4,9 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <numeric>
-#include <set>
 
+#include "base/config.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "dataset/manifest_text.hpp"
@@ -227,20 +226,6 @@ class RowHandler : public Json::json_sax_t {
   bool inside_ = false;
 };
 
-/// Levenshtein's distance: the least number of letters to insert, delete or replace.
-size_t distance(std::string_view from, std::string_view to) {
-  std::vector<size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), size_t(0));
-  for (size_t i = 0; i < from.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < to.size(); ++j) {
-      const size_t replaced = diagonal + (from[i] != to[j]);
-      diagonal = std::exchange(row[j + 1], std::min({replaced, row[j] + 1, row[j + 1] + 1}));
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 const std::vector<std::string_view>& prompt_columns() {
@@ -256,11 +241,9 @@ size_t prompt_column(std::string_view name) {
   const auto& known = prompt_columns();
   if (const auto found = std::find(known.begin(), known.end(), name); found != known.end())
     return size_t(found - known.begin());
-  const std::string_view start = name.substr(0, valid_utf8_bytes(name.substr(0, 100)));
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
-    return distance(start, a) < distance(start, b);
-  });
-  fail("unknown column \"", start, "\"; the nearest known one is \"", *nearest, "\"");
+  const std::string start(name.substr(0, valid_utf8_bytes(name.substr(0, 100))));
+  fail("unknown column \"", start, "\"; the nearest known one is \"", nearest_word(start, {known.begin(), known.end()}),
+       "\"");
 }
 
 Prompt prompt_from_json(std::string_view text) {

@@ -127,7 +127,8 @@ PromptIndex::PromptIndex(const std::filesystem::path& path) : file_(path) {
           ": is no index of prompts of this version; remove it and start again from the manifest");
   const uint64_t prompts = header_->prompts;
   require(prompts <= most_prompts && bytes.size() == end_at(prompts), path.string(), ": has ", bytes.size(),
-          " bytes, expected ", end_at(prompts), " for ", prompts, " prompts; remove it and start again from the manifest");
+          " bytes, expected ", end_at(prompts), " for ", prompts,
+          " prompts; remove it and start again from the manifest");
   entries_ = {reinterpret_cast<const PromptEntry*>(bytes.data() + entries_at()), prompts};
   ids_ = {reinterpret_cast<const IdSlot*>(bytes.data() + ids_at(prompts)), prompts};
   longest_first_ = {reinterpret_cast<const uint32_t*>(bytes.data() + order_at(prompts)), prompts};

@@ -30,8 +30,8 @@ class WorkQueue {
   /// True once next() has ended because a rank of this team or another team was asked to stop.
   bool stopped() const { return stopped_; }
 
-  /// Whether this rank knows that the job is to stop: asked itself, or a leader told so by another team. Asks nobody and
-  /// may differ between the ranks of a team, who agree by a reduction of their own.
+  /// Whether this rank knows that the job is to stop: asked itself, or a leader told so by another team. Asks nobody
+  /// and may differ between the ranks of a team, who agree by a reduction of their own.
   bool stopping();
 
   /// Tells the job that this team has ended so many samples. The leader calls this.

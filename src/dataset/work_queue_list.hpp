@@ -9,7 +9,7 @@ namespace pyracast {
 
 /// Samples of one prompt, to be made one after the other by one team.
 struct Claim {
-  uint64_t prompt = 0;        ///< row of the manifest
+  uint64_t prompt = 0;  ///< row of the manifest
   uint32_t first_sample = 0;
   uint32_t samples = 0;
 

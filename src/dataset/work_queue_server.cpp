@@ -13,8 +13,7 @@ namespace {
 uint64_t count_finished(const Manifest& manifest, const IsFinished& is_finished) {
   uint64_t count = 0;
   for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt)
-    for (uint32_t sample = 0; sample < manifest.entry(prompt).samples; ++sample)
-      count += is_finished(prompt, sample);
+    for (uint32_t sample = 0; sample < manifest.entry(prompt).samples; ++sample) count += is_finished(prompt, sample);
   return count;
 }
 
@@ -56,8 +55,9 @@ void WorkServer::serve() try {
       continue;
     }
     QueueWords words;
-    check_mpi(MPI_Recv(words.data(), int(words.size()), MPI_INT64_T, status.MPI_SOURCE, to_server, comm_,
-                       MPI_STATUS_IGNORE), "receiving a claim");
+    check_mpi(
+        MPI_Recv(words.data(), int(words.size()), MPI_INT64_T, status.MPI_SOURCE, to_server, comm_, MPI_STATUS_IGNORE),
+        "receiving a claim");
     answer_one(status.MPI_SOURCE, words);
     pause = 200us;
   }
@@ -67,7 +67,8 @@ void WorkServer::serve() try {
 
 void WorkServer::answer_one(int leader, const QueueWords& words) {
   switch (QueueMessage(words[0])) {
-    case QueueMessage::claim: return give(leader);
+    case QueueMessage::claim:
+      return give(leader);
     case QueueMessage::report:
       done_ += uint64_t(words[1]);
       failed_ += uint64_t(words[2]);
@@ -80,7 +81,8 @@ void WorkServer::answer_one(int leader, const QueueWords& words) {
       notify(size_t(std::find(leaders_.begin(), leaders_.end(), leader) - leaders_.begin()), QueueMessage::leave);
       ++left_;
       return;
-    default: fail("rank ", leader, " sent a message of kind ", words[0], ", which only the server sends");
+    default:
+      fail("rank ", leader, " sent a message of kind ", words[0], ", which only the server sends");
   }
 }
 

@@ -71,8 +71,10 @@ void run_text_cleaning(const Case& c, Results& results) {
   Json rows = Json::array();
   for (Json row : c.expected_json()) {
     const auto text = value<std::string>(row, "text", c.where());
-    if (row.contains("once")) row["once"] = clean_once(text);
-    if (row.contains("cleaned")) row["cleaned"] = clean(text);
+    // Open-Sora's code has the mending as a function of its own, which its cases show as "basic".
+    const Cleaning cleaning = row.contains("basic") ? Cleaning::open_sora : Cleaning::diffusers;
+    if (row.contains("once")) row["once"] = clean_once(text, cleaning);
+    if (row.contains("cleaned")) row["cleaned"] = clean(text, cleaning);
     if (row.contains("lower_strip")) row["lower_strip"] = lower_strip(text);
     if (row.contains("basic")) row["basic"] = basic_clean(text);
     rows.push_back(row);

@@ -81,15 +81,12 @@ Rules rules_of(std::initializer_list<std::pair<const char*, const char*>> list) 
   return rules;
 }
 
-#define DOMAIN_NAME R"([a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@))"
-
 /// Before the text is taken out of HTML.
 const Rules& address_rules() {
-  static const Rules rules = rules_of({
-      {"<person>", "person"},
-      {R"(\b(?:https?:(?:/{1,3}|[a-zA-Z0-9%])|)" DOMAIN_NAME ")", ""},
-      {R"(\b(?:www:(?:/{1,3}|[a-zA-Z0-9%])|)" DOMAIN_NAME ")", ""},
-  });
+  static const std::string domain = R"([a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@))";
+  static const std::string web = R"(\b(?:https?:(?:/{1,3}|[a-zA-Z0-9%])|)" + domain + ")";
+  static const std::string www = R"(\b(?:www:(?:/{1,3}|[a-zA-Z0-9%])|)" + domain + ")";
+  static const Rules rules = rules_of({{"<person>", "person"}, {web.c_str(), ""}, {www.c_str(), ""}});
   return rules;
 }
 
@@ -175,22 +172,23 @@ std::string separators_to_blanks(std::string text) {
   return text;
 }
 
+std::string mended(std::string_view text) { return unescape_html(unescape_html(repair_encoding(text))); }
+
 }  // namespace
 
 std::string lower_strip(std::string_view text) { return strip(lower_case(text)); }
 
-std::string basic_clean(std::string_view text) {
-  return strip(unescape_html(unescape_html(repair_encoding(text))));
-}
+std::string basic_clean(std::string_view text) { return strip(mended(text)); }
 
-std::string clean_once(std::string_view text) {
+std::string clean_once(std::string_view text, Cleaning cleaning) {
   require_utf8(text);
   std::string cleaned = lower_case(strip(unquote_plus(text)));
   cleaned = html_text(applied(address_rules(), cleaned));
-  cleaned = separators_to_blanks(applied(character_rules(), cleaned));
-  return strip(applied(word_rules(), basic_clean(cleaned)));
+  cleaned = mended(separators_to_blanks(applied(character_rules(), cleaned)));
+  if (cleaning == Cleaning::open_sora) cleaned = strip(cleaned);
+  return strip(applied(word_rules(), cleaned));
 }
 
-std::string clean(std::string_view text) { return clean_once(clean_once(text)); }
+std::string clean(std::string_view text, Cleaning cleaning) { return clean_once(clean_once(text, cleaning), cleaning); }
 
 }  // namespace pyracast

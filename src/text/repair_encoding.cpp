@@ -79,23 +79,67 @@ bool is_utf8(std::string_view bytes) {
   }
 }
 
-/// The text decoded again from the encoding that it must have been mistaken for; as it is where no encoding makes it
-/// valid UTF-8 with a character of several bytes.
+/// The text encoded in one of the code pages and read as UTF-8; nothing where no page gives valid UTF-8.
+std::optional<std::u32string> decoded_again(const std::u32string& text) {
+  const auto is_ascii = [](char32_t c) { return c < 128; };
+  if (std::all_of(text.begin(), text.end(), is_ascii)) return std::nullopt;
+  for (const Codepage& table : codepages()) {
+    auto bytes = encoded(text, table);
+    if (!bytes) continue;
+    if (!is_utf8(*bytes)) restore_byte_a0(*bytes);
+    if (is_utf8(*bytes)) return to_code_points(*bytes);
+  }
+  return std::nullopt;
+}
+
+/// Whether a character stands for a byte between `first` and `last` in one of the code pages for prose.
+bool stands_for(char32_t c, size_t first, size_t last) {
+  constexpr size_t prose_pages = 7;   // the windows ones and ISO 8859-1, at the head of the list
+  for (size_t page = 0; page < prose_pages; ++page)
+    for (size_t byte = first; byte <= last; ++byte)
+      if (codepages()[page][byte] == c) return true;
+  return false;
+}
+
+/// Length of what looks like one mistaken UTF-8 character of several bytes at `at`; 0 where there is none.
+size_t mistaken_character(std::u32string_view text, size_t at) {
+  const auto continues = [&](size_t count) {
+    for (size_t i = at + 1; i <= at + count; ++i)
+      if (i >= text.size() || !(text[i] == ' ' || stands_for(text[i], 0x80, 0xbf))) return false;
+    return true;
+  };
+  const char32_t c = text[at];
+  if (c < 128) return 0;
+  if (stands_for(c, 0xc2, 0xdf) && continues(1)) return 2;
+  if (stands_for(c, 0xe0, 0xef) && continues(2)) return 3;
+  if (stands_for(c, 0xf0, 0xf3) && continues(3)) return 4;
+  return 0;
+}
+
+/// Runs of mistaken characters inside text that is otherwise sound, each decoded by itself.
+std::u32string decode_parts(const std::u32string& text) {
+  std::u32string out;
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i;
+    while (end < text.size()) {
+      const size_t length = mistaken_character(text, end);
+      if (!length) break;
+      end += length;
+    }
+    const std::u32string part = text.substr(i, std::max<size_t>(1, end - i));
+    const bool shorter = end > i && part.size() < text.size();
+    out += shorter ? decoded_again(part).value_or(part) : part;
+    i += part.size();
+  }
+  return out;
+}
+
+/// Text that was read in the wrong one-byte encoding, perhaps several times over, read again in the right one.
 std::u32string decode_again(std::u32string text) {
   for (int round = 0; round < 4; ++round) {
-    const auto is_ascii = [](char32_t c) { return c < 128; };
-    if (std::all_of(text.begin(), text.end(), is_ascii)) return text;
-    std::optional<std::string> mended;
-    for (const Codepage& table : codepages()) {
-      auto bytes = encoded(text, table);
-      if (!bytes) continue;
-      if (!is_utf8(*bytes)) restore_byte_a0(*bytes);
-      if (!is_utf8(*bytes)) continue;
-      mended = std::move(bytes);
-      break;
-    }
-    if (!mended) return text;
-    text = to_code_points(*mended);
+    std::u32string mended = decoded_again(text).value_or(decode_parts(text));
+    if (mended == text) break;
+    text = std::move(mended);
   }
   return text;
 }

@@ -48,7 +48,8 @@ TEST_F(ManifestFiles, FindAPromptByItsId) {
 }
 
 TEST_F(ManifestFiles, ListBadRowsAndKeepTheRest) {
-  const Manifest manifest = build("{\"prompt\": \"a\"}\n{\"prompt\": \"x\xFF\"}\n{\"promt\": \"b\"}\n{\"prompt\": \"c\"}\n");
+  const Manifest manifest =
+      build("{\"prompt\": \"a\"}\n{\"prompt\": \"x\xFF\"}\n{\"promt\": \"b\"}\n{\"prompt\": \"c\"}\n");
   EXPECT_THAT(texts(manifest), ElementsAre("a", "c"));
   EXPECT_EQ(manifest.rejected(), 2u);
   const auto bad = rejected();
@@ -68,8 +69,9 @@ TEST_F(ManifestFiles, LeaveNoListWhereNoRowIsBad) {
 TEST_F(ManifestFiles, AreNotWrittenWhenStrictAndARowIsBad) {
   const std::string message =
       error_of([&] { build("{\"prompt\": \"a\"}\n{\"promt\": \"b\"}\n{\"prompt\": 1}\n", {.strict = true}); });
-  EXPECT_THAT(message, StartsWith("x.jsonl: 2 of 3 rows are wrong, and strict allows none; the first is line 2: unknown "
-                                  "column \"promt\"; the nearest known one is \"prompt\"; all are listed in "));
+  EXPECT_THAT(message,
+              StartsWith("x.jsonl: 2 of 3 rows are wrong, and strict allows none; the first is line 2: unknown "
+                         "column \"promt\"; the nearest known one is \"prompt\"; all are listed in "));
   EXPECT_EQ(rejected().size(), 2u);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "work/manifest.index"));
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "work"));
@@ -101,8 +103,8 @@ TEST_F(ManifestFiles, RejectWhatTheModelCannotMake) {
     if (prompt.steps == 1) return "one step is too few";
     return std::nullopt;
   }};
-  const Manifest manifest = build(
-      "{\"prompt\": \"a\", \"frames\": 68}\n{\"prompt\": \"b\", \"steps\": 1}\n{\"prompt\": \"c\"}\n", options);
+  const Manifest manifest =
+      build("{\"prompt\": \"a\", \"frames\": 68}\n{\"prompt\": \"b\", \"steps\": 1}\n{\"prompt\": \"c\"}\n", options);
   EXPECT_THAT(texts(manifest), ElementsAre("c"));
   EXPECT_EQ(rejected().at(0)["reason"], "frames is 68, the model makes at most 51");
   EXPECT_EQ(rejected().at(1)["reason"], "one step is too few");
@@ -110,8 +112,10 @@ TEST_F(ManifestFiles, RejectWhatTheModelCannotMake) {
 
 TEST_F(ManifestFiles, OrderPromptsByTheWorkOfAllTheirSamples) {
   const ManifestOptions options{.cost = [](const Prompt& prompt) { return double(prompt.steps.value_or(10)); }};
-  const Manifest manifest = build("{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"steps\": 30}\n"
-                                  "{\"prompt\": \"c\", \"samples\": 4}\n{\"prompt\": \"d\"}\n", options);
+  const Manifest manifest = build(
+      "{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"steps\": 30}\n"
+      "{\"prompt\": \"c\", \"samples\": 4}\n{\"prompt\": \"d\"}\n",
+      options);
   std::vector<std::string> order;
   for (uint64_t k = 0; k < manifest.size(); ++k) order.push_back(manifest.row(manifest.longest(k)).text);
   EXPECT_THAT(order, ElementsAre("c", "b", "a", "d"));

@@ -1,5 +1,4 @@
 #include "dataset/prompt.hpp"
-
 #include "manifest_test.hpp"
 
 namespace pyracast {
@@ -81,10 +80,10 @@ INSTANTIATE_TEST_SUITE_P(
     Prompt, BadPrompt,
     testing::Values(
         BadRow{R"({"promt": "a"})", R"(unknown column "promt"; the nearest known one is "prompt")"},
-        BadRow{R"({"prompt": "a", "num_frames": 3})", R"(unknown column "num_frames"; the nearest known one is "frames")"},
+        BadRow{R"({"prompt": "a", "num_frames": 3})",
+               R"(unknown column "num_frames"; the nearest known one is "frames")"},
         BadRow{R"({"id": "a"})", "prompt is missing"}, BadRow{R"({"prompt": ""})", "prompt is empty"},
-        BadRow{R"({"prompt": "a", "id": ""})", "id is empty"},
-        BadRow{R"({"prompt": 3})", "prompt is 3, expected text"},
+        BadRow{R"({"prompt": "a", "id": ""})", "id is empty"}, BadRow{R"({"prompt": 3})", "prompt is 3, expected text"},
         BadRow{R"({"prompt": ["a"]})", "prompt is an array, expected a single value"},
         BadRow{R"({"prompt": {"text": "a"}})", "prompt is an object, expected a single value"},
         BadRow{R"(["a"])", "the line is a JSON array, expected an object"},
@@ -92,8 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadRow{R"({"prompt": "a")", "not valid JSON at byte 15"},
         BadRow{R"({"prompt": "a"} x)", "not valid JSON at byte 17"},
         BadRow{R"({"prompt": "a", "prompt": "b"})", R"(the key "prompt" stands twice)"},
-        BadRow{R"({"prompt": "\ud800"})", "not valid JSON at byte"},
-        BadRow{R"({"prompt": "a\u0000b"})", "U+0000"},
+        BadRow{R"({"prompt": "\ud800"})", "not valid JSON at byte"}, BadRow{R"({"prompt": "a\u0000b"})", "U+0000"},
         BadRow{R"({"prompt": "a", "seed": -1})", "seed is -1, expected a whole number from 0 to 18446744073709551615"},
         BadRow{R"({"prompt": "a", "seed": 1.5})", "seed is 1.5, expected a whole number"},
         BadRow{R"({"prompt": "a", "seed": true})", "seed is true, expected a whole number"},

@@ -34,7 +34,8 @@ TEST(ManifestReader, ReadsTablesWithQuotedCells) {
 
 TEST(ManifestReader, AcceptsByteOrderMarkCarriageReturnsBlankLinesAndNoLastLineBreak) {
   for (const std::string bom : {"", "\xEF\xBB\xBF"}) {
-    EXPECT_THAT(texts_of(bom + "\r\n{\"prompt\": \"a\"}\r\n \r\n{\"prompt\": \"b\"}", "x.jsonl"), ElementsAre("a", "b"));
+    EXPECT_THAT(texts_of(bom + "\r\n{\"prompt\": \"a\"}\r\n \r\n{\"prompt\": \"b\"}", "x.jsonl"),
+                ElementsAre("a", "b"));
     EXPECT_THAT(texts_of(bom + "a\r\n\r\n\nb", "x.txt"), ElementsAre("a", "b"));
     EXPECT_THAT(texts_of(bom + "\nprompt,id\r\na,1\r\n\r\nb,2", "x.csv"), ElementsAre("a", "b"));
     EXPECT_THAT(texts_of(bom + "prompt\n\"a\"\n\"b\"", "x.csv"), ElementsAre("a", "b"));
@@ -78,16 +79,17 @@ TEST(ManifestReader, RejectsInvalidUtf8AndReadsOn) {
   for (const std::string bad : {"\xFF", "\xC0\xAF", "\xED\xA0\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\x80"}) {
     const auto expected = ElementsAre("a", "line 2: not valid UTF-8 at byte 2", "c");
     EXPECT_THAT(texts_of("a\nb" + bad + "\nc\n", "x.txt"), expected);
-    EXPECT_THAT(texts_of("prompt\nb" + bad + "\nc\n", "x.csv"),
-                ElementsAre("line 2: not valid UTF-8 at byte 2", "c"));
+    EXPECT_THAT(texts_of("prompt\nb" + bad + "\nc\n", "x.csv"), ElementsAre("line 2: not valid UTF-8 at byte 2", "c"));
   }
   EXPECT_THAT(texts_of("{\"prompt\": \"\xFF\"}\n{\"prompt\": \"b\"}", "x.jsonl"),
               ElementsAre("line 1: not valid UTF-8 at byte 13", "b"));
 }
 
 TEST(ManifestReader, GivesUpOnlyTheFirstLineOfATableRowWithWrongQuotes) {
-  EXPECT_THAT(texts_of("prompt\n\"a\" b\nc\n", "x.csv"), ElementsAre(StartsWith("line 2: text follows a closing"), "c"));
-  EXPECT_THAT(texts_of("prompt\n\"a\nb\nc\n", "x.csv"), ElementsAre(StartsWith("line 2: a quote that opens"), "b", "c"));
+  EXPECT_THAT(texts_of("prompt\n\"a\" b\nc\n", "x.csv"),
+              ElementsAre(StartsWith("line 2: text follows a closing"), "c"));
+  EXPECT_THAT(texts_of("prompt\n\"a\nb\nc\n", "x.csv"),
+              ElementsAre(StartsWith("line 2: a quote that opens"), "b", "c"));
   const std::string endless = "prompt\n\"a\n" + std::string(9 << 20, ' ') + "\nc\n";
   EXPECT_THAT(texts_of(endless, "x.csv"), ElementsAre(HasSubstr("is a quote not closed?"), "c"));
 }
@@ -110,7 +112,13 @@ TEST(ManifestReader, RefusesAWrongHeader) {
 }
 
 TEST(ManifestReader, RefusesUtf16) {
-  EXPECT_THAT(error_of([] { rows_of(std::string_view("\xFF\xFE" "a\0", 4), "x.txt"); }), HasSubstr("is UTF-16"));
+  EXPECT_THAT(error_of([] {
+                rows_of(std::string_view("\xFF\xFE"
+                                         "a\0",
+                                         4),
+                        "x.txt");
+              }),
+              HasSubstr("is UTF-16"));
 }
 
 class ManifestBytes : public ManifestTest {
@@ -149,7 +157,8 @@ TEST_F(ManifestBytes, RefuseDamagedAndCutOffGzip) {
 }
 
 TEST_F(ManifestBytes, RefuseWhatIsNoFile) {
-  EXPECT_THAT(error_of([&] { texts(folder_ / "absent.txt"); }), HasSubstr("absent.txt: cannot be opened: No such file"));
+  EXPECT_THAT(error_of([&] { texts(folder_ / "absent.txt"); }),
+              HasSubstr("absent.txt: cannot be opened: No such file"));
   EXPECT_THAT(error_of([&] { texts(folder_); }), HasSubstr("Is a directory"));
 }
 

@@ -47,7 +47,8 @@ TEST_F(PromptIndexFile, TakesAtMost64BytesAPrompt) {
   const auto order = index.longest_first();
   EXPECT_EQ(std::set<uint32_t>(order.begin(), order.end()).size(), 1000u);
   for (size_t k = 1; k < order.size(); ++k)
-    ASSERT_GE(std::pair(index.entries()[order[k - 1]].cost, order[k]), std::pair(index.entries()[order[k]].cost, order[k - 1]));
+    ASSERT_GE(std::pair(index.entries()[order[k - 1]].cost, order[k]),
+              std::pair(index.entries()[order[k]].cost, order[k - 1]));
 }
 
 }  // namespace

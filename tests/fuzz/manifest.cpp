@@ -1,5 +1,5 @@
-// libFuzzer: any bytes as a manifest of any format give rows or an Error; a row that is a prompt is valid UTF-8 and comes
-// back from the line that is written for it.
+// libFuzzer: any bytes as a manifest of any format give rows or an Error; a row that is a prompt is valid UTF-8 and
+// comes back from the line that is written for it.
 #include <cstdlib>
 
 #include "base/error.hpp"

@@ -37,7 +37,8 @@ class MpiTest : public testing::Test {
   bool marked(const std::string& name) const { return std::filesystem::exists(folder_ / name); }
 
   /// A manifest of `prompts` rows; row i takes 1 + i % 7 steps and costs as much, with `samples(i)` samples.
-  Manifest manifest_of(int prompts, const std::function<int(int)>& samples = [](int) { return 1; }) const;
+  Manifest manifest_of(
+      int prompts, const std::function<int(int)>& samples = [](int) { return 1; }) const;
 
   const Ranks& ranks_ = test_ranks();
   std::filesystem::path folder_;

@@ -29,7 +29,8 @@ TEST_F(RanksOfTheJob, LetTheFirstActWhileTheOthersWait) {
 }
 
 TEST_F(RanksOfTheJob, AllThrowTheErrorOfTheFirst) {
-  for (const std::string& message : {std::string("x.jsonl: holds no prompt"), std::string(), std::string(100000, 'x')}) {
+  for (const std::string& message :
+       {std::string("x.jsonl: holds no prompt"), std::string(), std::string(100000, 'x')}) {
     std::string seen = "no error";
     try {
       ranks_.on_first([&] { throw Error(message); });

@@ -83,7 +83,8 @@ TEST_F(WorkQueueOfRanks, LeavesOutWhatIsFinished) {
 TEST_F(WorkQueueOfRanks, EndsAtOnceWhereNothingIsLeft) {
   const Manifest manifest = manifest_of(3);
   const Team team = split_into_teams(ranks_, 1);
-  WorkQueue queue(ranks_, team, manifest, [](uint64_t, uint32_t) { return true; }, never);
+  WorkQueue queue(
+      ranks_, team, manifest, [](uint64_t, uint32_t) { return true; }, never);
   EXPECT_EQ(queue.next(), std::nullopt);
   EXPECT_EQ(queue.next(), std::nullopt);
   EXPECT_FALSE(queue.stopped());

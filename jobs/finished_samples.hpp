@@ -1,0 +1,30 @@
+#pragma once
+#include "dataset/manifest.hpp"
+#include "dataset/shard_writer.hpp"
+#include "dataset/work_queue.hpp"
+
+namespace pyracast {
+
+/// Which samples of a manifest are there already: a bit a sample.
+class FinishedSamples {
+ public:
+  explicit FinishedSamples(const Manifest& manifest) : manifest_(manifest), finished_(manifest.total_samples()) {}
+
+  /// Samples that the manifest does not ask for (it may have shrunk) are left alone.
+  void add(const FinishedSample& sample) {
+    const auto prompt = manifest_.find(sample.id);
+    if (!prompt || sample.sample < 0 || uint64_t(sample.sample) >= manifest_.entry(*prompt).samples) return;
+    finished_[manifest_.entry(*prompt).first_sample + uint64_t(sample.sample)] = true;
+    failed_ += sample.failed;
+  }
+
+  bool operator()(uint64_t prompt, uint32_t sample) const { return finished_[manifest_.entry(prompt).first_sample + sample]; }
+  uint64_t failed() const { return failed_; }
+
+ private:
+  const Manifest& manifest_;
+  std::vector<bool> finished_;
+  uint64_t failed_ = 0;
+};
+
+}  // namespace pyracast

@@ -1,0 +1,72 @@
+#include "jobs/sample_records.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/file.hpp"
+
+namespace pyracast {
+
+uint64_t seed_of(const Prompt& row, const GenerateSettings& settings) { return row.seed.value_or(settings.seed); }
+
+std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype) {
+  const uint64_t seed = seed_of(row, settings);
+  if (settings.noise == "philox") return std::make_unique<PhiloxNoise>(seed, row.id, sample);
+  require(settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
+  // A row's own seed is what torch.manual_seed would be given; without one every row needs a seed of its own.
+  const uint64_t own = row.seed ? seed : std::stoull(sha256(concat(seed, '\n', row.id)).substr(0, 8), nullptr, 16);
+  return std::make_unique<TorchNoise>(own + sample, dtype);
+}
+
+bool saves(const GenerateSettings& settings, const char* what) {
+  return std::find(settings.save.begin(), settings.save.end(), what) != settings.save.end();
+}
+
+void check_save(const std::vector<std::string>& save) {
+  for (const std::string& what : save)
+    require(what == "frames" || what == "latents" || what == "embeddings", "save names \"", what,
+            "\", expected frames, latents, embeddings");
+}
+
+SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest& request, const OpenSoraResult& result,
+                       const GenerateSettings& settings) {
+  SampleRecord record;
+  record.id = row.id;
+  record.sample = sample;
+  record.status = int64_t(result.outcome == Outcome::failed ? SampleStatus::failed : SampleStatus::done);
+  record.reason = result.reason;
+  record.prompt = row.text;
+  record.encoded_prompt = result.encoded_prompt;
+  record.seed = seed_of(row, settings);
+  record.height = result.video.frames ? result.video.height : request.height;
+  record.width = result.video.frames ? result.video.width : request.width;
+  record.frames = result.video.frames ? result.video.frames : request.frames;
+  record.fps = request.fps;
+  record.steps = request.steps;
+  record.guidance = request.guidance;
+  Json further{{"model", settings.model.model}, {"dtype", settings.model.dtype}, {"noise", settings.noise}, {"clips", request.clips}};
+  if (request.clips > 1) further["condition_latents"] = request.condition_latents;
+  if (request.clips > 1) further["condition_edit"] = request.condition_edit;
+  if (request.hints.aesthetic) further["aesthetic"] = *request.hints.aesthetic;
+  if (request.hints.motion) further["motion"] = *request.hints.motion;
+  if (request.hints.camera) further["camera"] = *request.hints.camera;
+  record.settings = further.dump();
+  record.text_seconds = result.text_seconds;
+  record.decode_seconds = result.decode_seconds;
+  for (const EvaluationTime& time : result.evaluations) {
+    const auto of = [&](Branch branch) { return time.branches[size_t(branch)]; };
+    record.step_seconds.push_back({float(of(Branch::spatial_attention)), float(of(Branch::temporal_attention)),
+                                   float(of(Branch::spatial_cross) + of(Branch::temporal_cross)),
+                                   float(of(Branch::spatial_mlp) + of(Branch::temporal_mlp)), float(time.communication),
+                                   float(time.other)});
+  }
+  if (record.status == int64_t(SampleStatus::failed)) return record;
+  if (saves(settings, "latents")) record.latents = {result.latent_shape, result.latents};
+  if (saves(settings, "embeddings")) {
+    record.text_embedding.shape = result.embedding_shape;
+    for (const float value : result.embedding) record.text_embedding.values.push_back(bfloat16(value).bits);
+  }
+  return record;
+}
+
+}  // namespace pyracast

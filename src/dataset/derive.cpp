@@ -1,0 +1,152 @@
+#include "dataset/derive.hpp"
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+#include "base/file.hpp"
+#include "dataset/layout.hpp"
+#include "dataset/shard_file.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+using hdf5::Handle;
+
+/// HDF5 opens every source of a virtual dataset: beyond this many the index is made of indices.
+constexpr size_t most_sources = 1000;
+
+struct Source {
+  std::string file;   // relative to the output folder
+  hsize_t rows;
+};
+
+/// One virtual dataset over the same column of all sources.
+void write_virtual_column(hid_t group, const std::string& path, const std::string& name, hid_t type, const void* fill,
+                          const std::vector<Source>& sources, hsize_t total) {
+  const Handle list(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "creating a property list");
+  hdf5::check(H5Pset_obj_track_times(list, false), "switching times off");
+  if (fill) hdf5::check(H5Pset_fill_value(list, type, fill), "setting the fill value of " + path);
+  const Handle space(H5Screate_simple(1, &total, nullptr), H5Sclose, "describing " + path);
+  hsize_t at = 0;
+  for (const Source& source : sources) {
+    const Handle selected(H5Scopy(space), H5Sclose, "describing " + path);
+    hdf5::check(H5Sselect_hyperslab(selected, H5S_SELECT_SET, &at, nullptr, &source.rows, nullptr), "selecting in " + path);
+    const Handle source_space(H5Screate_simple(1, &source.rows, nullptr), H5Sclose, "describing " + path);
+    hdf5::check(H5Pset_virtual(list, selected, source.file.c_str(), path.c_str(), source_space), "mapping " + path);
+    at += source.rows;
+  }
+  const Handle dataset(H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + path);
+}
+
+/// A missing source shows as -1 (numbers) or an empty text.
+void write_virtual_columns(hid_t file, const std::vector<Source>& sources) {
+  hsize_t total = 0;
+  for (const Source& source : sources) total += source.rows;
+  const Handle content = hdf5::create_group(file, "content"), provenance = hdf5::create_group(file, "provenance");
+  const Handle text = hdf5::string_type();
+  const SampleRecord names;
+  SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, const Member&) {
+    const bool is_content = group == SampleGroup::content;
+    const std::string path = concat(is_content ? "/content/" : "/provenance/", name);
+    if constexpr (std::is_same_v<Member, std::string>) {
+      write_virtual_column(is_content ? content : provenance, path, name, text, nullptr, sources, total);
+    } else {
+      const Member fill = Member(-1);
+      write_virtual_column(is_content ? content : provenance, path, name, hdf5::type_of<Member>(), &fill, sources, total);
+    }
+  }, names);
+}
+
+void write_index(const fs::path& output, const std::string& name, const std::vector<Source>& sources,
+                 const std::function<void(hid_t)>& add = {}) {
+  const fs::path path = output / name, temporary = path.string() + ".tmp";
+  Handle file = hdf5::create_file(temporary);
+  hdf5::write_attribute(file, "format", "pyracast index");
+  hdf5::write_attribute(file, "format_version", shard_format_version);
+  write_virtual_columns(file, sources);
+  if (add) add(file);
+  file.close("closing " + temporary.string());
+  publish(temporary, path);
+}
+
+/// Sources as they are, or indices of `most_sources` of them each.
+std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& sources) {
+  if (sources.size() <= most_sources) return sources;
+  std::vector<Source> groups;
+  for (size_t first = 0; first < sources.size(); first += most_sources) {
+    const std::vector<Source> part(sources.begin() + long(first),
+                                   sources.begin() + long(std::min(sources.size(), first + most_sources)));
+    char name[64];
+    std::snprintf(name, sizeof name, "index.part-%05zu.h5", groups.size());
+    write_index(output, name, part);
+    hsize_t rows = 0;
+    for (const Source& source : part) rows += source.rows;
+    groups.push_back({name, rows});
+  }
+  return groups;
+}
+
+}  // namespace
+
+void derive(const fs::path& output, Json run) {
+  const OutputLayout layout{output};
+  std::vector<Source> sources;
+  std::vector<std::string> names, hashes;
+  std::vector<int64_t> rows;
+  int64_t done = 0, failed = 0;
+  const fs::path metadata = layout.metadata().string() + ".tmp";
+  std::FILE* out = std::fopen(metadata.c_str(), "wb");
+  require(out, metadata.string(), ": cannot be written");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closed(out, std::fclose);
+  for (const fs::path& path : sealed_shards(layout.shards())) {
+    const std::vector<SampleRecord> samples = read_shard(path);
+    if (samples.empty()) continue;
+    names.push_back("shards/" + path.filename().string());
+    hashes.push_back(sha256_of_file(path));
+    rows.push_back(int64_t(samples.size()));
+    sources.push_back({names.back(), samples.size()});
+    for (const SampleRecord& sample : samples) {
+      if (sample.status != int64_t(SampleStatus::done)) {
+        ++failed;
+        continue;
+      }
+      ++done;
+      Json line{{"file_name", sample.video}};
+      SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
+        const std::string_view column = name;
+        if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
+      }, sample);
+      const std::string text = line.dump() + "\n";
+      require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
+    }
+  }
+  require(std::fflush(out) == 0, metadata.string(), ": writing failed");
+  publish(metadata, layout.metadata());
+
+  if (!sources.empty())
+    write_index(output, "index.h5", grouped(output, sources), [&](hid_t file) {
+      const Handle list = hdf5::create_group(file, "shards");
+      hdf5::write_dataset(list, "name", names);
+      hdf5::write_dataset(list, "rows", rows);
+      hdf5::write_dataset(list, "sha256", hashes);
+    });
+  run["samples"] = {{"done", done}, {"failed", failed}, {"shards", names.size()}};
+  write_atomically(layout.run(), run.dump(1) + "\n");
+}
+
+void check_index(const fs::path& output) {
+  const fs::path path = OutputLayout{output}.index();
+  const Handle file = hdf5::open_file(path);
+  const auto names = hdf5::read_dataset<std::string>(file, "shards/name"), hashes = hdf5::read_dataset<std::string>(file, "shards/sha256");
+  for (size_t i = 0; i < names.size(); ++i) {
+    require(fs::exists(output / names[i]), path.string(), ": the shard ", names[i],
+            " is missing; its rows would read as -1 and empty texts. Put it back, or run generate again");
+    require(sha256_of_file(output / names[i]) == hashes.at(i), path.string(), ": the shard ", names[i],
+            " has changed since the index was made; run generate again");
+  }
+}
+
+}  // namespace pyracast

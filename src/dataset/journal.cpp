@@ -1,0 +1,101 @@
+#include "dataset/journal.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/file.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr char magic[] = "PYRAJNL1", record_mark[] = "SAMP";
+constexpr size_t fingerprint_size = 64, header_size = 8 + fingerprint_size, record_header_size = 4 + 8 + 4;
+
+uint32_t checksum(std::span<const uint8_t> bytes) { return uint32_t(crc32_z(0, bytes.data(), bytes.size())); }
+
+}  // namespace
+
+JournalWriter::JournalWriter(const std::filesystem::path& path, const std::string& fingerprint) : path_(path) {
+  require(fingerprint.size() == fingerprint_size, "a fingerprint of ", fingerprint.size(), " characters, expected ", fingerprint_size);
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  require(descriptor_ >= 0, path.string(), ": the journal cannot be made: ", std::strerror(errno));
+  const std::string header = magic + fingerprint;
+  write({reinterpret_cast<const uint8_t*>(header.data()), header.size()});
+  require(::fsync(descriptor_) == 0, path.string(), ": fsync failed: ", std::strerror(errno));
+}
+
+JournalWriter::~JournalWriter() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void JournalWriter::write(std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    require(written > 0, path_.string(), ": writing the journal failed: ", std::strerror(errno));
+    bytes = bytes.subspan(size_t(written));
+  }
+}
+
+void JournalWriter::append(const SampleRecord& record) {
+  const std::vector<uint8_t> payload = to_bytes(record);
+  std::vector<uint8_t> bytes(record_header_size + payload.size());
+  const uint64_t size = payload.size();
+  const uint32_t crc = checksum(payload);
+  std::memcpy(bytes.data(), record_mark, 4);
+  std::memcpy(bytes.data() + 4, &size, 8);
+  std::memcpy(bytes.data() + 12, &crc, 4);
+  std::memcpy(bytes.data() + record_header_size, payload.data(), payload.size());
+  write(bytes);
+  require(::fdatasync(descriptor_) == 0, path_.string(), ": fdatasync failed: ", std::strerror(errno));
+}
+
+void JournalWriter::clear() {
+  require(::ftruncate(descriptor_, header_size) == 0 && ::lseek(descriptor_, header_size, SEEK_SET) >= 0 &&
+              ::fsync(descriptor_) == 0,
+          path_.string(), ": the journal cannot be cleared: ", std::strerror(errno));
+}
+
+JournalEnd read_journal(std::span<const std::byte> bytes, const std::function<void(SampleRecord)>& each) {
+  JournalEnd end;
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  if (bytes.size() < header_size || std::memcmp(data, magic, 8) != 0) {
+    end.problem = "it does not begin as a journal does";
+    return end;
+  }
+  end.fingerprint.assign(reinterpret_cast<const char*>(data + 8), fingerprint_size);
+  for (size_t at = header_size; at < bytes.size();) {
+    const auto stop = [&](const char* why) { end.problem = concat("record ", end.records + 1, " at byte ", at, ' ', why); };
+    if (bytes.size() - at < record_header_size) return stop("is torn"), end;
+    uint64_t size;
+    uint32_t crc;
+    std::memcpy(&size, data + at + 4, 8);
+    std::memcpy(&crc, data + at + 12, 4);
+    if (std::memcmp(data + at, record_mark, 4) != 0) return stop("does not begin as a record does"), end;
+    if (size > bytes.size() - at - record_header_size) return stop("is torn"), end;
+    const std::span payload(data + at + record_header_size, size_t(size));
+    if (checksum(payload) != crc) return stop("does not fit its checksum"), end;
+    SampleRecord record;
+    try {
+      record = sample_from_bytes(payload);
+    } catch (const Error& error) {
+      return stop(error.what()), end;
+    }
+    each(std::move(record));
+    ++end.records;
+    at += record_header_size + size_t(size);
+  }
+  return end;
+}
+
+JournalEnd read_journal(const std::filesystem::path& path, const std::function<void(SampleRecord)>& each) {
+  const MappedFile file(path);
+  return read_journal(file.bytes(), each);
+}
+
+}  // namespace pyracast

@@ -1,0 +1,25 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/video.hpp"
+
+namespace pyracast {
+
+/// Key and value pairs stored in the file's metadata, as ffprobe shows them.
+using VideoMetadata = std::vector<std::pair<std::string, std::string>>;
+
+/// Writes H.264 (yuv420p, BT.709, limited range) in MP4, through a temporary name. The same video, metadata and crf
+/// (0 to 51, smaller is better) give the same bytes on every run and on every x86 processor. An odd height or width is
+/// made even by repeating the last row or column, as yuv420p wants it. Throws Error naming the file.
+void write_mp4(const std::filesystem::path& path, const Video& video, const VideoMetadata& metadata, int crf);
+
+/// The same under the name itself and without making it durable; a file that could not be finished is removed.
+void encode_mp4(const std::filesystem::path& path, const Video& video, const VideoMetadata& metadata, int crf);
+
+/// All frames of the first video stream. Throws Error naming the file.
+Video read_mp4(const std::filesystem::path& path);
+
+}  // namespace pyracast

@@ -1,0 +1,78 @@
+#include "dataset/mp4.hpp"
+#include "dataset/mp4_libav.hpp"
+
+namespace pyracast {
+
+namespace {
+
+using libav::check;
+
+struct CloseInput {
+  void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
+};
+
+void append(Video& video, const AVFrame& frame, const std::filesystem::path& path) {
+  if (video.frames == 0) {
+    video.height = frame.height;
+    video.width = frame.width;
+  }
+  require(frame.height == video.height && frame.width == video.width, path.string(), ": frame ", video.frames, " is ",
+          frame.height, " x ", frame.width, ", the ones before it are ", video.height, " x ", video.width);
+  const libav::Scaler scaler =
+      libav::make_scaler(frame.width, frame.height, AVPixelFormat(frame.format), AV_PIX_FMT_RGB24, path);
+  // swscale may write a few bytes past a row's end: rows are given their own, wider buffer.
+  const int stride = (frame.width * 3 + 63) / 64 * 64 + 64;
+  std::vector<uint8_t> rows(size_t(stride) * frame.height);
+  uint8_t* planes[] = {rows.data()};
+  check(sws_scale(scaler.get(), frame.data, frame.linesize, 0, frame.height, planes, &stride), path, "converting");
+  for (int y = 0; y < frame.height; ++y) {
+    const uint8_t* row = rows.data() + size_t(y) * stride;
+    video.rgb.insert(video.rgb.end(), row, row + size_t(frame.width) * 3);
+  }
+  ++video.frames;
+}
+
+/// Takes all frames that the decoder has ready.
+void drain(AVCodecContext& codec, AVFrame& frame, Video& video, const std::filesystem::path& path) {
+  for (;;) {
+    const int result = avcodec_receive_frame(&codec, &frame);
+    if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
+    check(result, path, "decoding");
+    append(video, frame, path);
+  }
+}
+
+}  // namespace
+
+Video read_mp4(const std::filesystem::path& path) {
+  libav::keep_quiet();
+  AVFormatContext* opened = nullptr;
+  check(avformat_open_input(&opened, path.c_str(), nullptr, nullptr), path, "opening");
+  const std::unique_ptr<AVFormatContext, CloseInput> format(opened);
+  check(avformat_find_stream_info(opened, nullptr), path, "reading the streams");
+  const AVCodec* decoder = nullptr;
+  const int index = check(av_find_best_stream(opened, AVMEDIA_TYPE_VIDEO, -1, -1, &decoder, 0), path, "finding a video stream");
+  const AVStream& stream = *opened->streams[index];
+  const libav::Codec codec(check(avcodec_alloc_context3(decoder), path, "decoder"));
+  check(avcodec_parameters_to_context(codec.get(), stream.codecpar), path, "describing the stream");
+  codec->thread_count = 1;
+  check(avcodec_open2(codec.get(), decoder, nullptr), path, "opening the decoder");
+
+  Video video{.fps = av_q2d(stream.avg_frame_rate.num ? stream.avg_frame_rate : stream.r_frame_rate)};
+  const libav::Packet packet(check(av_packet_alloc(), path, "packet"));
+  const libav::Frame frame(check(av_frame_alloc(), path, "frame"));
+  for (int result = 0; (result = av_read_frame(opened, packet.get())) != AVERROR_EOF;) {
+    check(result, path, "reading");
+    if (packet->stream_index == index) {
+      check(avcodec_send_packet(codec.get(), packet.get()), path, "decoding");
+      drain(*codec, *frame, video, path);
+    }
+    av_packet_unref(packet.get());
+  }
+  check(avcodec_send_packet(codec.get(), nullptr), path, "decoding");
+  drain(*codec, *frame, video, path);
+  require(video.frames > 0, path.string(), ": holds no frame");
+  return video;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,94 @@
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/video.hpp"
+#include "base/weight_file.hpp"
+
+namespace pyracast {
+
+/// Which half of a shard a value belongs to: content is bit-equal between runs of the same samples, provenance says when
+/// and where they were made.
+enum class SampleGroup { content, provenance };
+
+enum class SampleStatus : int64_t { done = 0, failed = 1 };
+
+/// Columns of `step_seconds`.
+inline constexpr std::array<const char*, 6> step_phases{"spatial_attention", "temporal_attention", "cross_attention",
+                                                        "mlp", "communication", "other"};
+
+/// An array of one sample, row-major; empty where it is not kept.
+template <class Element>
+struct SampleArray {
+  Shape shape;
+  std::vector<Element> values;
+};
+
+/// One finished sample: a row of a shard. Its columns are named once, in fields(); the journal, the shards, their
+/// readers and metadata.jsonl all go by that list.
+struct SampleRecord {
+  std::string id;
+  int64_t sample = 0;
+  int64_t status = int64_t(SampleStatus::done);
+  std::string reason;             ///< of a failure
+  std::string prompt;             ///< as given
+  std::string encoded_prompt;     ///< as the text encoder saw it
+  uint64_t seed = 0;
+  int64_t height = 0, width = 0, frames = 0;
+  double fps = 0;
+  int64_t steps = 0;
+  double guidance = 0;
+  std::string settings;           ///< what else decides the pixels, JSON
+  std::string video;              ///< path relative to the dataset's folder; empty for a failure
+  std::string video_sha256;
+
+  double text_seconds = 0, decode_seconds = 0, encode_seconds = 0, write_seconds = 0;
+  std::string host;
+  int64_t rank = 0, team = 0, attempt = 0;
+  double started = 0, ended = 0;  ///< seconds since 1970
+
+  std::vector<std::array<float, 6>> step_seconds;   ///< [evaluations of the network][step_phases]
+  SampleArray<float> latents;                       ///< [channels, time, height, width]
+  SampleArray<uint16_t> text_embedding;             ///< [tokens, width], the bits of bfloat16 numbers
+  std::optional<Video> pixels;
+
+  template <class Visit, class Record>
+  static void fields(Visit&& visit, Record& r) {
+    constexpr auto content = SampleGroup::content, provenance = SampleGroup::provenance;
+    visit(content, "id", r.id);
+    visit(content, "sample", r.sample);
+    visit(content, "status", r.status);
+    visit(content, "reason", r.reason);
+    visit(content, "prompt", r.prompt);
+    visit(content, "encoded_prompt", r.encoded_prompt);
+    visit(content, "seed", r.seed);
+    visit(content, "height", r.height);
+    visit(content, "width", r.width);
+    visit(content, "frames", r.frames);
+    visit(content, "fps", r.fps);
+    visit(content, "steps", r.steps);
+    visit(content, "guidance", r.guidance);
+    visit(content, "settings", r.settings);
+    visit(content, "video", r.video);
+    visit(content, "video_sha256", r.video_sha256);
+    visit(provenance, "text_seconds", r.text_seconds);
+    visit(provenance, "decode_seconds", r.decode_seconds);
+    visit(provenance, "encode_seconds", r.encode_seconds);
+    visit(provenance, "write_seconds", r.write_seconds);
+    visit(provenance, "host", r.host);
+    visit(provenance, "rank", r.rank);
+    visit(provenance, "team", r.team);
+    visit(provenance, "attempt", r.attempt);
+    visit(provenance, "started", r.started);
+    visit(provenance, "ended", r.ended);
+  }
+};
+
+/// The record as bytes (CBOR), arrays and all, and back. Throws Error on bytes that are no such record.
+std::vector<uint8_t> to_bytes(const SampleRecord& record);
+SampleRecord sample_from_bytes(std::span<const uint8_t> bytes);
+
+}  // namespace pyracast

@@ -1,0 +1,147 @@
+#include "dataset/shard_file.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+
+namespace pyracast {
+
+namespace {
+
+using hdf5::Handle;
+
+const char* group_name(SampleGroup group) { return group == SampleGroup::content ? "content" : "provenance"; }
+
+/// Appends a sample's array to a flat dataset, made when the first one comes.
+template <class Element>
+void append_flat(std::optional<hdf5::GrowingDataset>& dataset, hid_t group, const std::string& name,
+                 const SampleArray<Element>& array, std::vector<int64_t>& offsets, std::vector<int64_t>& shapes, size_t axes) {
+  if (!array.values.empty()) {
+    if (!dataset)
+      dataset.emplace(group, name, hdf5::type_of<Element>(), std::vector<hsize_t>{},
+                      std::clamp<hsize_t>(array.values.size(), 1024, 1 << 20));
+    dataset->append(array.values.data(), array.values.size());
+  }
+  offsets.push_back(offsets.back() + int64_t(array.values.size()));
+  for (size_t axis = 0; axis < axes; ++axis) shapes.push_back(axis < array.shape.size() ? array.shape[axis] : 0);
+}
+
+}  // namespace
+
+ShardFile::ShardFile(const std::filesystem::path& temporary, const std::string& fingerprint, const std::string& configuration)
+    : temporary_(temporary), file_(hdf5::create_file(temporary)), content_(hdf5::create_group(file_, "content")),
+      provenance_(hdf5::create_group(file_, "provenance")) {
+  hdf5::write_attribute(file_, "format", "pyracast shard");
+  hdf5::write_attribute(file_, "format_version", shard_format_version);
+  hdf5::write_attribute(file_, "fingerprint", fingerprint);
+  hdf5::write_attribute(file_, "configuration", configuration);
+}
+
+void ShardFile::append(const SampleRecord& record) {
+  for (const auto& step : record.step_seconds) step_seconds_.insert(step_seconds_.end(), step.begin(), step.end());
+  step_offsets_.push_back(step_offsets_.back() + int64_t(record.step_seconds.size()));
+  append_flat(latents_, content_, "latents", record.latents, latents_offsets_, latents_shapes_, 4);
+  append_flat(embeddings_, content_, "text_embedding", record.text_embedding, embedding_offsets_, embedding_shapes_, 2);
+  bytes_ += record.latents.values.size() * 4 + record.text_embedding.values.size() * 2;
+  if (record.pixels) {
+    const Video& v = *record.pixels;
+    const std::string bucket = concat(v.frames, 'x', v.height, 'x', v.width);
+    auto found = pixels_.find(bucket);
+    if (found == pixels_.end())
+      found = pixels_.emplace(bucket, PixelBucket{hdf5::GrowingDataset(content_, "frames_" + bucket, H5T_NATIVE_UINT8,
+                                                                      {hsize_t(v.frames), hsize_t(v.height), hsize_t(v.width), 3}, 1),
+                                                 {}}).first;
+    found->second.clips.append(v.rgb.data(), 1);
+    found->second.rows.push_back(int64_t(rows_.size()));
+    bytes_ += v.rgb.size();
+  }
+  SampleRecord row = record;
+  row.step_seconds.clear();
+  row.latents = {};
+  row.text_embedding = {};
+  row.pixels.reset();
+  rows_.push_back(std::move(row));
+}
+
+void ShardFile::write_columns() {
+  SampleRecord names;
+  SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
+    std::vector<Member> column;
+    for (SampleRecord& row : rows_)
+      SampleRecord::fields([&]<class Other>(SampleGroup, const char* other, Other& member) {
+        if constexpr (std::is_same_v<Other, Member>)
+          if (std::string_view(other) == name) column.push_back(member);
+      }, row);
+    hdf5::write_dataset(group == SampleGroup::content ? content_ : provenance_, name, column);
+  }, names);
+  hdf5::write_dataset(provenance_, "step_seconds", step_seconds_, {step_seconds_.size() / step_phases.size(), step_phases.size()});
+  hdf5::write_dataset(provenance_, "step_offsets", step_offsets_);
+  hdf5::write_dataset(provenance_, "step_phases", std::vector<std::string>(step_phases.begin(), step_phases.end()));
+  const hsize_t count = rows_.size();
+  if (latents_) {
+    hdf5::write_dataset(content_, "latents_offsets", latents_offsets_);
+    hdf5::write_dataset(content_, "latents_shapes", latents_shapes_, {count, 4});
+  }
+  if (embeddings_) {
+    hdf5::write_dataset(content_, "text_embedding_offsets", embedding_offsets_);
+    hdf5::write_dataset(content_, "text_embedding_shapes", embedding_shapes_, {count, 2});
+    hdf5::write_attribute(embeddings_->id(), "dtype", "bfloat16");
+  }
+  for (auto& [bucket, clips] : pixels_) hdf5::write_dataset(content_, "frames_" + bucket + "_rows", clips.rows);
+}
+
+std::filesystem::path ShardFile::seal(const std::filesystem::path& folder) {
+  write_columns();
+  std::string samples;
+  for (const SampleRecord& row : rows_) samples += concat(row.id, '\n', row.sample, '\n');
+  const std::filesystem::path path = folder / ("shard-" + sha256(samples).substr(0, 20) + ".h5");
+  latents_.reset();
+  embeddings_.reset();
+  pixels_.clear();
+  content_.close("closing a shard");
+  provenance_.close("closing a shard");
+  file_.close("closing " + temporary_.string());
+  publish(temporary_, path);
+  return path;
+}
+
+std::vector<SampleRecord> read_shard(const std::filesystem::path& path) {
+  try {
+    const Handle file = hdf5::open_file(path);
+    const int64_t version = hdf5::read_number_attribute(file, "format_version");
+    require(version == shard_format_version, "its format is version ", version, ", this program reads version ", shard_format_version);
+    std::vector<SampleRecord> rows(hdf5::read_dataset<std::string>(file, "content/id").size());
+    SampleRecord names;
+    SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
+      const auto column = hdf5::read_dataset<Member>(file, concat(group_name(group), '/', name));
+      require(column.size() == rows.size(), "its column ", name, " has ", column.size(), " of ", rows.size(), " rows");
+      for (size_t i = 0; i < rows.size(); ++i)
+        SampleRecord::fields([&]<class Other>(SampleGroup, const char* other, Other& member) {
+          if constexpr (std::is_same_v<Other, Member>)
+            if (std::string_view(other) == name) member = column[i];
+        }, rows[i]);
+    }, names);
+    const auto offsets = hdf5::read_dataset<int64_t>(file, "provenance/step_offsets");
+    const auto seconds = hdf5::read_dataset<float>(file, "provenance/step_seconds");
+    require(offsets.size() == rows.size() + 1 && offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()),
+            "its step_offsets do not fit its step_seconds");
+    return rows;
+  } catch (const Error& error) {
+    fail(path.string(), ": is not a sound shard: ", error.what());
+  }
+}
+
+std::string shard_fingerprint(const std::filesystem::path& path) {
+  return hdf5::read_text_attribute(hdf5::open_file(path), "fingerprint");
+}
+
+std::vector<std::filesystem::path> sealed_shards(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> shards;
+  if (std::filesystem::is_directory(folder))
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().extension() == ".h5" && entry.path().filename().string().starts_with("shard-")) shards.push_back(entry.path());
+  std::sort(shards.begin(), shards.end());
+  return shards;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,57 @@
+#pragma once
+// A shard: many samples in one HDF5 file (docs/dataset-format.md). Columns, not groups, so that millions of samples stay
+// readable; two groups, `content` and `provenance`, after SampleGroup.
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "dataset/hdf5.hpp"
+#include "dataset/sample.hpp"
+
+namespace pyracast {
+
+inline constexpr int64_t shard_format_version = 1;
+
+/// One shard that is being written under a temporary name. Arrays go to disk at once, columns when it is sealed.
+class ShardFile {
+ public:
+  /// `configuration` is the run's, as JSON text.
+  ShardFile(const std::filesystem::path& temporary, const std::string& fingerprint, const std::string& configuration);
+
+  void append(const SampleRecord& record);
+  size_t rows() const { return rows_.size(); }
+  /// Bytes of the arrays so far.
+  uint64_t bytes() const { return bytes_; }
+
+  /// Writes the columns, closes the file and renames it to `folder`/shard-<hash of its samples>.h5, durable when it
+  /// returns. Gives that path.
+  std::filesystem::path seal(const std::filesystem::path& folder);
+
+ private:
+  std::filesystem::path temporary_;
+  hdf5::Handle file_, content_, provenance_;
+  std::vector<SampleRecord> rows_;   // without their arrays
+  uint64_t bytes_ = 0;
+  std::vector<float> step_seconds_;
+  std::vector<int64_t> step_offsets_{0}, latents_offsets_{0}, embedding_offsets_{0}, latents_shapes_, embedding_shapes_;
+  std::optional<hdf5::GrowingDataset> latents_, embeddings_;
+  struct PixelBucket {
+    hdf5::GrowingDataset clips;
+    std::vector<int64_t> rows;
+  };
+  std::map<std::string, PixelBucket> pixels_;   // by "frames x height x width"
+
+  void write_columns();
+};
+
+/// The rows of a sealed shard without their arrays, in order. Throws Error naming the file where it is not a sound
+/// shard of this format.
+std::vector<SampleRecord> read_shard(const std::filesystem::path& path);
+
+/// The fingerprint a shard was written under.
+std::string shard_fingerprint(const std::filesystem::path& path);
+
+/// Sealed shards of a folder, by name.
+std::vector<std::filesystem::path> sealed_shards(const std::filesystem::path& folder);
+
+}  // namespace pyracast
