@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/file.hpp"
-#include "jobs/exit_codes.hpp"
 
 namespace pyracast {
 
@@ -80,9 +79,8 @@ void continue_or_begin(const fs::path& output, const Fingerprint& fingerprint) {
   if (before == fingerprint.content) return;
   std::string differences;
   list_differences("", before, fingerprint.content, differences);
-  throw ExitError(ExitCode::fingerprint_mismatch,
-                  concat(output.string(), ": was begun with another model or other settings:", differences,
-                         "\nUse those settings again, or another --output."));
+  throw Error(concat(output.string(), ": was begun with another model or other settings:", differences,
+                         "\nUse those settings again, or another --output."), ExitCode::fingerprint_mismatch);
 }
 
 }  // namespace pyracast

@@ -8,7 +8,6 @@
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "jobs/device.hpp"
-#include "jobs/exit_codes.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
@@ -94,8 +93,7 @@ bool make_all(const Job& job, OpenSora& pipeline, ShardWriter* shards, const Fin
         going_on = make_sample(job, pipeline, queue, shards, row, claim->first_sample + i);
     }
     if (shards) shards->close();
-    // The last line counts what all teams have made.
-    check_mpi(MPI_Barrier(job.team.comm), "waiting for the team");
+    queue.leave();   // the last line counts what all teams have made
   }
   if (job.ranks.rank() == 0) failed = finished.failed() + queue.progress().failed;
   return going_on && !queue.stopped();
@@ -108,11 +106,24 @@ Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerpri
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
 
-ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
+/// Everything about the settings that can be wrong before anything is written.
+void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
+  weight_dtype(settings.model.dtype);
+  require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
+  require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
           ": this version makes a video on one rank; use 1 (several ranks make several videos at once)");
+  require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
+  require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
+  const SnapshotPaths snapshot = find_snapshot(settings.model);
+  OpenSoraRequests(settings, OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string()));
+  open_device(settings.model);
+}
+
+ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
+  ranks.on_first([&] { check_settings(settings); });
   const SnapshotPaths snapshot = find_snapshot(settings.model);
   const OpenSoraRequests requests(settings, OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string()));
   const Team team = split_into_teams(ranks, settings.ranks_per_video);
@@ -156,20 +167,30 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
   ranks.on_first([&] { derive(settings.output, describe_run(settings, fingerprint, ranks, manifest)); });
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
+  spdlog::info("the job ends: {}", codes[0] ? "more to do" : codes[1] ? "complete with failures" : "complete");
   return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;
 }
 
 }  // namespace
 
 int generate(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: [mpirun -n RANKS] pyracast generate --config FILE --prompts FILE --output DIR [settings]\n\n%s",
+                describe(settings_of<GenerateSettings>()).c_str());
+    return 0;
+  }
   const auto settings = read_config<GenerateSettings>(argc, argv);
   catch_stop_signals();
   const Ranks ranks(argc, argv);
   try {
     return int(run(ranks, settings));
+  } catch (const AgreedError& error) {
+    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
+    return int(error.code);
+  } catch (const Error& error) {
+    ranks.abort(error.what(), int(error.code));
   } catch (const std::exception& error) {
-    const auto* coded = dynamic_cast<const ExitError*>(&error);
-    ranks.abort(error.what(), int(coded ? coded->code : ExitCode::bad_input));
+    ranks.abort(error.what(), int(ExitCode::environment));
   }
 }
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <exception>
 
-#include "jobs/exit_codes.hpp"
+#include "base/error.hpp"
 #include "jobs/jobs.hpp"
 
 namespace {
@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     return pyracast::run_job(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "pyracast: %s\n", error.what());
-    const auto* coded = dynamic_cast<const pyracast::ExitError*>(&error);
-    return int(coded ? coded->code : pyracast::ExitCode::bad_input);
+    const auto* coded = dynamic_cast<const pyracast::Error*>(&error);
+    return int(coded ? coded->code : pyracast::ExitCode::environment);
   }
 }

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <thread>
 
-#include "jobs/exit_codes.hpp"
+#include "base/error.hpp"
 #include "jobs/signals.hpp"
 
 namespace pyracast {
@@ -19,7 +19,7 @@ OutputFolder::OutputFolder(const Ranks& ranks, const std::filesystem::path& fold
     std::error_code error;
     for (const char* part : {"", "work", "logs", "videos", "shards"}) {
       std::filesystem::create_directories(folder / part, error);
-      if (error) throw ExitError(ExitCode::environment, concat((folder / part).string(), ": cannot be made: ", error.message()));
+      if (error) throw Error(concat((folder / part).string(), ": cannot be made: ", error.message()), ExitCode::environment);
     }
     lock(ranks, folder);
   });
@@ -42,14 +42,14 @@ void OutputFolder::lock(const Ranks& ranks, const std::filesystem::path& folder)
     if ((errno != EACCES && errno != EAGAIN) || std::chrono::steady_clock::now() > deadline || asked_to_stop()) {
       char owner[256] = {};
       const ssize_t read = ::pread(descriptor_, owner, sizeof owner - 1, 0);
-      throw ExitError(ExitCode::environment, concat(folder.string(), ": is in use by ", read > 0 ? owner : "another job",
-                                                    " (", std::strerror(errno), "); wait for it, or use another --output"));
+      throw Error(concat(folder.string(), ": is in use by ", read > 0 ? owner : "another job",
+                                                    " (", std::strerror(errno), "); wait for it, or use another --output"), ExitCode::environment);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
   const std::string owner = concat("process ", ::getpid(), " on ", ranks.node_name());
   if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, owner.data(), owner.size(), 0) < 0)
-    throw ExitError(ExitCode::environment, concat(path.string(), ": cannot be written: ", std::strerror(errno)));
+    throw Error(concat(path.string(), ": cannot be written: ", std::strerror(errno)), ExitCode::environment);
 }
 
 }  // namespace pyracast

@@ -7,10 +7,27 @@
 
 namespace pyracast {
 
+/// How a program ends; batch scripts rely on the numbers.
+enum class ExitCode {
+  complete = 0,
+  check_failed = 1,             ///< parity or verification found a difference
+  complete_with_failures = 3,
+  bad_input = 64,
+  fingerprint_mismatch = 65,
+  environment = 69,
+  more_to_do = 75,
+};
+
 /// What came from outside (configuration, weights, manifest, file system) is not as it must be. The message says what
 /// was found, what was expected, where, and what to do.
 struct Error : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  explicit Error(const std::string& message, ExitCode code = ExitCode::bad_input) : std::runtime_error(message), code(code) {}
+  ExitCode code;                ///< how the program ends because of it
+};
+
+/// An Error that all ranks of a job have thrown alike, so that each can end by itself.
+struct AgreedError : Error {
+  using Error::Error;
 };
 
 /// [2, 3, 4]: how shapes stand in messages.

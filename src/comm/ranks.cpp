@@ -107,23 +107,24 @@ Ranks::~Ranks() = default;
 
 void Ranks::on_first(const std::function<void()>& act) const {
   constexpr int succeeded = -1;
-  std::optional<std::string> failure;
-  int length = succeeded;
+  std::string message;
+  int length_and_code[2] = {succeeded, 0};
   if (rank_ == 0) {
     try {
       act();
     } catch (const Error& error) {
-      failure = error.what();
-      length = int(failure->size());
+      message = error.what();
+      length_and_code[0] = int(message.size());
+      length_and_code[1] = int(error.code);
     }
   }
   MPI_Request request;
-  check_mpi(MPI_Ibcast(&length, 1, MPI_INT, 0, world_, &request), "waiting for rank 0");
+  check_mpi(MPI_Ibcast(length_and_code, 2, MPI_INT, 0, world_, &request), "waiting for rank 0");
   await(request, "waiting for rank 0");
-  if (length == succeeded) return;
-  std::string message = failure.value_or(std::string(size_t(length), ' '));
-  check_mpi(MPI_Bcast(message.data(), length, MPI_CHAR, 0, world_), "spreading rank 0's error");
-  throw Error(message);
+  if (length_and_code[0] == succeeded) return;
+  message.resize(size_t(length_and_code[0]));
+  check_mpi(MPI_Bcast(message.data(), length_and_code[0], MPI_CHAR, 0, world_), "spreading rank 0's error");
+  throw AgreedError(message, ExitCode(length_and_code[1]));
 }
 
 void Ranks::abort(std::string_view message, int exit_status) const {

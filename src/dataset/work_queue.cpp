@@ -37,10 +37,17 @@ WorkQueue::WorkQueue(const Ranks& ranks, const Team& team, const Manifest& manif
 }
 
 WorkQueue::~WorkQueue() {
-  if (std::uncaught_exceptions() > 0 || !team_.leads()) return;
-  if (asked_) answered();  // a claim fetched ahead and not made: the next run's
-  tell({int64_t(QueueMessage::leave)});
-  await(notice_request_, "leaving the queue");
+  if (std::uncaught_exceptions() == 0) leave();
+}
+
+void WorkQueue::leave() {
+  if (std::exchange(left_, true)) return;
+  if (team_.leads()) {
+    if (asked_) answered();  // a claim fetched ahead and not made: the next run's
+    tell({int64_t(QueueMessage::leave)});
+    await(notice_request_, "leaving the queue");
+  }
+  if (server_) server_->wait();
 }
 
 void WorkQueue::ask() {

@@ -37,6 +37,9 @@ class WorkQueue {
   /// Tells the job that this team has ended so many samples. The leader calls this.
   void report(uint64_t done, uint64_t failed);
 
+  /// Leaves the queue. On world rank 0 this waits until every team has left: progress() then counts all samples.
+  void leave();
+
   /// How far the job is. World rank 0 only.
   Progress progress() const;
 
@@ -52,7 +55,7 @@ class WorkQueue {
   std::unique_ptr<WorkServer> server_;  // on world rank 0
   QueueWords answer_{}, notice_{};
   MPI_Request answer_request_ = MPI_REQUEST_NULL, notice_request_ = MPI_REQUEST_NULL;
-  bool asked_ = false, told_ = false, ended_ = false, stopped_ = false;
+  bool asked_ = false, told_ = false, left_ = false, ended_ = false, stopped_ = false;
 };
 
 }  // namespace pyracast

@@ -32,7 +32,11 @@ WorkServer::WorkServer(const Ranks& ranks, MPI_Comm comm, std::vector<int> leade
 WorkServer::~WorkServer() {
   // The others compute on and know of nothing; the job's end is the abort that follows the exception.
   if (std::uncaught_exceptions() > 0) abandoned_ = true;
-  thread_.join();
+  wait();
+}
+
+void WorkServer::wait() {
+  if (thread_.joinable()) thread_.join();
 }
 
 Progress WorkServer::progress() const {

@@ -41,6 +41,9 @@ class WorkServer {
   WorkServer(const WorkServer&) = delete;
   WorkServer& operator=(const WorkServer&) = delete;
 
+  /// Waits until every leader has left.
+  void wait();
+
   Progress progress() const;
 
  private:

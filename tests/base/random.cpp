@@ -39,7 +39,8 @@ TEST(Noise, HasTheSameBitsWhenTheCompilerComputesIt) {
 
 TEST(Noise, HasKnownBits) {
   EXPECT_THAT(bits_of(noise(8, 42, "a red ball")),
-              testing::ElementsAre(0x3e16bdb2, 0xbf1918df, 0xbf29b2fa, 0x3f84b7b4, 0x3f4dd936, 0xbc550578, 0x3f3dfd18, 0x3f94bdd1));
+              testing::ElementsAre(0x3e16bdb2, 0xbf1918df, 0xbf29b2fa, 0x3f84b7b4,
+                                   0x3f4dd936, 0xbc550578, 0x3f3dfd18, 0x3f94bdd1));
   EXPECT_THAT(bits_of(noise(4, 42, "a red ball", 1)),
               testing::ElementsAre(0xbfb04666, 0x3f889e1d, 0xbe9932eb, 0x3fb56856));
   EXPECT_THAT(bits_of(noise(4, 42, "a red ball", 0, 1)),

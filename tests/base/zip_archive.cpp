@@ -32,7 +32,8 @@ std::string archive(const Fields& f) {
                             u64(f.directory_offset64);
   const std::string locator = "PK\6\7" + u32(0) + u64(local.size() + entry.size()) + u32(1);
   const std::string end = "PK\5\6" + u32(0) + u16(f.entries) + u16(f.entries) +
-                          u32(f.zip64 ? moved : uint32_t(entry.size())) + u32(f.zip64 ? moved : uint32_t(local.size())) +
+                          u32(f.zip64 ? moved : uint32_t(entry.size())) +
+                          u32(f.zip64 ? moved : uint32_t(local.size())) +
                           u16(uint16_t(f.comment.size())) + f.comment;
   return local + entry + (f.zip64 ? end64 + locator : "") + end;
 }
