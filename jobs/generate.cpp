@@ -112,6 +112,7 @@ void check_settings(const GenerateSettings& settings) {
   weight_dtype(settings.model.dtype);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
+  if (settings.prompts != "-") MappedFile{settings.prompts};
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
           ": this version makes a video on one rank; use 1 (several ranks make several videos at once)");
@@ -179,11 +180,11 @@ int generate(int argc, char** argv) {
                 describe(settings_of<GenerateSettings>()).c_str());
     return 0;
   }
-  const auto settings = read_config<GenerateSettings>(argc, argv);
   catch_stop_signals();
   const Ranks ranks(argc, argv);
   try {
-    return int(run(ranks, settings));
+    ranks.on_first([&] { read_config<GenerateSettings>(argc, argv); });   // so that a mistake is told once
+    return int(run(ranks, read_config<GenerateSettings>(argc, argv)));
   } catch (const AgreedError& error) {
     if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
     return int(error.code);

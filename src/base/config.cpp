@@ -32,7 +32,8 @@ po::options_description options_of(const std::vector<SettingDescription>& known)
   for (const SettingDescription& setting : known) {
     auto value = po::value<std::string>()->value_name(setting.fallback.empty() ? "…" : "(" + setting.fallback + ")");
     if (setting.is_switch) value->implicit_value("true");
-    options.add_options()(setting.name.c_str(), value, setting.help.c_str());
+    const std::string name = setting.name == "verbose" ? "verbose,v" : setting.name;   // the one with a short form
+    options.add_options()(name.c_str(), value, setting.help.c_str());
   }
   return options;
 }
@@ -104,7 +105,8 @@ SettingSources read_settings(int argc, char** argv, const std::vector<SettingDes
       const std::string key = token.substr(std::min(token.find_first_not_of('-'), token.size()));
       unknown_key(token, key.substr(0, key.find('=')), known);
     }
-    sources[option.string_key] = {option.value.at(0), "--" + option.string_key, {}};
+    // A switch without a value, where it is no argument of the next option.
+    sources[option.string_key] = {option.value.empty() ? "true" : option.value[0], "--" + option.string_key, {}};
   }
   if (const auto config = sources.find("config"); config != sources.end()) {
     SettingSources from_file = read_file_settings(config->second.text, known);

@@ -1,0 +1,212 @@
+#include "program.hpp"
+
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+namespace pyracast::testing {
+
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+size_t lines_of(const fs::path& path) {
+  const std::string text = read_text(path);
+  return size_t(std::count(text.begin(), text.end(), '\n'));
+}
+
+size_t videos_in(const fs::path& output) {
+  size_t count = 0;
+  if (fs::exists(output / "videos"))
+    for (const auto& entry : fs::recursive_directory_iterator(output / "videos")) count += entry.path().extension() == ".mp4";
+  return count;
+}
+
+class Generate : public GenerateTest {};
+
+TEST_F(Generate, GivesTheSameBytesOnAnyNumberOfRanksAndThreads) {
+  const auto prompts = manifest(5);
+  ASSERT_EQ(run(command(1, prompts, "reference", {"--threads", "1"})).code, 0);
+  const auto reference = content_of(folder / "reference");
+  ASSERT_EQ(reference.size(), 2 * 7u);
+  for (const auto& [ranks, threads] : {std::pair{1, "2"}, {2, "1"}, {3, "2"}, {4, "1"}}) {
+    const std::string output = "on-" + std::to_string(ranks) + "-" + threads;
+    const Ended ended = run(command(ranks, prompts, output, {"--threads", threads}));
+    ASSERT_EQ(ended.code, 0) << ended.output;
+    EXPECT_EQ(content_of(folder / output), reference) << ranks << " ranks, " << threads << " threads";
+  }
+}
+
+TEST_F(Generate, MakesNothingAnewWhenItIsRunAgain) {
+  const auto prompts = manifest(2);
+  ASSERT_EQ(run(command(2, prompts, "out")).code, 0);
+  std::map<std::string, fs::file_time_type> times;
+  for (const auto& entry : fs::recursive_directory_iterator(folder / "out" / "videos")) times[entry.path()] = entry.last_write_time();
+  const Ended again = run(command(1, prompts, "out"));
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_THAT(again.output, HasSubstr("3 of 3 videos (3 were there)"));
+  for (const auto& [path, time] : times) EXPECT_EQ(fs::last_write_time(path), time) << path;
+}
+
+TEST_F(Generate, AddsTheSamplesOfALongerManifest) {
+  ASSERT_EQ(run(command(1, manifest(2), "out")).code, 0);
+  ASSERT_EQ(run(command(1, manifest(4), "out")).code, 0);
+  ASSERT_EQ(run(command(1, manifest(4), "at-once")).code, 0);
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "at-once"));
+}
+
+TEST_F(Generate, LosesAndDoublesNothingWhenAllRanksAreKilledAgainAndAgain) {
+  const auto prompts = manifest(8);
+  ASSERT_EQ(run(command(2, prompts, "reference")).code, 0);
+  int kills = 0;
+  for (size_t wanted : {1, 4, 7}) {
+    Program program(command(2, prompts, "killed"), folder / "log");
+    ASSERT_TRUE(eventually([&] { return videos_in(folder / "killed") >= wanted || !program.running(); }));
+    program.signal_all(SIGKILL);
+    kills += program.wait().code != 0;
+  }
+  EXPECT_GT(kills, 0);
+  const Ended last = run(command(3, prompts, "killed"));
+  ASSERT_EQ(last.code, 0) << last.output;
+  EXPECT_EQ(content_of(folder / "killed"), content_of(folder / "reference"));
+  EXPECT_FALSE(fs::exists(folder / "killed" / "quarantine")) << "an undamaged folder has nothing to put aside";
+}
+
+TEST_F(Generate, StopsCleanlyOnATermSignalAndGoesOnWhenRunAgain) {
+  const auto prompts = manifest(8);
+  ASSERT_EQ(run(command(0, prompts, "reference")).code, 0);
+  Program program(command(0, prompts, "stopped"), folder / "log");
+  ASSERT_TRUE(eventually([&] { return videos_in(folder / "stopped") >= 2; }));
+  program.signal(SIGTERM);
+  const Ended stopped = program.wait();
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  EXPECT_EQ(lines_of(folder / "stopped" / "metadata.jsonl"), videos_in(folder / "stopped"));
+  EXPECT_LT(videos_in(folder / "stopped"), 11u);
+  ASSERT_EQ(run(command(0, prompts, "stopped")).code, 0);
+  EXPECT_EQ(content_of(folder / "stopped"), content_of(folder / "reference"));
+}
+
+TEST_F(Generate, RefusesAFolderThatAnotherJobIsWritingTo) {
+  const auto prompts = manifest(8);
+  Program first(command(0, prompts, "out", {"--steps", "200"}), folder / "first.log");
+  ASSERT_TRUE(eventually([&] { return fs::exists(folder / "out" / "work" / "fingerprint.json"); }));
+  Program second(command(0, prompts, "out", {"--steps", "200"}), folder / "log");
+  ASSERT_TRUE(eventually([&] { return second.catches(SIGTERM); }));
+  second.signal(SIGTERM);   // or it waits half a minute for the first to go
+  const Ended refused = second.wait();
+  first.signal(SIGKILL);
+  EXPECT_EQ(refused.code, 69) << refused.output;
+  EXPECT_THAT(refused.output, HasSubstr("is in use by process"));
+}
+
+TEST_F(Generate, RefusesOtherSettingsInTheSameFolderAndNamesThem) {
+  const auto prompts = manifest(1);
+  ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
+  const Ended refused = run(command(2, prompts, "out", {"--guidance", "4"}));
+  EXPECT_EQ(refused.code, 65) << refused.output;
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("guidance"), HasSubstr("out")));
+}
+
+TEST_F(Generate, RecordsFailedSamplesWithTheirReason) {
+  fs::copy(DEMO_SNAPSHOT, folder / "broken", fs::copy_options::recursive);
+  std::fstream weights(folder / "broken/transformer/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  weights.seekp(-4000, std::ios::end);
+  weights << std::string(4000, '\xff');   // bfloat16 that are not numbers
+  weights.close();
+  const auto words = command(2, manifest(1), "out", {"--snapshot", (folder / "broken").string()});
+  const Ended ended = run(words);
+  EXPECT_EQ(ended.code, 3) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("1 failed"));
+  EXPECT_EQ(videos_in(folder / "out"), 0u);
+  EXPECT_EQ(nlohmann::json::parse(read_text(folder / "out" / "run.json"))["samples"]["failed"], 1);
+  const Ended dump = run({"h5dump", "-d", "/content/reason", fs::directory_iterator(folder / "out" / "shards")->path().string()});
+  EXPECT_THAT(dump.output, HasSubstr("not finite"));
+  EXPECT_EQ(run(words).code, 3) << "a failure is remembered, not tried for ever";
+}
+
+TEST_F(Generate, RejectsBadLinesOfAManifestAndRunsTheRest) {
+  const auto prompts = file("prompts.jsonl", "{\"prompt\": \"a red circle\"}\nnot json\n{\"prompt\": \"x\", \"frames\": -3}\n");
+  const Ended ended = run(command(1, prompts, "out"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("2 lines of the manifest were rejected"));
+  EXPECT_EQ(lines_of(folder / "out" / "rejected.jsonl"), 2u);
+  EXPECT_EQ(videos_in(folder / "out"), 1u);
+  const Ended strict = run(command(1, prompts, "strict", {"--strict"}));
+  EXPECT_EQ(strict.code, 64) << strict.output;
+  EXPECT_EQ(videos_in(folder / "strict"), 0u);
+}
+
+TEST_F(Generate, ReadsPromptsFromStandardInput) {
+  std::string line;
+  for (const std::string& word : command(2, "-", "out")) line += "'" + word + "' ";
+  const Ended ended = run({"sh", "-c", "printf 'a red circle\\na blue square\\n' | " + line});
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(videos_in(folder / "out"), 2u);
+}
+
+TEST_F(Generate, KeepsFramesAndLatentsOnRequest) {
+  const Ended ended = run(command(1, manifest(1), "out", {"--save", "frames,latents"}));
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  const fs::path shard = fs::directory_iterator(folder / "out" / "shards")->path();
+  const Ended dump = run({"h5dump", "-n", shard.string()});
+  ASSERT_EQ(dump.code, 0) << dump.output;
+  EXPECT_THAT(dump.output, AllOf(HasSubstr("latents"), HasSubstr("17x48x48")));
+}
+
+/// Settings that are wrong: what is on the command line, and what the message must say.
+struct Refusal {
+  const char* name;
+  std::vector<std::string> more;
+  std::vector<std::string> says;
+};
+
+class GenerateRefuses : public GenerateTest, public ::testing::WithParamInterface<Refusal> {};
+
+TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
+  file("bad.cfg", "steps = 4\n# a comment\ngudance = 3\n");
+  auto words = command(2, manifest(1), "out");
+  for (std::string word : GetParam().more) {
+    const auto at = word.find("FOLDER");
+    if (at != std::string::npos) word.replace(at, 6, folder.string());
+    words.push_back(word);
+  }
+  const Ended ended = run(words);
+  EXPECT_EQ(ended.code, 64) << ended.output;
+  for (const std::string& part : GetParam().says) EXPECT_THAT(ended.output, HasSubstr(part));
+  EXPECT_EQ(ended.output.find("pyracast:"), ended.output.rfind("pyracast:")) << "told once, not by every rank: " << ended.output;
+  EXPECT_FALSE(fs::exists(folder / "out")) << "nothing may be written for a job that cannot run";
+}
+
+INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
+    Refusal{"UnknownKey", {"--gudance", "3"}, {"gudance", "guidance"}},
+    Refusal{"UnknownKeyOfAFile", {"--config", "FOLDER/bad.cfg"}, {"bad.cfg:3", "gudance", "guidance"}},
+    Refusal{"NoConfig", {"--config", "FOLDER/none.cfg"}, {"none.cfg"}},
+    Refusal{"NotANumber", {"--seed", "many"}, {"seed", "many"}},
+    Refusal{"NoSnapshot", {"--transformer", "FOLDER/none"}, {"none", "transformer"}},
+    Refusal{"NoPrompts", {"--prompts", "FOLDER/none.jsonl"}, {"none.jsonl"}},
+    Refusal{"NoSuchModel", {"--model", "sora"}, {"sora", "opensora-1.2"}},
+    Refusal{"NoSuchDevice", {"--device", "tpu"}, {"tpu", "cpu or cuda"}},
+    Refusal{"NoSuchType", {"--dtype", "int3"}, {"int3", "bfloat16"}},
+    Refusal{"NothingToSave", {"--save", "everything"}, {"everything", "latents"}},
+    Refusal{"HeightAlone", {"--height", "48"}, {"height and width"}},
+    Refusal{"NoSize", {"--height", "3", "--width", "48"}, {"3"}}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(Program, DescribesItsSettingsByGroups) {
+  const fs::path log = fs::temp_directory_path() / ("pyracast-help-" + std::to_string(::getpid()));
+  const Ended help = Program({PYRACAST, "generate", "--help"}, log).wait();
+  EXPECT_EQ(help.code, 0);
+  EXPECT_THAT(help.output, AllOf(HasSubstr("Sampling"), HasSubstr("--guidance"), HasSubstr("(=42)"), HasSubstr("Distribution")));
+  const Ended versions = Program({PYRACAST, "--version"}, log).wait();
+  EXPECT_EQ(versions.code, 0);
+  EXPECT_THAT(versions.output, AllOf(HasSubstr("hdf5: "), HasSubstr("mpi: "), HasSubstr("revision: "), HasSubstr("compiler: ")));
+  fs::remove(log);
+}
+
+}  // namespace
+
+}  // namespace pyracast::testing
