@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.hpp"
+#include "jobs/open_sora_requests.hpp"
 
 namespace pyracast {
 
@@ -29,7 +30,7 @@ Json hashes_of(const fs::path& part) {
 bool changes_pixels(const std::string& name) {
   static const std::vector<std::string> without_effect{
       "config", "prompts", "output", "strict", "verbose", "snapshot", "transformer", "vae", "text-encoder", "tokenizer",
-      "device", "cpu-isa", "threads", "ranks-per-video", "shard-samples", "shard-megabytes"};
+      "broadcast", "device", "cpu-isa", "threads", "ranks-per-video", "shard-samples", "shard-megabytes"};
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
 }
 
@@ -38,6 +39,7 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
   const Json all = to_json(settings);
   for (const auto& [name, setting] : all.items())
     if (changes_pixels(name)) content["settings"][name] = setting;
+  content["broadcast"] = read_broadcast(settings).json();
   // avx2 and avx512 give the same bits.
   content["device"] = backend.name() == "cpu-avx512" ? "cpu-avx2" : backend.name();
   content["snapshot"] = {{"transformer", hashes_of(snapshot.transformer)}, {"vae", hashes_of(snapshot.vae)},

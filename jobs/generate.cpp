@@ -60,6 +60,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
   const DType dtype = weight_dtype(job.settings.model.dtype).value_or(DType::float32);
   const auto noise = noise_of(row, sample, job.settings, dtype);
   OpenSoraRun run{*noise};
+  run.broadcast = job.requests.broadcast();
   run.agree = [&](Outcome own) {
     return agreed(job.team, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
   };
@@ -160,6 +161,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
                                       uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
   OpenSora pipeline(open_snapshot(snapshot, *backend, weight_dtype(settings.model.dtype)), *backend,
                     weight_dtype(settings.model.dtype).value_or(DType::float32));
+  if (ranks.rank() == 0 && settings.broadcast.string() != "")
+    for (const std::string& line : pipeline.warnings(requests.typical(), requests.broadcast())) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const Job job{ranks, settings, team, manifest, requests, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, pipeline, shards ? &*shards : nullptr, finished, failed);

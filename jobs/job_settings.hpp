@@ -47,6 +47,7 @@ struct GenerateSettings {
   double aesthetic = 6.5;
   std::optional<double> motion;
   std::optional<std::string> camera;
+  std::filesystem::path broadcast;
   int clips = 1;
   int64_t condition_latents = 5;
   double condition_edit = 0;
@@ -80,6 +81,8 @@ struct GenerateSettings {
     visit("Sampling", "clips", s.clips, "clips a video; each continues the one before");
     visit("Sampling", "condition-latents", s.condition_latents, "latent frames of the clip before that a clip continues from (a multiple of 5)");
     visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");
+    visit("Broadcasting", "broadcast", s.broadcast, "JSON file that says which attention outputs are reused over several steps "
+          "(configs/broadcast/; Pyramid Attention Broadcast); none is given: everything is computed");
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together");
     visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, embeddings (comma between)");
     visit("Results", "crf", s.crf, "quality of the MP4 files: 0 (lossless) to 51");

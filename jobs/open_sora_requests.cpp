@@ -24,13 +24,22 @@ std::optional<int64_t> as_int64(const std::optional<T>& value) {
   return value ? std::optional<int64_t>(*value) : std::nullopt;
 }
 
-}  // namespace
-
-OpenSoraRequests::OpenSoraRequests(const GenerateSettings& settings, const OpenSoraDefaults& defaults)
-    : settings_(settings), defaults_(defaults) {
+Prompt plain_prompt() {
   Prompt plain;
   plain.text = "a prompt";
-  if (const auto why = refusal(plain)) fail("the settings make no video: ", *why);
+  return plain;
+}
+
+}  // namespace
+
+BroadcastPolicy read_broadcast(const GenerateSettings& settings) {
+  if (settings.broadcast.empty()) return {};
+  return BroadcastPolicy(read_json(settings.broadcast), settings.broadcast.string());
+}
+
+OpenSoraRequests::OpenSoraRequests(const GenerateSettings& settings, const OpenSoraDefaults& defaults)
+    : settings_(settings), defaults_(defaults), broadcast_(read_broadcast(settings)) {
+  if (const auto why = refusal(plain_prompt())) fail("the settings make no video: ", *why);
 }
 
 OpenSoraRequest OpenSoraRequests::operator()(const Prompt& row) const {
@@ -61,9 +70,13 @@ OpenSoraRequest OpenSoraRequests::operator()(const Prompt& row) const {
   return request;
 }
 
+OpenSoraRequest OpenSoraRequests::typical() const { return (*this)(plain_prompt()); }
+
 std::optional<std::string> OpenSoraRequests::refusal(const Prompt& row) const {
   try {
-    return OpenSora::refusal((*this)(row));
+    const OpenSoraRequest request = (*this)(row);
+    if (const std::string why = broadcast_.refusal(request.steps); !why.empty()) return why;
+    return OpenSora::refusal(request);
   } catch (const Error& error) {
     return error.what();
   }

@@ -5,6 +5,9 @@
 
 namespace pyracast {
 
+/// The policy of a run's settings; everything is computed where they name none.
+BroadcastPolicy read_broadcast(const GenerateSettings& settings);
+
 /// Makes requests of manifest rows: what a row does not say comes from the run's settings, then from the snapshot.
 class OpenSoraRequests {
  public:
@@ -14,14 +17,20 @@ class OpenSoraRequests {
   /// Throws Error on a row whose sizes do not exist or that asks for what the model has not.
   OpenSoraRequest operator()(const Prompt& row) const;
 
+  /// What a row without any size or step of its own asks for.
+  OpenSoraRequest typical() const;
+
   /// Why a row cannot be made; nothing where it can.
   std::optional<std::string> refusal(const Prompt& row) const;
   /// The work of one sample of a row, in pixels x steps.
   double cost(const Prompt& row) const;
+  /// What is reused over several steps, of every video.
+  const BroadcastPolicy& broadcast() const { return broadcast_; }
 
  private:
   GenerateSettings settings_;
   OpenSoraDefaults defaults_;
+  BroadcastPolicy broadcast_;
 };
 
 }  // namespace pyracast

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/file.hpp"
+#include "jobs/open_sora_requests.hpp"
 
 namespace pyracast {
 
@@ -50,6 +51,7 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest
   if (request.hints.aesthetic) further["aesthetic"] = *request.hints.aesthetic;
   if (request.hints.motion) further["motion"] = *request.hints.motion;
   if (request.hints.camera) further["camera"] = *request.hints.camera;
+  if (!settings.broadcast.empty()) further["broadcast"] = sha256(read_broadcast(settings).json().dump());
   record.settings = further.dump();
   record.text_seconds = result.text_seconds;
   record.decode_seconds = result.decode_seconds;

@@ -1,5 +1,7 @@
 #include "nn/weights.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace pyracast {
@@ -17,7 +19,31 @@ std::vector<float> converted(const StoredTensor& stored, Convert convert) {
   return out;
 }
 
+/// A tensor whose bytes lie in one block that all random tensors share: uniform, as wide as keeps a product's variance.
+StoredTensor random_tensor(const Shape& shape) {
+  static std::map<int64_t, std::shared_ptr<const std::vector<bfloat16>>> blocks;   // by the depth of the product
+  const int64_t depth = std::max<int64_t>(1, size_of(shape) / std::max<int64_t>(1, shape.empty() ? 1 : shape[0]));
+  std::shared_ptr<const std::vector<bfloat16>>& block = blocks[depth];
+  if (!block || int64_t(block->size()) < size_of(shape)) {
+    std::vector<bfloat16> values(size_t(size_of(shape)), bfloat16(0));
+    const float scale = depth == 1 ? 1 : std::sqrt(3 / float(depth));
+    uint64_t state = 1;
+    for (bfloat16& value : values) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      value = bfloat16(scale * (float(state >> 40) * 0x1p-23f - 1));
+    }
+    block = std::make_shared<const std::vector<bfloat16>>(std::move(values));
+  }
+  return {DType::bfloat16, shape, std::as_bytes(std::span(*block)).first(size_t(size_of(shape)) * 2), block, "random weights"};
+}
+
 }  // namespace
+
+Weights Weights::random(Backend& backend, WeightStorage storage, StoredTensors known) {
+  Weights weights(backend, std::move(known), storage, "random weights");
+  weights.contents_->random = true;
+  return weights;
+}
 
 std::vector<float> to_floats(const StoredTensor& stored) {
   const auto as_float = [](auto value) { return float(value); };
@@ -38,12 +64,14 @@ std::vector<float> to_floats(const StoredTensor& stored) {
 
 Weights::Weights(Backend& backend, StoredTensors tensors, WeightStorage storage, std::string source)
     : contents_(std::make_shared<Contents>()) {
-  *contents_ = {&backend, std::move(tensors), storage, std::move(source), {}, {}};
+  *contents_ = {&backend, std::move(tensors), storage, std::move(source), {}, {}, false};
 }
 
 const StoredTensor* Weights::take(const std::string& name, const Shape& shape) const {
   const std::string whole = prefix_ + name;
-  const auto found = contents_->tensors.find(whole);
+  auto found = contents_->tensors.find(whole);
+  if (found == contents_->tensors.end() && contents_->random)
+    found = contents_->tensors.emplace(whole, random_tensor(shape)).first;
   if (found == contents_->tensors.end()) {
     contents_->problems.push_back(concat("missing: ", whole, ' ', shape));
     return nullptr;

@@ -20,6 +20,10 @@ class Weights {
   /// `source` names the file or folder in messages.
   Weights(Backend& backend, StoredTensors tensors, WeightStorage storage, std::string source);
 
+  /// Random bfloat16 weights for whatever a network asks for beyond `known`: its speed and memory can be measured
+  /// without a snapshot.
+  static Weights random(Backend& backend, WeightStorage storage, StoredTensors known = {});
+
   /// The weights below a name: (weights / "blocks" / 3).tensor("bias", …) is "blocks.3.bias".
   template <class Part>
   Weights operator/(const Part& part) const {
@@ -28,7 +32,7 @@ class Weights {
     return inner;
   }
 
-  bool has(const std::string& name) const { return contents_->tensors.contains(prefix_ + name); }
+  bool has(const std::string& name) const { return contents_->random || contents_->tensors.contains(prefix_ + name); }
   /// Float32 on the device.
   Tensor tensor(const std::string& name, const Shape& shape) const;
   /// A table of rows in the storage type, for gather_rows.
@@ -52,6 +56,7 @@ class Weights {
     std::string source;
     std::set<std::string> taken;
     std::vector<std::string> problems;
+    bool random = false;
   };
   std::shared_ptr<Contents> contents_;
   std::string prefix_;

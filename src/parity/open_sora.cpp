@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "parity/components.hpp"
-#include "parity/pab.hpp"
 #include "parity/text.hpp"
 #include "pipeline/frame_conditioning.hpp"
 #include "pipeline/open_sora_sizes.hpp"
@@ -190,7 +189,7 @@ void run_pipeline_opensora(const Case& c, Results& results) {
   OpenSoraRun run{noise};
   run.observe = Observer([&](const std::string& name, const Tensor& value) { record.show(name, value); });
   run.encode_padding = true;
-  run.pab = pab_settings(value_or(c.call(), "pab", Json(), c.where()), c.where());
+  run.broadcast = BroadcastPolicy(value_or(c.call(), "pab", Json(), c.where()), c.where());
   const OpenSoraResult result = pipeline.generate(request, run);
   require(result.outcome == Outcome::going_on, c.where(), ": no video was made: ", result.reason);
   results.add_integers("video_uint8", {1, result.video.frames, result.video.height, result.video.width, 3},

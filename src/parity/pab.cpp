@@ -1,45 +1,8 @@
-#include "parity/pab.hpp"
-
 #include "diffusion/rectified_flow.hpp"
+#include "pab/broadcast_policy.hpp"
 #include "parity/components.hpp"
 
 namespace pyracast {
-
-namespace {
-
-BroadcastRange range_of(const Json& json, const std::string& kind, const std::string& where) {
-  BroadcastRange range;
-  range.enabled = value_or(json, (kind + "_broadcast").c_str(), false, where);
-  if (!range.enabled) return range;
-  range.range = value<int>(json, (kind + "_range").c_str(), where);
-  const auto window = value<std::vector<int64_t>>(json, (kind + "_threshold").c_str(), where);
-  require(range.range > 0 && window.size() == 2, where, ": ", kind, "_range must be positive, ", kind, "_threshold [low, high]");
-  range.low = window[0];
-  range.high = window[1];
-  return range;
-}
-
-std::vector<MlpBroadcast> mlp_keys(const Json& json, const char* name, const std::string& where) {
-  std::vector<MlpBroadcast> keys;
-  if (!json.contains(name) || json.at(name).is_null()) return keys;
-  for (const auto& [timestep, entry] : json.at(name).items())
-    keys.push_back({std::stoll(timestep), value<std::vector<int>>(entry, "block", where), value<int>(entry, "skip_count", where)});
-  return keys;
-}
-
-}  // namespace
-
-PabSettings pab_settings(const Json& json, const std::string& where) {
-  PabSettings settings;
-  if (json.is_null()) return settings;
-  settings.spatial = range_of(json, "spatial", where);
-  settings.temporal = range_of(json, "temporal", where);
-  settings.cross = range_of(json, "cross", where);
-  settings.mlp = value_or(json, "mlp_broadcast", false, where);
-  settings.spatial_mlp = mlp_keys(json, "mlp_spatial_broadcast_config", where);
-  settings.temporal_mlp = mlp_keys(json, "mlp_temporal_broadcast_config", where);
-  return settings;
-}
 
 void run_pab_trace(const Case& c, Results& results) {
   const auto model = value<std::string>(c.call(), "model", c.where());

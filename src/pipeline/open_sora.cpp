@@ -108,19 +108,25 @@ Shape OpenSora::latent_shape(const OpenSoraRequest& request) const {
           request.width / spatial_stride};
 }
 
+RectifiedFlowSchedule OpenSora::schedule(const OpenSoraRequest& request) const {
+  const OpenSoraDefaults& d = parts_.defaults;
+  return rectified_flow_schedule({.steps = request.steps, .num_timesteps = d.num_timesteps,
+                                  .use_discrete_timesteps = d.use_discrete_timesteps,
+                                  .use_timestep_transform = d.use_timestep_transform},
+                                 {double(request.height), double(request.width), double(request.frames)}, condition_dtype_);
+}
+
+std::vector<std::string> OpenSora::warnings(const OpenSoraRequest& request, const BroadcastPolicy& policy) const {
+  return policy.warnings(schedule(request).integer_timesteps(), int(parts_.transformer.config().depth));
+}
+
 std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const OpenSoraRun& run, int clip,
                                         const EncodedText& text, Tensor latents, const std::vector<float>& mask,
                                         OpenSoraResult& result, const Observer& observe) {
-  RectifiedFlowSettings settings;
-  settings.steps = request.steps;
-  settings.num_timesteps = parts_.defaults.num_timesteps;
-  settings.use_timestep_transform = parts_.defaults.use_timestep_transform;
-  settings.use_discrete_timesteps = parts_.defaults.use_discrete_timesteps;
-  const RectifiedFlowSchedule schedule = rectified_flow_schedule(
-      settings, {double(request.height), double(request.width), double(request.frames)}, condition_dtype_);
+  const RectifiedFlowSchedule schedule = this->schedule(request);
   const std::vector<int64_t> integer_timesteps = schedule.integer_timesteps();
   const int blocks = int(parts_.transformer.config().depth);
-  const BroadcastSchedule broadcast = pyramid_schedule(run.pab, integer_timesteps, blocks, request.steps);
+  const BroadcastSchedule broadcast = run.broadcast.schedule(integer_timesteps, blocks);
   AttentionCache cached(broadcast);
   const SequenceParallel parallel;
   Run evaluation{parallel, cached};
@@ -139,7 +145,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   conditioning.height = held(double(request.height));
   conditioning.width = held(double(request.width));
 
-  FrameMask frame_mask(mask, 1, settings.num_timesteps);
+  FrameMask frame_mask(mask, 1, parts_.defaults.num_timesteps);
   for (int step = 0; step < request.steps; ++step) {
     const Stopwatch whole;
     cached.begin(step);

@@ -5,7 +5,7 @@
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
 #include "models/t5.hpp"
-#include "pab/pyramid.hpp"
+#include "pab/broadcast_policy.hpp"
 #include "pipeline/noise_source.hpp"
 #include "pipeline/snapshot.hpp"
 #include "text/prompt.hpp"
@@ -58,7 +58,7 @@ struct OpenSoraRun {
   Observer observe = {};
   /// Encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
-  PabSettings pab = {};
+  BroadcastPolicy broadcast = {};
 };
 
 /// How a model is to be used: from model_index.json where there is one, else the published defaults.
@@ -92,6 +92,9 @@ class OpenSora {
   /// `condition_dtype`, float32 or bfloat16: the type in which the published pipeline holds sizes and timesteps.
   OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype);
 
+  /// What of a broadcast policy never takes effect in such a video, a line each.
+  std::vector<std::string> warnings(const OpenSoraRequest& request, const BroadcastPolicy& policy) const;
+
   /// Why a video of this size cannot be made; nothing where it can.
   static std::optional<std::string> refusal(const OpenSoraRequest& request);
 
@@ -115,6 +118,7 @@ class OpenSora {
   std::map<std::string, EncodedText> encoded_;   // the last prompt's texts: its samples follow one another
 
   EncodedText encode(const std::string& text, bool padding);
+  RectifiedFlowSchedule schedule(const OpenSoraRequest& request) const;
   Shape latent_shape(const OpenSoraRequest& request) const;
   /// One clip; nothing when the team stopped or failed (then `result` says so).
   std::optional<Clip> make_clip(const OpenSoraRequest& request, const OpenSoraRun& run, int clip, const std::string& text,

@@ -1,0 +1,58 @@
+#pragma once
+#include <string>
+
+#include "base/json.hpp"
+#include "pab/pyramid.hpp"
+
+namespace pyracast {
+
+/// What a user asks of broadcasting, from JSON: null (everything is computed), the published rule's settings, or a
+/// table that was worked out elsewhere. Every policy ends in a BroadcastSchedule.
+///
+/// The rule, in the published implementation's names (VideoSys, PABConfig):
+///   {"spatial_broadcast": true, "spatial_threshold": [450, 930], "spatial_range": 2, … temporal_*, cross_*,
+///    "mlp_broadcast": true, "mlp_spatial_broadcast_config": {"676": {"block": [0, 1], "skip_count": 2}},
+///    "mlp_temporal_broadcast_config": {…}}
+/// A table, which fits one number of steps; without "blocks" all of them:
+///   {"steps": 30, "reuse": [{"branch": "spatial_attention", "evaluations": [3, 5], "blocks": [0, 1]}]}
+class BroadcastPolicy {
+ public:
+  /// Everything is computed.
+  BroadcastPolicy() = default;
+  /// `where` names the file in messages. Throws Error on unknown keys, wrong types, empty windows, and a table that
+  /// reuses at evaluation 0.
+  BroadcastPolicy(const Json& json, const std::string& where);
+
+  /// What was read, for the run's fingerprint; null for none.
+  const Json& json() const { return json_; }
+  bool enabled() const { return !json_.is_null(); }
+
+  /// Why this policy does not fit a video of so many steps; empty where it does.
+  std::string refusal(int steps) const;
+  /// The table for one video. `timesteps`: one integer an evaluation. Throws Error where the policy does not fit.
+  BroadcastSchedule schedule(std::span<const int64_t> timesteps, int blocks) const;
+  /// What never takes effect with these timesteps and blocks, a line each, naming the nearest value that would.
+  std::vector<std::string> warnings(std::span<const int64_t> timesteps, int blocks) const;
+
+ private:
+  struct Reuse {
+    Branch branch;
+    std::vector<int> evaluations, blocks;
+    bool all_blocks = true;
+  };
+  Json json_;
+  std::string where_;
+  PabSettings rule_;
+  int table_steps_ = 0;   // of a table
+  std::vector<Reuse> table_;
+
+  void read_table();
+};
+
+/// The published rule's settings from its JSON (null: nothing is broadcast). Throws Error naming `where`.
+PabSettings pab_settings(const Json& json, const std::string& where);
+
+/// "spatial_attention" and so on: the names of branches in files.
+const char* name_of(Branch branch);
+
+}  // namespace pyracast
