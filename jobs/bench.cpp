@@ -83,7 +83,8 @@ void bench_step(const BenchSettings& s, Backend& backend, WeightStorage storage,
   conditioning.width = float(s.width);
   const BroadcastSchedule schedule(int(s.steps), int(config.depth));
   AttentionCache cached(schedule);
-  const SequenceParallel parallel;
+  const auto alone = make_lone_communicator();
+  SequenceParallel parallel(*alone);
   Run run{parallel, cached};
   const Tensor x = random_input(backend, {2, latents[1], latents[2], latents[3], latents[4]});
   for (int step = 0; step < s.steps; ++step)

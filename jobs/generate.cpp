@@ -1,4 +1,5 @@
 // `pyracast generate`: makes every prompt's video that the dataset does not hold yet.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -41,16 +42,18 @@ struct Job {
   const Ranks& ranks;
   const GenerateSettings& settings;
   const Team& team;
+  const TeamChannels& channels;
   const Manifest& manifest;
   const OpenSoraRequests& requests;
   int64_t attempt = 0;
 };
 
 /// The team's answer: the gravest of its ranks'.
-Outcome agreed(const Team& team, Outcome own) {
-  int gravest = int(own);
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &gravest, 1, MPI_INT, MPI_MAX, team.comm), "agreeing on an evaluation");
-  return Outcome(gravest);
+Outcome agreed(Communicator& team, Outcome own) {
+  int32_t answer = int32_t(own);
+  std::vector<int32_t> answers(size_t(team.size()));
+  team.all_gather({&answer, DType::int32, {1}}, {answers.data(), DType::int32, {team.size()}}, std::vector<int64_t>(answers.size(), 1));
+  return Outcome(*std::max_element(answers.begin(), answers.end()));
 }
 
 /// One sample; false when the team was asked to stop.
@@ -62,7 +65,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
   OpenSoraRun run{*noise};
   run.broadcast = job.requests.broadcast();
   run.agree = [&](Outcome own) {
-    return agreed(job.team, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
+    return agreed(*job.channels.whole, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
   };
   OpenSoraResult result = pipeline.generate(request, run);
   if (result.outcome == Outcome::stopped) return false;
@@ -107,6 +110,17 @@ Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerpri
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
 
+/// A team that does not fit its nodes is every rank's mistake alike: told once.
+std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettings& settings) {
+  try {
+    Team team = split_into_teams(ranks, settings.ranks_per_video);
+    TeamChannels channels = open_channels(team, settings.guidance_parallel, settings.collective_timeout);
+    return {std::move(team), std::move(channels)};
+  } catch (const Error& error) {
+    throw AgreedError(error.what(), error.code);
+  }
+}
+
 /// Everything about the settings that can be wrong before anything is written.
 void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
@@ -115,8 +129,7 @@ void check_settings(const GenerateSettings& settings) {
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
   if (settings.prompts != "-") MappedFile{settings.prompts};
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
-  require(settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
-          ": this version makes a video on one rank; use 1 (several ranks make several videos at once)");
+  require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
   const SnapshotPaths snapshot = find_snapshot(settings.model);
@@ -126,9 +139,9 @@ void check_settings(const GenerateSettings& settings) {
 
 ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   ranks.on_first([&] { check_settings(settings); });
+  const auto [team, channels] = open_team(ranks, settings);
   const SnapshotPaths snapshot = find_snapshot(settings.model);
   const OpenSoraRequests requests(settings, OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string()));
-  const Team team = split_into_teams(ranks, settings.ranks_per_video);
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
@@ -159,11 +172,11 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   if (team.leads())
     shards.emplace(ShardWriterOptions{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
                                       uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
-  OpenSora pipeline(open_snapshot(snapshot, *backend, weight_dtype(settings.model.dtype)), *backend,
-                    weight_dtype(settings.model.dtype).value_or(DType::float32));
+  OpenSora pipeline(open_snapshot(snapshot, *backend, weight_dtype(settings.model.dtype), team.leads()), *backend,
+                    weight_dtype(settings.model.dtype).value_or(DType::float32), channels);
   if (ranks.rank() == 0 && settings.broadcast.string() != "")
     for (const std::string& line : pipeline.warnings(requests.typical(), requests.broadcast())) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
-  const Job job{ranks, settings, team, manifest, requests, attempt};
+  const Job job{ranks, settings, team, channels, manifest, requests, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, pipeline, shards ? &*shards : nullptr, finished, failed);
 

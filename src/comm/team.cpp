@@ -36,4 +36,22 @@ Team split_into_teams(const Ranks& ranks, int ranks_per_video) {
   return team;
 }
 
+TeamChannels open_channels(const Team& team, bool guidance_parallel, double deadline) {
+  const std::string name = concat("team ", team.index, ", rank ", team.rank);
+  TeamChannels channels;
+  channels.whole = make_mpi_communicator(duplicate(team.comm), name, deadline);
+  if (!guidance_parallel) return channels;
+  require(team.size % 2 == 0, "guidance-parallel needs a team with two equal halves, but ranks-per-video is ", team.size,
+          ": use an even number, or leave guidance-parallel out");
+  const auto split = [&](int color, int key) {
+    MPI_Comm comm = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split(team.comm, color, key, &comm), "splitting a team");
+    return OwnedComm(comm);
+  };
+  const int half = team.rank / (team.size / 2), fellow = team.rank % (team.size / 2);
+  channels.tokens = make_mpi_communicator(split(half, fellow), name, deadline);
+  channels.guidance = make_mpi_communicator(split(fellow, half), name, deadline);
+  return channels;
+}
+
 }  // namespace pyracast

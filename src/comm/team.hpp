@@ -2,7 +2,7 @@
 #include <span>
 #include <vector>
 
-#include "comm/ranks.hpp"
+#include "comm/communicator.hpp"
 
 namespace pyracast {
 
@@ -22,5 +22,9 @@ std::vector<int> team_sizes_that_fit(std::span<const int> ranks_of_nodes);
 /// Teams of neighbouring ranks of one node, counted through the nodes. Throws Error naming the sizes that fit where the
 /// ranks of a node cannot be divided so. All ranks of the job call this.
 Team split_into_teams(const Ranks& ranks, int ranks_per_video);
+
+/// The team's ways to talk. `guidance_parallel`: the two halves of guidance are computed by the two halves of the team;
+/// Throws Error where the team cannot be halved. All ranks of the team call this. `deadline`: seconds for one operation.
+TeamChannels open_channels(const Team& team, bool guidance_parallel, double deadline);
 
 }  // namespace pyracast

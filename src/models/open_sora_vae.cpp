@@ -171,6 +171,27 @@ Tensor OpenSoraVae::decode(const Tensor& z, int64_t num_frames, const Observer& 
   return video;
 }
 
+Tensor OpenSoraVae::decode(const Tensor& z, int64_t num_frames, Communicator& team) const {
+  if (team.size() == 1) return decode(z, num_frames);
+  require(z.dim(0) == 1, "VAE: a team decodes one video at a time, not ", z.dim(0));
+  const auto own = [&](int64_t count) {
+    return std::pair(part_start(count, team.rank(), team.size()), part_start(count, team.rank() + 1, team.size()));
+  };
+
+  const std::vector<VaeChunk> all = chunks(num_frames);
+  std::vector<int64_t> frames_of_ranks(size_t(team.size()), 0);
+  for (int rank = 0; rank < team.size(); ++rank)
+    for (int64_t i = part_start(int64_t(all.size()), rank, team.size()); i < part_start(int64_t(all.size()), rank + 1, team.size()); ++i)
+      frames_of_ranks[size_t(rank)] += all[size_t(i)].frames;
+  const auto [first_chunk, last_chunk] = own(int64_t(all.size()));
+  std::vector<Tensor> parts{Tensor(z.backend(), {1, 0, z.dim(3), z.dim(4), z.dim(1)})};
+  for (int64_t i = first_chunk; i < last_chunk; ++i) parts.push_back(decode_chunk(z, all[size_t(i)]));
+  const Tensor frame_latents = gather(team, concatenate(parts, 1), 1, frames_of_ranks);
+
+  const auto [first, last] = own(num_frames);
+  return gather(team, decode_frames(slice(frame_latents, 1, first, last)), 2, part_sizes(num_frames, team.size()));
+}
+
 Tensor OpenSoraVae::decode_chunk(const Tensor& z, const VaeChunk& chunk, const Observer& observe) const {
   const Tensor part = channels_last(slice(z, 2, chunk.first_latent, chunk.first_latent + chunk.latents));
   const bool first = chunk.first_frame == 0;

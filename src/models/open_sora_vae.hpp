@@ -2,6 +2,7 @@
 // Open-Sora's VAE v1.2 (opensora/models/vae/vae.py of that release, VideoAutoencoderPipeline): an image autoencoder
 // codes every frame by itself, a temporal one codes chunks of the frames' latents along time. Frames are decoded
 // independently of each other, and so are chunks: any split of the work gives the same bits.
+#include "comm/gather.hpp"
 #include "models/autoencoder_kl.hpp"
 #include "models/temporal_vae.hpp"
 
@@ -50,6 +51,8 @@ class OpenSoraVae {
   /// z [B, 4, latent_frames(num_frames), h, w] -> video [B, 3, num_frames, 8 h, 8 w], about -1 to 1, not clamped.
   /// `observe` sees decode.*, and the inside of the first chunk (chunk0.*) and of the first micro batch (mb0.*).
   Tensor decode(const Tensor& z, int64_t num_frames, const Observer& observe = {}) const;
+  /// The same by the ranks of a team, on every rank: chunks are dealt out, then frames; z of one video, on every rank.
+  Tensor decode(const Tensor& z, int64_t num_frames, Communicator& team) const;
   /// The first half of decode, for one chunk of the whole z: the latents of its frames [B, frames, h, w, 4].
   Tensor decode_chunk(const Tensor& z, const VaeChunk& chunk, const Observer& observe = {}) const;
   /// The second half, for any run of frames: their latents [B, F, h, w, 4] -> video [B, 3, F, 8 h, 8 w].

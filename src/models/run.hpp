@@ -7,7 +7,7 @@ namespace pyracast {
 
 /// What one evaluation of a network talks through.
 struct Run {
-  const SequenceParallel& parallel;
+  SequenceParallel& parallel;
   AttentionCache& cached;
   Observer observe = {};
 };

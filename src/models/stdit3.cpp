@@ -242,6 +242,7 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
   Tensor x = patches.reshape({batch, time, space, hidden}) +
              repeat(positions, 0, batch * time).reshape({batch, time, space, hidden});
   observe("x_with_pos", x);
+  x = run.parallel.shard(x);
   const RotaryTable rotary = rotary_table(latents.backend(), time, rotary_frequencies_);
   for (size_t i = 0; i < spatial_blocks_.size(); ++i) {
     x = spatial_blocks_[i](x, time_embedding, caption, rotary, run);
@@ -249,6 +250,7 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
   }
   x = final_layer(x, t, t0, conditioning.frame_mask);
   observe("final_layer", x);
+  x = run.parallel.gather(x);
   const Tensor output = unpatchify(x.reshape({batch, time, rows, columns, -1}), latents.shape());
   observe("output", output);
   return output;

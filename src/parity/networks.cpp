@@ -22,7 +22,8 @@ void run_stdit3(const Case& c, Results& results) {
 
   const BroadcastSchedule compute_all(1, int(config.depth));
   AttentionCache cached(compute_all);
-  const SequenceParallel parallel;
+  const auto alone = make_lone_communicator();
+  SequenceParallel parallel(*alone);
   Run run{parallel, cached, Observer([&](const std::string& name, const Tensor& value) {
             // Blocks show tokens as they rest, [batch, time, space, hidden]; a case has them in one row.
             const bool resting = value.axes() == 4 && name.find("blocks.") != std::string::npos;

@@ -183,7 +183,8 @@ void run_pipeline_opensora(const Case& c, Results& results) {
   const OpenSoraRequest request = request_of(c);
   check_tokens(c, parts.tokenizer, request);
 
-  OpenSora pipeline(std::move(parts), c.backend(), DType::float32);
+  const TeamChannels alone = lone_channels();
+  OpenSora pipeline(std::move(parts), c.backend(), DType::float32, alone);
   GivenNoise noise(c);
   PipelineRecord record(c, results);
   OpenSoraRun run{noise};

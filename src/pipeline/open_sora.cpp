@@ -58,19 +58,22 @@ OpenSoraDefaults OpenSoraDefaults::from_json(const Json& json, const std::string
   return d;
 }
 
-OpenSoraParts open_snapshot(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype) {
-  OpenSoraParts parts{Tokenizer(paths.tokenizer), load<T5Encoder, T5Config>(paths.text_encoder, backend, dtype),
+OpenSoraParts open_snapshot(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype, bool encodes) {
+  const auto text_config = paths.text_encoder / "config.json";
+  OpenSoraParts parts{Tokenizer(paths.tokenizer), std::nullopt,
                       load<Stdit3, Stdit3Config>(paths.transformer, backend, dtype),
                       load<OpenSoraVae, OpenSoraVaeConfig>(paths.vae, backend, dtype),
                       OpenSoraDefaults::from_json(paths.index, paths.index_file.string())};
-  const int64_t wanted = parts.transformer.config().caption_channels, given = parts.text_encoder.config().d_model;
+  if (encodes) parts.text_encoder = load<T5Encoder, T5Config>(paths.text_encoder, backend, dtype);
+  const int64_t wanted = parts.transformer.config().caption_channels;
+  const int64_t given = T5Config::from_json(read_json(text_config), text_config.string()).d_model;
   require(wanted == given, paths.transformer.string(), " takes captions ", wanted, " wide, but the text encoder ",
           paths.text_encoder.string(), " gives ", given, ": they do not belong together");
   return parts;
 }
 
-OpenSora::OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype)
-    : backend_(backend), condition_dtype_(condition_dtype), parts_(std::move(parts)) {
+OpenSora::OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype, const TeamChannels& team)
+    : backend_(backend), condition_dtype_(condition_dtype), parts_(std::move(parts)), team_(team) {
   const int64_t patch = parts_.transformer.config().patch_size[0];
   require(patch == 1, "a transformer with temporal patches of ", patch, " frames has no published pipeline (expected 1)");
 }
@@ -98,7 +101,9 @@ OpenSora::EncodedText OpenSora::encode(const std::string& text, bool padding) {
   encoded.length = tokens.length;
   encoded.mask.assign(size_t(count), 0);
   std::fill_n(encoded.mask.begin(), tokens.length, 1);
-  encoded.embedding = parts_.text_encoder(std::span(tokens.ids).first(size_t(count)), encoded.mask, 1);
+  encoded.embedding = parts_.text_encoder ? (*parts_.text_encoder)(std::span(tokens.ids).first(size_t(count)), encoded.mask, 1)
+                                          : Tensor(backend_, {1, count, parts_.transformer.config().caption_channels});
+  team_.whole->broadcast(encoded.embedding.view(), 0);
   encoded_[text] = encoded;
   return encoded;
 }
@@ -128,20 +133,23 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   const int blocks = int(parts_.transformer.config().depth);
   const BroadcastSchedule broadcast = run.broadcast.schedule(integer_timesteps, blocks);
   AttentionCache cached(broadcast);
-  const SequenceParallel parallel;
+  SequenceParallel parallel(team_.sharing_tokens());
   Run evaluation{parallel, cached};
   show(observe, "timesteps", schedule.timesteps, backend_, {request.steps});
   show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
 
-  // Guidance: the prompt's half first, then the learned empty caption cut to the prompt's length.
+  // Guidance: the prompt's half first, then the learned empty caption cut to the prompt's length. Both in one batch, or
+  // one by each half of the team.
   const int64_t tokens = text.embedding.dim(1);
-  const Tensor captions = concatenate({text.embedding, slice(parts_.transformer.null_caption(), 1, 0, tokens)}, 0);
+  const Tensor both = concatenate({text.embedding, slice(parts_.transformer.null_caption(), 1, 0, tokens)}, 0);
+  const size_t batch = team_.guidance ? 1 : 2;
+  const Tensor captions = team_.guidance ? slice(both, 0, team_.guidance->rank(), team_.guidance->rank() + 1) : both;
   const CaptionTokens caption = parts_.transformer.embed_caption(captions, text.mask);
   const auto held = [&](double number) {
     return condition_dtype_ == DType::bfloat16 ? round_to_bfloat16(float(number)) : float(number);
   };
   Stdit3Conditioning conditioning;
-  conditioning.fps.assign(2, held(request.frames == 1 ? image_fps : request.fps));
+  conditioning.fps.assign(batch, held(request.frames == 1 ? image_fps : request.fps));
   conditioning.height = held(double(request.height));
   conditioning.width = held(double(request.width));
 
@@ -149,6 +157,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   for (int step = 0; step < request.steps; ++step) {
     const Stopwatch whole;
     cached.begin(step);
+    const CommunicationLedger before = parallel.ledger();
     const float t = schedule.timesteps[size_t(step)];
     const auto fresh_noise = [&] {
       return Tensor(backend_, latents.shape(), run.noise.draw(NoiseUse::renoise, clip, step, latents.shape()));
@@ -156,20 +165,27 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     latents = frame_mask.renoised(latents, fresh_noise, t);
     const std::vector<int64_t> generated = frame_mask.frames_generated(t);
     show(observe, "x_mask", {generated.begin(), generated.end()}, backend_, {int64_t(generated.size())});
-    conditioning.timesteps.assign(2, schedule.model_timesteps[size_t(step)]);
+    conditioning.timesteps.assign(batch, schedule.model_timesteps[size_t(step)]);
     conditioning.frame_mask.clear();
     if (std::count(generated.begin(), generated.end(), 0) > 0)
-      for (int half = 0; half < 2; ++half)
+      for (size_t half = 0; half < batch; ++half)
         conditioning.frame_mask.insert(conditioning.frame_mask.end(), generated.begin(), generated.end());
 
-    const Tensor prediction = parts_.transformer(repeat(latents, 0, 2), conditioning, caption, evaluation);
-    const Tensor velocity = slice(prediction, 1, 0, latents.dim(1));   // the other half is a variance nobody uses
+    const Tensor prediction = parts_.transformer(repeat(latents, 0, int64_t(batch)), conditioning, caption, evaluation);
+    Tensor velocity = slice(prediction, 1, 0, latents.dim(1));   // the other half is a variance nobody uses
+    const Stopwatch exchange;
+    if (team_.guidance) velocity = gather(*team_.guidance, velocity, 0, std::vector<int64_t>{1, 1});
+    const double guidance_seconds = exchange.seconds();
     const Tensor guided_velocity = guided(slice(velocity, 0, 0, 1), slice(velocity, 0, 1, 2), float(request.guidance));
     latents = frame_mask.restored(combine(1, latents, schedule.step_size(step), guided_velocity), latents, t);
     observe("latents", latents);
 
     EvaluationTime time{cached.seconds()};
-    time.other = whole.seconds();
+    const CommunicationLedger sent = parallel.ledger();
+    const double inside = sent.seconds_in_branches - before.seconds_in_branches;
+    time.communication = inside + sent.seconds_outside - before.seconds_outside + guidance_seconds;
+    time.branches[size_t(Branch::spatial_attention)] -= inside;
+    time.other = whole.seconds() - time.communication;
     for (const double seconds : time.branches) time.other -= seconds;
     result.evaluations.push_back(time);
     Outcome outcome = Outcome::going_on;
@@ -222,7 +238,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
   const auto denoised = denoise(request, run, clip, encoded, latents, mask, result, observe);
   if (!denoised) return std::nullopt;
   const Stopwatch decode_time;
-  const Tensor pixels = parts_.vae.decode(*denoised, request.frames);
+  const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);
   result.decode_seconds += decode_time.seconds();
   observe("video", pixels);
   return Clip{*denoised, pixels};

@@ -77,20 +77,21 @@ struct OpenSoraDefaults {
 /// The networks of a model and how they are to be used.
 struct OpenSoraParts {
   Tokenizer tokenizer;
-  T5Encoder text_encoder;
+  std::optional<T5Encoder> text_encoder;   ///< of a team's first rank, which encodes for all
   Stdit3 transformer;
   OpenSoraVae vae;
   OpenSoraDefaults defaults;
 };
 
 /// Reads a snapshot. `dtype`: how weights are kept, float32 or bfloat16; absent: as stored. Throws Error on parts that
-/// are not whole or do not belong together.
-OpenSoraParts open_snapshot(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype);
+/// are not whole or do not belong together. `encodes`: read the text encoder as well.
+OpenSoraParts open_snapshot(const SnapshotPaths& paths, Backend& backend, std::optional<DType> dtype, bool encodes = true);
 
 class OpenSora {
  public:
   /// `condition_dtype`, float32 or bfloat16: the type in which the published pipeline holds sizes and timesteps.
-  OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype);
+  /// `team` must outlive this; all its ranks call generate() with the same requests, and get the same videos.
+  OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype, const TeamChannels& team);
 
   /// What of a broadcast policy never takes effect in such a video, a line each.
   std::vector<std::string> warnings(const OpenSoraRequest& request, const BroadcastPolicy& policy) const;
@@ -115,6 +116,7 @@ class OpenSora {
   Backend& backend_;
   DType condition_dtype_;
   OpenSoraParts parts_;
+  const TeamChannels& team_;
   std::map<std::string, EncodedText> encoded_;   // the last prompt's texts: its samples follow one another
 
   EncodedText encode(const std::string& text, bool padding);

@@ -1,0 +1,52 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/ranks.hpp"
+#include "kernels/backend.hpp"
+
+namespace pyracast {
+
+/// Elements for, or from, each rank, in the order of ranks.
+using Counts = std::span<const int64_t>;
+
+/// Moves data between the ranks of one video; buffers lie where the ranks' Backend computes. MPI serves the CPU, threads
+/// of one process the tests, and a team of one copies. All ranks call the same operations in the same order; one that
+/// takes longer than the deadline throws Error naming it, and the job ends: a lost rank hangs nobody.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// `in` holds sent[q] elements for each rank q, one part behind the other; `out` gets received[q] from each.
+  virtual void all_to_all(View in, Counts sent, View out, Counts received) = 0;
+  /// Every rank's `in` behind one another, on every rank; received[q] elements come from rank q.
+  virtual void all_gather(View in, View out, Counts received) = 0;
+  /// `data` of rank `root` on every rank.
+  virtual void broadcast(View data, int root) = 0;
+};
+
+/// A team of one.
+std::unique_ptr<Communicator> make_lone_communicator();
+
+/// The ranks of an MPI communicator. `name` stands in messages; `deadline` is in seconds.
+std::unique_ptr<Communicator> make_mpi_communicator(OwnedComm comm, std::string name, double deadline);
+
+/// `size` ranks that are threads of this process; each thread uses its own element.
+std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size);
+
+/// Who talks to whom while a team makes a video.
+struct TeamChannels {
+  std::unique_ptr<Communicator> whole;      ///< all ranks of the team
+  std::unique_ptr<Communicator> tokens;     ///< guidance in parallel: the half team that shares this rank's tokens; else absent
+  std::unique_ptr<Communicator> guidance;   ///< guidance in parallel: this rank (of its half) and its fellow in the other half
+
+  Communicator& sharing_tokens() const { return tokens ? *tokens : *whole; }
+};
+
+/// A team of one.
+TeamChannels lone_channels();
+
+}  // namespace pyracast

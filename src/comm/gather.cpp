@@ -1,0 +1,31 @@
+#include "comm/gather.hpp"
+
+#include <numeric>
+
+namespace pyracast {
+
+std::vector<int64_t> part_sizes(int64_t count, int size) {
+  std::vector<int64_t> sizes;
+  for (int rank = 0; rank < size; ++rank) sizes.push_back(part_start(count, rank + 1, size) - part_start(count, rank, size));
+  return sizes;
+}
+
+Tensor gather(Communicator& team, const Tensor& part, int axis, std::span<const int64_t> sizes) {
+  if (team.size() == 1) return part;
+  Shape shape = part.shape();
+  shape[size_t(axis)] = 1;
+  const int64_t slice_size = size_of(shape);
+  std::vector<int64_t> received;
+  for (const int64_t size : sizes) received.push_back(size * slice_size);
+  const Tensor all(part.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, part.dtype());
+  team.all_gather(part.view(), all.view(), received);
+  std::vector<Tensor> parts;
+  int64_t at = 0;
+  for (size_t rank = 0; rank < sizes.size(); at += received[rank++]) {
+    shape[size_t(axis)] = sizes[rank];
+    parts.push_back(slice(all, 0, at, at + received[rank]).reshape(shape));
+  }
+  return concatenate(parts, axis);
+}
+
+}  // namespace pyracast
