@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <numeric>
 
@@ -49,15 +50,17 @@ po::options_description options_of(const std::vector<SettingDescription>& known)
 // Boost parses a config file line by line through its iterator; a line at a time it can also say which one is wrong.
 SettingSources read_file_settings(const std::filesystem::path& path, const std::vector<SettingDescription>& known) {
   std::ifstream in(path);
-  require(in.good(), path.string(), ": the config file cannot be opened");
+  require(in.good() && !std::filesystem::is_directory(path), path.string(), ": the config file cannot be opened");
   SettingSources sources;
   std::string line;
   for (int number = 1; std::getline(in, line); ++number) {
     const std::string where = concat(path.string(), ':', number);
+    if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);   // the byte order mark some editors write
     std::istringstream one(line);
     try {
       for (const auto& option : po::parse_config_file(one, options_of(known), true).options) {
         if (option.unregistered) unknown_key(where, option.string_key, known);
+        require(option.string_key != "config", where, ": a config file cannot name another one (\"config\")");
         if (const auto earlier = sources.find(option.string_key); earlier != sources.end())
           fail(where, ": \"", option.string_key, "\" was already set at ", earlier->second.where);
         sources[option.string_key] = {option.value.at(0), where, path.parent_path()};
@@ -105,7 +108,7 @@ SettingSources read_settings(int argc, char** argv, const std::vector<SettingDes
       const std::string key = token.substr(std::min(token.find_first_not_of('-'), token.size()));
       unknown_key(token, key.substr(0, key.find('=')), known);
     }
-    // A switch without a value, where it is no argument of the next option.
+    // Only a switch may stand without a value (Boost refused the others).
     sources[option.string_key] = {option.value.empty() ? "true" : option.value[0], "--" + option.string_key, {}};
   }
   if (const auto config = sources.find("config"); config != sources.end()) {
@@ -158,6 +161,7 @@ void convert(const SettingSource& source, const std::string& name, uint64_t& val
 }
 void convert(const SettingSource& source, const std::string& name, double& value) {
   convert_number(source, name, value, "a number");
+  require(std::isfinite(value), source.where, ": ", name, " is \"", source.text, "\", expected a finite number");
 }
 
 void convert(const SettingSource& source, const std::string&, std::vector<std::string>& value) {

@@ -11,7 +11,7 @@ using Json = nlohmann::ordered_json;
 Json read_json(const std::filesystem::path& path);
 
 /// object[key], converted; `fallback` where the key is absent or null. Throws Error naming `where` and the key on
-/// another type.
+/// another type: a whole number is neither a fraction nor a truth value, and must fit T.
 template <class T>
 T value_or(const Json& object, const char* key, T fallback, const std::string& where);
 
@@ -19,20 +19,47 @@ T value_or(const Json& object, const char* key, T fallback, const std::string& w
 template <class T>
 T value(const Json& object, const char* key, const std::string& where);
 
+/// The same for a whole number of at least 1: sizes and counts.
+int64_t count_value(const Json& object, const char* key, const std::string& where);
+int64_t count_value_or(const Json& object, const char* key, int64_t fallback, const std::string& where);
+
 }  // namespace pyracast
+
+#include <cmath>
+#include <utility>
 
 #include "base/error.hpp"
 
 namespace pyracast {
 
+namespace json_detail {
+
+template <class T>
+bool fits(const Json& item, const T*) {
+  if constexpr (std::is_same_v<T, bool> || !std::is_arithmetic_v<T>) return true;   // Json::get checks these itself
+  else if constexpr (std::is_floating_point_v<T>) return item.is_number();
+  else if (item.is_number_unsigned()) return std::in_range<T>(item.get<uint64_t>());
+  else return item.is_number_integer() ? std::in_range<T>(item.get<int64_t>())
+                                       : item.is_number_float() && item.get<double>() == double(T(item.get<double>()));
+}
+template <class T>
+bool fits(const Json& items, const std::vector<T>*) {
+  for (const Json& item : items)
+    if (!fits(item, static_cast<const T*>(nullptr))) return false;
+  return true;
+}
+
+}  // namespace json_detail
+
 template <class T>
 T value(const Json& object, const char* key, const std::string& where) {
   require(object.is_object() && object.contains(key), where, ": the key \"", key, "\" is missing");
+  const Json& item = object.at(key);
   try {
-    return object.at(key).template get<T>();
+    if (json_detail::fits(item, static_cast<const T*>(nullptr))) return item.get<T>();
   } catch (const Json::exception&) {
-    fail(where, ": \"", key, "\" is ", object.at(key).dump(), ", which has not the expected type");
   }
+  fail(where, ": \"", key, "\" is ", item.dump(), ", which has not the expected type");
 }
 
 template <class T>

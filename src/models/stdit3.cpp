@@ -33,21 +33,22 @@ Tensor table_plus_time(const Tensor& table, const Tensor& time, int64_t index) {
 
 Stdit3Config Stdit3Config::from_json(const Json& json, const std::string& where) {
   Stdit3Config c;
-  c.input_sq_size = value_or(json, "input_sq_size", c.input_sq_size, where);
-  c.in_channels = value_or(json, "in_channels", c.in_channels, where);
+  c.input_sq_size = count_value_or(json, "input_sq_size", c.input_sq_size, where);
+  c.in_channels = count_value_or(json, "in_channels", c.in_channels, where);
   const auto patch = value_or(json, "patch_size", std::vector<int64_t>{1, 2, 2}, where);
   require(patch.size() == 3 && patch[0] > 0 && patch[1] > 0 && patch[2] > 0, where, ": \"patch_size\" is ", patch,
           ", expected three positive numbers [time, height, width]");
   std::copy(patch.begin(), patch.end(), c.patch_size);
-  c.hidden_size = value<int64_t>(json, "hidden_size", where);
-  c.depth = value<int64_t>(json, "depth", where);
-  c.num_heads = value<int64_t>(json, "num_heads", where);
+  c.hidden_size = count_value(json, "hidden_size", where);
+  c.depth = count_value(json, "depth", where);
+  c.num_heads = count_value(json, "num_heads", where);
   c.mlp_ratio = value_or(json, "mlp_ratio", c.mlp_ratio, where);
+  require(c.mlp_ratio * double(c.hidden_size) >= 1, where, ": \"mlp_ratio\" is ", c.mlp_ratio, ", expected more than 0");
   c.pred_sigma = value_or(json, "pred_sigma", c.pred_sigma, where);
-  c.caption_channels = value_or(json, "caption_channels", c.caption_channels, where);
-  c.model_max_length = value_or(json, "model_max_length", c.model_max_length, where);
+  c.caption_channels = count_value_or(json, "caption_channels", c.caption_channels, where);
+  c.model_max_length = count_value_or(json, "model_max_length", c.model_max_length, where);
   c.qk_norm = value_or(json, "qk_norm", false, where);
-  require(c.hidden_size > 0 && c.num_heads > 0 && c.depth > 0 && c.hidden_size % c.num_heads == 0 &&
+  require(c.hidden_size % c.num_heads == 0 &&
               c.head_size() % 2 == 0 && c.hidden_size % 4 == 0,
           where, ": hidden_size ", c.hidden_size, " and num_heads ", c.num_heads,
           " do not fit: the hidden size must be a multiple of 4 and of the heads, with an even head size");

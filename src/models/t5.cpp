@@ -22,15 +22,19 @@ int64_t bucket_of(int64_t relative, int64_t buckets, int64_t max_distance) {
 
 T5Config T5Config::from_json(const Json& json, const std::string& where) {
   T5Config c;
-  c.d_model = value<int64_t>(json, "d_model", where);
-  c.d_kv = value<int64_t>(json, "d_kv", where);
-  c.d_ff = value<int64_t>(json, "d_ff", where);
-  c.num_layers = value<int64_t>(json, "num_layers", where);
-  c.num_heads = value<int64_t>(json, "num_heads", where);
-  c.vocab_size = value<int64_t>(json, "vocab_size", where);
-  c.relative_attention_num_buckets = value_or(json, "relative_attention_num_buckets", int64_t(32), where);
-  c.relative_attention_max_distance = value_or(json, "relative_attention_max_distance", int64_t(128), where);
+  c.d_model = count_value(json, "d_model", where);
+  c.d_kv = count_value(json, "d_kv", where);
+  c.d_ff = count_value(json, "d_ff", where);
+  c.num_layers = count_value(json, "num_layers", where);
+  c.num_heads = count_value(json, "num_heads", where);
+  c.vocab_size = count_value(json, "vocab_size", where);
+  c.relative_attention_num_buckets = count_value_or(json, "relative_attention_num_buckets", 32, where);
+  c.relative_attention_max_distance = count_value_or(json, "relative_attention_max_distance", 128, where);
   c.layer_norm_epsilon = value_or(json, "layer_norm_epsilon", 1e-6f, where);
+  require(c.relative_attention_num_buckets >= 4 && c.relative_attention_max_distance > c.relative_attention_num_buckets / 4,
+          where, ": \"relative_attention_num_buckets\" is ", c.relative_attention_num_buckets,
+          " and \"relative_attention_max_distance\" is ", c.relative_attention_max_distance,
+          ", expected at least 4 buckets and a distance of more than a fourth of them");
   const auto projection = value_or(json, "feed_forward_proj", std::string("relu"), where);
   require(projection == "relu" || projection == "gated-gelu", where, ": feed_forward_proj is \"", projection,
           "\", expected \"gated-gelu\" (T5 v1.1, mT5) or \"relu\" (T5)");

@@ -241,6 +241,16 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
   const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);
   result.decode_seconds += decode_time.seconds();
   observe("video", pixels);
+  Outcome decoded = Outcome::going_on;
+  if (!all_finite(pixels.to_host())) {
+    decoded = Outcome::failed;
+    result.reason = "the decoded pixels are not finite";
+  }
+  if (run.agree) decoded = run.agree(decoded);
+  if (decoded == Outcome::failed) {   // being asked to stop does not discard a clip that is done
+    result.outcome = decoded;
+    return std::nullopt;
+  }
   return Clip{*denoised, pixels};
 }
 

@@ -1,68 +1,16 @@
 #include "text/clean.hpp"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <memory>
 #include <vector>
 
 #include "base/error.hpp"
 #include "text/html_text.hpp"
+#include "text/pattern.hpp"
 #include "text/repair_encoding.hpp"
 #include "text/unicode.hpp"
 
 namespace pyracast {
 
 namespace {
-
-/// A regular expression with Python's idea of \s: a few control characters more than PCRE's, one character less.
-class Pattern {
- public:
-  explicit Pattern(const char* pattern) {
-    static const std::string blanks = R"(\t-\r\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-    std::string expanded;
-    for (const char* c = pattern; *c; ++c) {
-      if (c[0] == '\\' && (c[1] == 's' || c[1] == 'S')) {
-        expanded += (c[1] == 's' ? "[" : "[^") + blanks + "]";
-        ++c;
-      } else {
-        expanded += *c;
-        if (*c == '\\') expanded += *++c;
-      }
-    }
-    int error = 0;
-    PCRE2_SIZE where = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expanded.c_str()), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                              &error, &where, nullptr));
-    require(code_ != nullptr, "the pattern ", pattern, " is wrong at ", where);
-    pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
-  }
-
-  std::string replace(const std::string& text, const char* replacement) const {
-    std::string out(text.size() * 2 + 64, '\0');
-    for (;;) {
-      PCRE2_SIZE length = out.size();
-      const int count = pcre2_substitute(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
-                                         PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_OVERFLOW_LENGTH, nullptr, nullptr,
-                                         reinterpret_cast<PCRE2_SPTR>(replacement), PCRE2_ZERO_TERMINATED,
-                                         reinterpret_cast<PCRE2_UCHAR*>(out.data()), &length);
-      out.resize(length);
-      if (count == PCRE2_ERROR_NOMEMORY) continue;
-      if (count < 0) {
-        PCRE2_UCHAR message[256];
-        pcre2_get_error_message(count, message, sizeof message);
-        fail("cleaning the text failed: ", reinterpret_cast<const char*>(message));
-      }
-      return out;
-    }
-  }
-
- private:
-  struct Free {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  };
-  std::unique_ptr<pcre2_code, Free> code_;
-};
 
 struct Rule {
   Pattern pattern;

@@ -113,6 +113,7 @@ class HtmlReader {
     if (is_letter(second)) end = start_tag();
     else if (second == '/') end = end_tag();
     else if (html_.substr(at_, 4) == "<!--") end = behind("-->", at_ + 4);
+    else if (lower_case(html_.substr(at_, 9)) == "<![cdata[") end = character_data();
     else if (second == '!' || second == '?') end = behind(">", at_ + 2);
     else if (at_ + 1 < html_.size()) {
       data("<");
@@ -136,6 +137,16 @@ class HtmlReader {
     if (found == std::string_view::npos) return found;
     flush();
     return found + what.size();
+  }
+
+  // <![CDATA[ text as it is ]]>
+  size_t character_data() {
+    const size_t first = at_ + 9, end = html_.find("]]>", first);
+    if (end == std::string_view::npos) return end;
+    flush();
+    data(html_.substr(first, end - first));
+    flush();
+    return end + 3;
   }
 
   size_t start_tag() {

@@ -1,166 +1,158 @@
 #include "text/repair_encoding.hpp"
 
-#include <unicode/ucnv.h>
-
 #include <algorithm>
-#include <array>
-#include <memory>
 #include <optional>
-#include <vector>
 
-#include "base/error.hpp"
 #include "text/html_text.hpp"
+#include "text/pattern.hpp"
 #include "text/unicode.hpp"
 
 namespace pyracast {
 
 namespace {
 
-/// A one-byte encoding as a table; bytes that it leaves undefined stand for the character of the same number, which is
-/// how software in the wild reads them.
-using Codepage = std::array<char32_t, 256>;
+struct NamedCharacters {
+  std::string_view name, members;
+};
 
-Codepage codepage(const char* name) {
-  UErrorCode status = U_ZERO_ERROR;
-  const std::unique_ptr<UConverter, decltype(&ucnv_close)> converter(ucnv_open(name, &status), ucnv_close);
-  require(U_SUCCESS(status), "the encoding ", name, " is not available: ", u_errorName(status));
-  Codepage table{};
-  for (int byte = 0; byte < 256; ++byte) {
-    const char source = char(byte);
-    UChar out[4];
-    UErrorCode one = U_ZERO_ERROR;
-    const int32_t length = ucnv_toUChars(converter.get(), out, 4, &source, 1, &one);
-    table[size_t(byte)] = U_SUCCESS(one) && length == 1 && out[0] != 0xfffd ? out[0] : char32_t(byte);
-  }
-  return table;
+/// A one-byte encoding. Bytes that a "sloppy" one leaves undefined stand for the character of the same number, which is
+/// how software in the wild reads them, and its byte 0x1A for U+FFFD, a character that was lost.
+struct Codepage {
+  std::string_view name;
+  std::u32string_view upper;
+  bool sloppy() const { return name.starts_with("sloppy"); }
+};
+
+#include "text/mojibake.inc"
+
+std::string with_classes(std::string pattern) {
+  for (const auto& [name, members] : character_classes)
+    for (size_t at; (at = pattern.find(name)) != std::string::npos;) pattern.replace(at, name.size(), members);
+  return pattern;
 }
 
-/// In the order in which they are tried.
-const std::vector<Codepage>& codepages() {
-  static const std::vector<Codepage> all = [] {
-    std::vector<Codepage> tables;
-    for (const char* name : {"ISO-8859-1", "windows-1252", "windows-1251", "windows-1250", "windows-1253", "windows-1254",
-                             "windows-1257", "ISO-8859-2", "macintosh", "IBM437"})
-      tables.push_back(codepage(name));
-    return tables;
-  }();
-  return all;
+/// Whether the text looks as if it had been read in a wrong encoding.
+bool looks_mistaken(std::string_view text) {
+  static const Pattern unlikely([] {
+    std::string all;
+    for (const char* sequence : unlikely_sequences) all += (all.empty() ? "" : "|") + with_classes(sequence);
+    return all;
+  }());
+  return unlikely.found_in(text);
 }
 
-std::optional<std::string> encoded(std::u32string_view text, const Codepage& table) {
+std::optional<std::string> encoded(std::string_view text, const Codepage& page) {
+  constexpr char lost = 0x1a;
   std::string bytes;
-  for (const char32_t c : text) {
-    if (c < 128) {
+  for (const char32_t c : to_code_points(text)) {
+    if (page.sloppy() && (c == 0xfffd || c == char32_t(lost))) {
+      if (c != 0xfffd) return std::nullopt;
+      bytes += lost;
+    } else if (c < 128) {
       bytes += char(c);
-      continue;
+    } else if (const size_t byte = page.upper.find(c); byte != std::u32string_view::npos) {
+      bytes += char(128 + byte);
+    } else {
+      return std::nullopt;
     }
-    size_t byte = 128;
-    while (byte < 256 && table[byte] != c) ++byte;
-    if (byte == 256) return std::nullopt;
-    bytes += char(byte);
   }
   return bytes;
 }
 
-// A blank 0xA0 inside a character's bytes is often turned into a plain blank on its way.
-void restore_byte_a0(std::string& bytes) {
-  for (size_t i = 0; i + 1 < bytes.size(); ++i) {
-    const auto lead = uint8_t(bytes[i]);
-    if ((lead == 0xc3 || lead == 0xc2) && bytes[i + 1] == ' ') bytes[i + 1] = char(0xa0);
-  }
+// A blank 0xA0 inside a character's bytes is often turned into a plain blank on its way: it is put back where the bytes
+// then are a likely character. "\u00c3 la mode" was "\u00e0 la mode", a word by itself, so its blank stays too.
+std::string restore_byte_a0(std::string bytes) {
+  static const Pattern altered(
+      R"([\xc2\xc3\xc5\xce\xd0\xd9] |[\xe2\xe3] [\x80-\x84\x86-\x9f\xa1-\xbf]|[\xe0-\xe3][\x80-\x84\x86-\x9f\xa1-\xbf] )"
+      R"(|\xf0 [\x80-\xbf]{2}|\xf0[\x80-\xbf] [\x80-\xbf]|\xf0[\x80-\xbf]{2} )",
+      Pattern::Over::bytes);
+  static const Pattern word(R"(\xc3 (?! |quele|quela|quilo|s ))", Pattern::Over::bytes);
+  if (!altered.found_in(bytes)) return bytes;
+  return altered.replace_each(word.replace(bytes, "\xc3\xa0 "), [](std::string_view match) {
+    std::string restored(match);
+    std::replace(restored.begin(), restored.end(), ' ', '\xa0');
+    return restored;
+  });
 }
 
-bool is_utf8(std::string_view bytes) {
-  try {
-    require_utf8(bytes);
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
+// A character some of whose bytes were lost is U+FFFD as a whole.
+std::string replace_lossy_sequences(const std::string& bytes) {
+  static const Pattern lossy(
+      R"([\xc2-\xdf]\x1a|[\xc2-\xc3]\?|\xed[\xa0-\xaf][\x1a?]\xed[\xb0-\xbf][\x1a?\x80-\xbf])"
+      R"(|\xed[\xa0-\xaf][\x1a?\x80-\xbf]\xed[\xb0-\xbf][\x1a?]|[\xe0-\xef][\x1a?][\x1a\x80-\xbf])"
+      R"(|[\xe0-\xef][\x1a\x80-\xbf][\x1a?]|[\xf0-\xf4][\x1a?][\x1a\x80-\xbf]{2})"
+      R"(|[\xf0-\xf4][\x1a\x80-\xbf][\x1a?][\x1a\x80-\xbf]|[\xf0-\xf4][\x1a\x80-\xbf]{2}[\x1a?]|\x1a)",
+      Pattern::Over::bytes);
+  return lossy.replace(bytes, "\xef\xbf\xbd");
 }
 
-/// The text encoded in one of the code pages and read as UTF-8; nothing where no page gives valid UTF-8.
-std::optional<std::u32string> decoded_again(const std::u32string& text) {
-  const auto is_ascii = [](char32_t c) { return c < 128; };
-  if (std::all_of(text.begin(), text.end(), is_ascii)) return std::nullopt;
-  for (const Codepage& table : codepages()) {
-    auto bytes = encoded(text, table);
+// UTF-8 as some programs write it: characters above U+FFFF as two surrogates of three bytes each, and 0 in two bytes.
+std::string plain_utf8(const std::string& bytes) {
+  static const Pattern variant(R"(\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]|\xc0\x80)", Pattern::Over::bytes);
+  return variant.replace_each(bytes, [](std::string_view match) {
+    if (match.size() == 2) return std::string(1, '\0');
+    const auto bits = [&](size_t i, unsigned mask) { return char32_t(uint8_t(match[i]) & mask); };
+    const char32_t c = 0x10000 + (bits(1, 0x0f) << 16 | bits(2, 0x3f) << 10 | bits(4, 0x0f) << 6 | bits(5, 0x3f));
+    return to_utf8(std::u32string_view(&c, 1));
+  });
+}
+
+/// The text encoded in the first code page that gives valid UTF-8, and read as that.
+std::optional<std::string> decoded_again(std::string_view text) {
+  for (const Codepage& page : codepages) {
+    auto bytes = encoded(text, page);
     if (!bytes) continue;
-    if (!is_utf8(*bytes)) restore_byte_a0(*bytes);
-    if (is_utf8(*bytes)) return to_code_points(*bytes);
+    if (page.name != "macroman") bytes = restore_byte_a0(*bytes);   // there it would be a dash and a blank
+    if (page.sloppy()) bytes = replace_lossy_sequences(*bytes);
+    bytes = plain_utf8(*bytes);
+    if (is_utf8(*bytes)) return bytes;
   }
   return std::nullopt;
 }
 
-/// Whether a character stands for a byte between `first` and `last` in one of the code pages for prose.
-bool stands_for(char32_t c, size_t first, size_t last) {
-  constexpr size_t prose_pages = 7;   // the windows ones and ISO 8859-1, at the head of the list
-  for (size_t page = 0; page < prose_pages; ++page)
-    for (size_t byte = first; byte <= last; ++byte)
-      if (codepages()[page][byte] == c) return true;
-  return false;
+/// Control characters 0x80 to 0x9F are what windows-1252 has there.
+std::string without_c1_controls(std::string_view text) {
+  std::u32string out = to_code_points(text);
+  for (char32_t& c : out)
+    if (c >= 0x80 && c < 0xa0) c = codepages[1].upper[c - 0x80];
+  return to_utf8(out);
 }
 
-/// Length of what looks like one mistaken UTF-8 character of several bytes at `at`; 0 where there is none.
-size_t mistaken_character(std::u32string_view text, size_t at) {
-  const auto continues = [&](size_t count) {
-    for (size_t i = at + 1; i <= at + count; ++i)
-      if (i >= text.size() || !(text[i] == ' ' || stands_for(text[i], 0x80, 0xbf))) return false;
-    return true;
-  };
-  const char32_t c = text[at];
-  if (c < 128) return 0;
-  if (stands_for(c, 0xc2, 0xdf) && continues(1)) return 2;
-  if (stands_for(c, 0xe0, 0xef) && continues(2)) return 3;
-  if (stands_for(c, 0xf0, 0xf3) && continues(3)) return 4;
-  return 0;
-}
+std::string decode_again(std::string text);
 
-/// Runs of mistaken characters inside text that is otherwise sound, each decoded by itself.
-std::u32string decode_parts(const std::u32string& text) {
-  std::u32string out;
-  for (size_t i = 0; i < text.size();) {
-    size_t end = i;
-    while (end < text.size()) {
-      const size_t length = mistaken_character(text, end);
-      if (!length) break;
-      end += length;
-    }
-    const std::u32string part = text.substr(i, std::max<size_t>(1, end - i));
-    const bool shorter = end > i && part.size() < text.size();
-    out += shorter ? decoded_again(part).value_or(part) : part;
-    i += part.size();
-  }
-  return out;
+std::string decoded_once(const std::string& text) {
+  static const Pattern mistaken(with_classes(mistaken_utf8));
+  if (!looks_mistaken(text)) return text;
+  if (const auto whole = decoded_again(text)) return *whole;
+  const std::string parts = mistaken.replace_each(text, [&](std::string_view part) {
+    return part.size() < text.size() && looks_mistaken(part) ? decode_again(std::string(part)) : std::string(part);
+  });
+  return parts != text ? parts : without_c1_controls(text);
 }
 
 /// Text that was read in the wrong one-byte encoding, perhaps several times over, read again in the right one.
-std::u32string decode_again(std::u32string text) {
-  for (int round = 0; round < 4; ++round) {
-    std::u32string mended = decoded_again(text).value_or(decode_parts(text));
-    if (mended == text) break;
+std::string decode_again(std::string text) {
+  for (;;) {
+    std::string mended = decoded_once(text);
+    if (mended == text) return text;
     text = std::move(mended);
   }
-  return text;
 }
 
-std::u32string without_terminal_escapes(std::u32string_view text) {
-  std::u32string out;
-  for (size_t i = 0; i < text.size();) {
-    if (text[i] == 0x1b && i + 1 < text.size() && text[i + 1] == '[') {
-      size_t end = i + 2;
-      while (end < text.size() && ((text[end] >= '0' && text[end] <= '9') || text[end] == ';')) ++end;
-      if (end < text.size() && ((text[end] >= 'a' && text[end] <= 'z') || (text[end] >= 'A' && text[end] <= 'Z'))) {
-        i = end + 1;
-        continue;
-      }
+/// Character references that end in a semicolon and mean one thing, also in capitals: &EACUTE; and &eacute;.
+std::string unescape_unambiguous(std::string_view text) {
+  static const Pattern reference("&#?[0-9A-Za-z]{1,24};");
+  return reference.replace_each(text, [](std::string_view match) {
+    std::string meant = unescape_html(match);
+    if (meant == match && match[1] != '#' && upper_case(match) == match) {
+      meant = unescape_html(lower_case(match));
+      return meant.find(';') == std::string::npos ? upper_case(meant) : std::string(match);
     }
-    out += text[i++];
-  }
-  return out;
+    return meant.find(';') == std::string::npos || match == "&semi;" ? meant : std::string(match);
+  });
 }
 
-std::u32string plain_characters(std::u32string_view text) {
+std::string plain_characters(std::string_view curled) {
   static const std::pair<char32_t, std::u32string_view> replaced[] = {
       {0x132, U"IJ"}, {0x133, U"ij"}, {0x149, U"ʼn"}, {0x1f1, U"DZ"}, {0x1f2, U"Dz"}, {0x1f3, U"dz"}, {0x1c4, U"DŽ"},
       {0x1c5, U"Dž"}, {0x1c6, U"dž"}, {0x1c7, U"LJ"}, {0x1c8, U"Lj"}, {0x1c9, U"lj"}, {0x1ca, U"NJ"}, {0x1cb, U"Nj"},
@@ -169,6 +161,7 @@ std::u32string plain_characters(std::u32string_view text) {
       {0x2bc, U"'"}, {0x2018, U"'"}, {0x2019, U"'"}, {0x201a, U"'"}, {0x201b, U"'"},
       {0x201c, U"\""}, {0x201d, U"\""}, {0x201e, U"\""}, {0x201f, U"\""},
       {0x85, U"\n"}, {0x2028, U"\n"}, {0x2029, U"\n"}};
+  const std::u32string text = to_code_points(curled);
   std::u32string out;
   for (size_t i = 0; i < text.size(); ++i) {
     const char32_t c = text[i];
@@ -179,23 +172,27 @@ std::u32string plain_characters(std::u32string_view text) {
       out += to_code_points(compatible(to_utf8(std::u32string_view(&c, 1))));
     } else if (c == '\r') {
       if (i + 1 >= text.size() || text[i + 1] != '\n') out += U'\n';
-    } else if (!(c < 32 && c != '\t' && c != '\n' && c != '\f') && c != 0x7f && !(c >= 0x206a && c <= 0x206f) && c != 0xfeff &&
-               !(c >= 0xfff9 && c <= 0xfffc)) {
+    } else {
       out += c;
     }
   }
-  return out;
+  return to_utf8(out);
+}
+
+std::string without_controls(std::string_view text) {
+  static const Pattern terminal_colours(R"(\x1b\[(?:\d|;)*[a-zA-Z])");
+  static const Pattern controls(R"([\x{00}-\x{08}\x{0b}\x{0e}-\x{1f}\x{7f}\x{206a}-\x{206f}\x{feff}\x{fff9}-\x{fffc}]+)");
+  return controls.replace(terminal_colours.replace(text, ""), "");
 }
 
 std::string repaired_line(std::string_view line, bool unescape) {
   std::string text(line);
-  for (int round = 0; round < 8; ++round) {   // until nothing changes
+  for (;;) {   // until nothing changes
     const std::string before = text;
-    if (unescape) text = unescape_html(text);
-    text = compose(to_utf8(plain_characters(decode_again(without_terminal_escapes(to_code_points(text))))));
-    if (text == before) break;
+    if (unescape) text = unescape_unambiguous(text);
+    text = compose(without_controls(plain_characters(without_c1_controls(decode_again(text)))));
+    if (text == before) return text;
   }
-  return text;
 }
 
 }  // namespace

@@ -30,13 +30,26 @@ std::string to_utf8(std::u32string_view text) {
   return out;
 }
 
-void require_utf8(std::string_view text) {
+namespace {
+
+/// Where the first character begins that is not UTF-8; the size where all of it is.
+size_t utf8_length(std::string_view text) {
   for (int32_t i = 0; i < int32_t(text.size());) {
     const int32_t at = i;
     UChar32 c;
     U8_NEXT(reinterpret_cast<const uint8_t*>(text.data()), i, int32_t(text.size()), c);
-    require(c >= 0, "the text is not UTF-8 at byte ", at);
+    if (c < 0) return size_t(at);
   }
+  return text.size();
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) { return utf8_length(text) == text.size(); }
+
+void require_utf8(std::string_view text) {
+  const size_t valid = utf8_length(text);
+  require(valid == text.size(), "the text is not UTF-8 at byte ", valid);
 }
 
 std::string strip(std::string_view text) {
@@ -50,6 +63,12 @@ std::string strip(std::string_view text) {
 std::string lower_case(std::string_view text) {
   std::string out;
   icu::UnicodeString::fromUTF8({text.data(), int32_t(text.size())}).toLower(icu::Locale::getRoot()).toUTF8String(out);
+  return out;
+}
+
+std::string upper_case(std::string_view text) {
+  std::string out;
+  icu::UnicodeString::fromUTF8({text.data(), int32_t(text.size())}).toUpper(icu::Locale::getRoot()).toUTF8String(out);
   return out;
 }
 
