@@ -77,7 +77,11 @@ void publish(const std::filesystem::path& temporary, const std::filesystem::path
   std::error_code error;
   std::filesystem::rename(temporary, path, error);
   require(!error, temporary.string(), ": cannot be renamed to ", path.string(), ": ", error.message());
-  sync(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."), O_RDONLY | O_DIRECTORY);
+  sync_folder(path.parent_path());
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  sync(folder.empty() ? std::filesystem::path(".") : folder, O_RDONLY | O_DIRECTORY);
 }
 
 void write_atomically(const std::filesystem::path& path, std::string_view content) {

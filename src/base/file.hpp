@@ -32,6 +32,9 @@ void write_atomically(const std::filesystem::path& path, std::string_view conten
 /// folder.
 void publish(const std::filesystem::path& temporary, const std::filesystem::path& path);
 
+/// Makes the names in a folder durable: of files that were made, renamed or removed there.
+void sync_folder(const std::filesystem::path& folder);
+
 /// Lower-case hexadecimal SHA-256.
 std::string sha256(std::span<const std::byte> bytes);
 std::string sha256(std::string_view text);

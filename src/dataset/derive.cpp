@@ -15,9 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using hdf5::Handle;
 
-/// HDF5 opens every source of a virtual dataset: beyond this many the index is made of indices.
-constexpr size_t most_sources = 1000;
-
 struct Source {
   std::string file;   // relative to the output folder
   hsize_t rows;
@@ -73,7 +70,7 @@ void write_index(const fs::path& output, const std::string& name, const std::vec
 }
 
 /// Sources as they are, or indices of `most_sources` of them each.
-std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& sources) {
+std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& sources, size_t most_sources) {
   if (sources.size() <= most_sources) return sources;
   std::vector<Source> groups;
   for (size_t first = 0; first < sources.size(); first += most_sources) {
@@ -89,9 +86,31 @@ std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& s
   return groups;
 }
 
+/// Parts of an earlier index may be more than this one's; an index of no shard is none.
+void remove_index(const fs::path& output) {
+  for (const auto& entry : fs::directory_iterator(output)) {
+    const std::string name = entry.path().filename();
+    if (name == "index.h5" || (name.starts_with("index.part-") && name.ends_with(".h5"))) fs::remove(entry.path());
+  }
+}
+
+/// The files that a virtual dataset is made of.
+std::vector<std::string> sources_of(hid_t file, const char* path) {
+  const Handle dataset(H5Dopen2(file, path, H5P_DEFAULT), H5Dclose, concat("opening ", path));
+  const Handle list(H5Dget_create_plist(dataset), H5Pclose, concat("asking for the sources of ", path));
+  size_t count = 0;
+  hdf5::check(H5Pget_virtual_count(list, &count), "counting the sources of an index");
+  std::vector<std::string> names(count);
+  for (size_t i = 0; i < count; ++i) {
+    names[i].resize(size_t(hdf5::check(H5Pget_virtual_filename(list, i, nullptr, 0), "naming a source")));
+    hdf5::check(H5Pget_virtual_filename(list, i, names[i].data(), names[i].size() + 1), "naming a source");
+  }
+  return names;
+}
+
 }  // namespace
 
-void derive(const fs::path& output, Json run) {
+void derive(const fs::path& output, Json run, size_t most_sources) {
   const OutputLayout layout{output};
   std::vector<Source> sources;
   std::vector<std::string> names, hashes;
@@ -119,15 +138,16 @@ void derive(const fs::path& output, Json run) {
         const std::string_view column = name;
         if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
       }, sample);
-      const std::string text = line.dump() + "\n";
+      const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
       require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
     }
   }
   require(std::fflush(out) == 0, metadata.string(), ": writing failed");
   publish(metadata, layout.metadata());
 
+  remove_index(output);
   if (!sources.empty())
-    write_index(output, "index.h5", grouped(output, sources), [&](hid_t file) {
+    write_index(output, "index.h5", grouped(output, sources, most_sources), [&](hid_t file) {
       const Handle list = hdf5::create_group(file, "shards");
       hdf5::write_dataset(list, "name", names);
       hdf5::write_dataset(list, "rows", rows);
@@ -141,6 +161,9 @@ void check_index(const fs::path& output) {
   const fs::path path = OutputLayout{output}.index();
   const Handle file = hdf5::open_file(path);
   const auto names = hdf5::read_dataset<std::string>(file, "shards/name"), hashes = hdf5::read_dataset<std::string>(file, "shards/sha256");
+  for (const std::string& source : sources_of(file, "/content/id"))
+    require(source.starts_with("shards/") || fs::exists(output / source), path.string(), ": ", source,
+            " is missing; run generate again");
   for (size_t i = 0; i < names.size(); ++i) {
     require(fs::exists(output / names[i]), path.string(), ": the shard ", names[i],
             " is missing; its rows would read as -1 and empty texts. Put it back, or run generate again");

@@ -9,10 +9,12 @@ namespace pyracast {
 ///   index.h5         every column of all shards as virtual datasets, and the list of shards with rows and SHA-256
 ///   metadata.jsonl   a line a finished video, `file_name` first (Hugging Face's videofolder, pandas.read_json)
 ///   run.json         `run`, as given, with the counts
+/// HDF5 opens every source of a virtual dataset: beyond `most_sources` shards, index.h5 is made of index.part-<n>.h5.
 /// Throws Error naming a shard that cannot be read.
-void derive(const std::filesystem::path& output, Json run);
+void derive(const std::filesystem::path& output, Json run, size_t most_sources = 1000);
 
-/// Throws Error when a shard that index.h5 names is missing or has changed: HDF5 itself would read fill values there.
+/// Throws Error when a file that index.h5 stands on is missing or a shard has changed: HDF5 itself would read fill values
+/// there.
 void check_index(const std::filesystem::path& output);
 
 }  // namespace pyracast

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/file.hpp"
+
 namespace pyracast::hdf5 {
 
 namespace {
@@ -29,6 +31,15 @@ Handle open_dataset(hid_t parent, const std::string& name) {
   return Handle(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose, "opening the dataset " + name);
 }
 
+/// HDF5's own checksums cover chunks of numbers; variable-length texts lie elsewhere in the file.
+constexpr char text_checksum[] = "sha256";
+
+std::string checksum_of(const std::vector<std::string>& values) {
+  std::string all;
+  for (const std::string& value : values) (all += value) += '\0';
+  return sha256(all);
+}
+
 size_t element_count(hid_t dataset, const std::string& name) {
   const Handle space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
   return size_t(check(H5Sget_simple_extent_npoints(space), "asking for the size of " + name));
@@ -39,7 +50,7 @@ size_t element_count(hid_t dataset, const std::string& name) {
 std::string error_text() {
   (void)silenced;
   std::string text = "unknown HDF5 error";
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
   return text;
 }
 
@@ -93,6 +104,7 @@ void write_dataset(hid_t parent, const std::string& name, const std::vector<std:
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
   if (!values.empty()) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "writing " + name);
+  write_attribute(dataset, text_checksum, checksum_of(values));
 }
 
 template <class T>
@@ -120,7 +132,36 @@ std::vector<std::string> read_dataset<std::string>(hid_t parent, const std::stri
   for (const char* pointer : pointers) values.emplace_back(pointer ? pointer : "");
   const Handle space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
   check(H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data()), "freeing " + name);
+  if (check(H5Aexists(dataset, text_checksum), "looking for the checksum of " + name))
+    require(read_text_attribute(dataset, text_checksum) == checksum_of(values), name, " does not fit its checksum");
   return values;
+}
+
+template <class T>
+std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, hsize_t count) {
+  const Handle dataset = open_dataset(parent, name), space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
+  std::vector<hsize_t> shape(size_t(check(H5Sget_simple_extent_ndims(space), "asking for the shape of " + name)));
+  check(H5Sget_simple_extent_dims(space, shape.data(), nullptr), "asking for the shape of " + name);
+  require(!shape.empty() && first <= shape[0] && count <= shape[0] - first, name, " ends before row ", first + count);
+  std::vector<hsize_t> start(shape.size(), 0);
+  start[0] = first;
+  shape[0] = count;
+  check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, shape.data(), nullptr), "selecting rows of " + name);
+  const Handle memory = space_of(shape);
+  size_t elements = 1;
+  for (const hsize_t size : shape) elements *= size_t(size);
+  std::vector<T> values(elements);
+  if (!values.empty()) check(H5Dread(dataset, type_of<T>(), memory, space, H5P_DEFAULT, values.data()), "reading " + name);
+  return values;
+}
+
+template std::vector<float> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+template std::vector<int64_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+template std::vector<uint16_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+template std::vector<uint8_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+
+bool exists(hid_t parent, const std::string& name) {
+  return check(H5Lexists(parent, name.c_str(), H5P_DEFAULT), "looking for " + name) > 0;
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {

@@ -79,6 +79,11 @@ std::vector<T> read_dataset(hid_t parent, const std::string& name);
 template <>
 std::vector<std::string> read_dataset<std::string>(hid_t parent, const std::string& name);
 
+/// Rows [first, first + count) of a dataset of numbers.
+template <class T>
+std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, hsize_t count);
+bool exists(hid_t parent, const std::string& name);
+
 void write_attribute(hid_t object, const std::string& name, const std::string& value);
 void write_attribute(hid_t object, const std::string& name, int64_t value);
 std::string read_text_attribute(hid_t object, const std::string& name);

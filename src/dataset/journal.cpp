@@ -27,6 +27,7 @@ JournalWriter::JournalWriter(const std::filesystem::path& path, const std::strin
   const std::string header = magic + fingerprint;
   write({reinterpret_cast<const uint8_t*>(header.data()), header.size()});
   require(::fsync(descriptor_) == 0, path.string(), ": fsync failed: ", std::strerror(errno));
+  sync_folder(path.parent_path());
 }
 
 JournalWriter::~JournalWriter() {
@@ -61,14 +62,22 @@ void JournalWriter::clear() {
           path_.string(), ": the journal cannot be cleared: ", std::strerror(errno));
 }
 
-JournalEnd read_journal(std::span<const std::byte> bytes, const std::function<void(SampleRecord)>& each) {
+JournalEnd read_journal(std::span<const std::byte> bytes, const std::string& fingerprint,
+                        const std::function<void(SampleRecord)>& each) {
+  require(fingerprint.size() == fingerprint_size, "a fingerprint of ", fingerprint.size(), " characters, expected ", fingerprint_size);
   JournalEnd end;
   const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  const std::string header = magic + fingerprint;
+  end.held_nothing = bytes.size() <= header_size && (bytes.empty() || std::memcmp(data, header.data(), bytes.size()) == 0);
   if (bytes.size() < header_size || std::memcmp(data, magic, 8) != 0) {
     end.problem = "it does not begin as a journal does";
     return end;
   }
-  end.fingerprint.assign(reinterpret_cast<const char*>(data + 8), fingerprint_size);
+  if (std::memcmp(data, header.data(), header_size) != 0) {
+    end.problem = concat("it belongs to a run of other settings (fingerprint ",
+                         std::string(reinterpret_cast<const char*>(data + 8), fingerprint_size), ", this run's is ", fingerprint, ')');
+    return end;
+  }
   for (size_t at = header_size; at < bytes.size();) {
     const auto stop = [&](const char* why) { end.problem = concat("record ", end.records + 1, " at byte ", at, ' ', why); };
     if (bytes.size() - at < record_header_size) return stop("is torn"), end;
@@ -93,9 +102,10 @@ JournalEnd read_journal(std::span<const std::byte> bytes, const std::function<vo
   return end;
 }
 
-JournalEnd read_journal(const std::filesystem::path& path, const std::function<void(SampleRecord)>& each) {
+JournalEnd read_journal(const std::filesystem::path& path, const std::string& fingerprint,
+                        const std::function<void(SampleRecord)>& each) {
   const MappedFile file(path);
-  return read_journal(file.bytes(), each);
+  return read_journal(file.bytes(), fingerprint, each);
 }
 
 }  // namespace pyracast

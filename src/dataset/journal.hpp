@@ -32,12 +32,15 @@ class JournalWriter {
 /// What reading a journal came to.
 struct JournalEnd {
   uint64_t records = 0;
-  std::string fingerprint;
-  std::string problem;   ///< why reading stopped before the end; empty: all was sound
+  std::string problem;         ///< why reading stopped before the end; empty: all was sound
+  bool held_nothing = false;   ///< it ends in its header or right after it: no sample was ever in it
 };
 
 /// Calls `each` with every sound record from the start; stops at the first that is torn or does not fit its checksum.
-JournalEnd read_journal(std::span<const std::byte> bytes, const std::function<void(SampleRecord)>& each);
-JournalEnd read_journal(const std::filesystem::path& path, const std::function<void(SampleRecord)>& each);
+/// A journal of another fingerprint gives no record.
+JournalEnd read_journal(std::span<const std::byte> bytes, const std::string& fingerprint,
+                        const std::function<void(SampleRecord)>& each);
+JournalEnd read_journal(const std::filesystem::path& path, const std::string& fingerprint,
+                        const std::function<void(SampleRecord)>& each);
 
 }  // namespace pyracast

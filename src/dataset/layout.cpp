@@ -1,11 +1,6 @@
 #include "dataset/layout.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -53,15 +48,6 @@ std::string readable_part(std::string_view id) {
   return part.empty() ? "id" : part;
 }
 
-void sync_folder(const std::filesystem::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  require(descriptor >= 0, folder.string(), ": cannot be opened: ", std::strerror(errno));
-  const int result = ::fsync(descriptor);
-  const int error = errno;
-  ::close(descriptor);
-  require(result == 0, folder.string(), ": fsync failed: ", std::strerror(error));
-}
-
 }  // namespace
 
 std::string safe_name(std::string_view id) {
@@ -96,6 +82,7 @@ std::filesystem::path move_to_quarantine(const OutputLayout& layout, const std::
   std::filesystem::rename(file, target, error);
   require(!error, file.string(), ": cannot be moved to ", target.string(), ": ", error.message());
   sync_folder(layout.quarantine());
+  sync_folder(file.parent_path());
   return target;
 }
 

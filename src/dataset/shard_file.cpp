@@ -37,7 +37,7 @@ ShardFile::ShardFile(const std::filesystem::path& temporary, const std::string& 
   hdf5::write_attribute(file_, "configuration", configuration);
 }
 
-void ShardFile::append(const SampleRecord& record) {
+void ShardFile::append(const SampleRecord& record) try {
   for (const auto& step : record.step_seconds) step_seconds_.insert(step_seconds_.end(), step.begin(), step.end());
   step_offsets_.push_back(step_offsets_.back() + int64_t(record.step_seconds.size()));
   append_flat(latents_, content_, "latents", record.latents, latents_offsets_, latents_shapes_, 4);
@@ -61,6 +61,8 @@ void ShardFile::append(const SampleRecord& record) {
   row.text_embedding = {};
   row.pixels.reset();
   rows_.push_back(std::move(row));
+} catch (const Error& error) {
+  fail(temporary_.string(), ": the shard cannot be written: ", error.what());
 }
 
 void ShardFile::write_columns() {
@@ -91,10 +93,15 @@ void ShardFile::write_columns() {
 }
 
 std::filesystem::path ShardFile::seal(const std::filesystem::path& folder) {
-  write_columns();
   std::string samples;
   for (const SampleRecord& row : rows_) samples += concat(row.id, '\n', row.sample, '\n');
   const std::filesystem::path path = folder / ("shard-" + sha256(samples).substr(0, 20) + ".h5");
+  seal_as(path);
+  return path;
+}
+
+void ShardFile::seal_as(const std::filesystem::path& path) try {
+  write_columns();
   latents_.reset();
   embeddings_.reset();
   pixels_.clear();
@@ -102,7 +109,8 @@ std::filesystem::path ShardFile::seal(const std::filesystem::path& folder) {
   provenance_.close("closing a shard");
   file_.close("closing " + temporary_.string());
   publish(temporary_, path);
-  return path;
+} catch (const Error& error) {
+  fail(temporary_.string(), ": the shard cannot be written: ", error.what());
 }
 
 std::vector<SampleRecord> read_shard(const std::filesystem::path& path) {
@@ -132,7 +140,11 @@ std::vector<SampleRecord> read_shard(const std::filesystem::path& path) {
 }
 
 std::string shard_fingerprint(const std::filesystem::path& path) {
-  return hdf5::read_text_attribute(hdf5::open_file(path), "fingerprint");
+  try {
+    return hdf5::read_text_attribute(hdf5::open_file(path), "fingerprint");
+  } catch (const Error& error) {
+    fail(path.string(), ": is not a sound shard: ", error.what());
+  }
 }
 
 std::vector<std::filesystem::path> sealed_shards(const std::filesystem::path& folder) {

@@ -26,6 +26,8 @@ class ShardFile {
   /// Writes the columns, closes the file and renames it to `folder`/shard-<hash of its samples>.h5, durable when it
   /// returns. Gives that path.
   std::filesystem::path seal(const std::filesystem::path& folder);
+  /// The same under a given name; what was there is replaced.
+  void seal_as(const std::filesystem::path& path);
 
  private:
   std::filesystem::path temporary_;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <set>
 
 #include "base/file.hpp"
 #include "dataset/mp4.hpp"
@@ -83,9 +82,9 @@ void ShardWriter::run() {
       ++written_;
     }
     seal();
-  } catch (...) {
+  } catch (const std::exception& error) {
     const std::lock_guard lock(mutex_);
-    failure_ = std::current_exception();
+    failure_ = std::make_exception_ptr(Error(error.what(), ExitCode::environment));   // the disk, not the input
     changed_.notify_all();
   }
 }
@@ -114,52 +113,6 @@ void ShardWriter::seal() {
   shard_->seal(layout_.shards());
   shard_.reset();
   journal_->clear();   // the sealed shard holds them; a crash in between is noticed by recover()
-}
-
-void recover(const std::filesystem::path& output, const std::string& fingerprint, const std::string& configuration,
-             const std::function<void(const FinishedSample&)>& each, const std::function<void(const std::string&)>& say) {
-  const OutputLayout layout{output};
-  for (const auto& folder : {layout.shards(), layout.work()})
-    if (std::filesystem::is_directory(folder))
-      for (const auto& entry : std::filesystem::directory_iterator(folder))
-        if (entry.path().extension() == ".tmp") std::filesystem::remove(entry.path());
-
-  // Only samples of shards that might also stand in a leftover journal are remembered.
-  std::vector<std::filesystem::path> journals;
-  if (std::filesystem::is_directory(layout.journal()))
-    for (const auto& entry : std::filesystem::directory_iterator(layout.journal())) journals.push_back(entry.path());
-  std::set<std::pair<std::string, int64_t>> in_shards;
-  const auto remember = [&](const SampleRecord& row) {
-    if (!journals.empty()) in_shards.emplace(row.id, row.sample);
-    each({row.id, row.sample, row.status != int64_t(SampleStatus::done)});
-  };
-  for (const auto& path : sealed_shards(layout.shards())) {
-    std::vector<SampleRecord> rows;
-    try {
-      rows = read_shard(path);
-    } catch (const Error& error) {
-      say(concat(error.what(), "; it was moved to ", move_to_quarantine(layout, path).string(), ", its samples are made again"));
-      continue;
-    }
-    for (const SampleRecord& row : rows) remember(row);
-  }
-
-  for (const auto& path : journals) {
-    std::optional<ShardFile> shard;
-    const JournalEnd end = read_journal(path, [&](SampleRecord record) {
-      if (in_shards.contains({record.id, record.sample})) return;
-      if (!shard) shard.emplace(temporary_shard(layout, path.stem().string()), fingerprint, configuration);
-      shard->append(record);
-      remember(record);
-    });
-    if (shard) shard->seal(layout.shards());
-    if (end.problem.empty()) {
-      std::filesystem::remove(path);
-    } else {
-      say(concat(path.string(), ": ", end.problem, "; the ", end.records, " samples before it were kept, the file was moved to ",
-                 move_to_quarantine(layout, path).string()));
-    }
-  }
 }
 
 }  // namespace pyracast

@@ -7,6 +7,7 @@
 
 #include "dataset/journal.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/recover.hpp"
 #include "dataset/shard_file.hpp"
 
 namespace pyracast {
@@ -28,7 +29,7 @@ struct ShardWriterOptions {
 class ShardWriter {
  public:
   explicit ShardWriter(ShardWriterOptions options);
-  /// Ends the thread; what was not closed stays in the journal.
+  /// Writes what was handed over and ends the thread; what fails then is not heard of, and left to recover().
   ~ShardWriter();
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;
@@ -63,18 +64,5 @@ class ShardWriter {
   void seal();
   void join();
 };
-
-/// A sample that needs not be made again.
-struct FinishedSample {
-  std::string id;
-  int64_t sample = 0;
-  bool failed = false;
-};
-
-/// Brings an output folder in order after whatever happened to its last run: temporary files are removed, broken shards
-/// and journals put aside (quarantine/), and sound records of leftover journals folded into shards. Calls `each` with
-/// every finished sample once, and `say` with what a user should know. No other process may write into the folder.
-void recover(const std::filesystem::path& output, const std::string& fingerprint, const std::string& configuration,
-             const std::function<void(const FinishedSample&)>& each, const std::function<void(const std::string&)>& say);
 
 }  // namespace pyracast

@@ -1,0 +1,56 @@
+#include "dataset/shard_reader.hpp"
+
+#include "dataset/shard_file.hpp"
+
+namespace pyracast {
+
+namespace {
+
+std::string frames_name(const SampleRecord& row) {
+  return concat("content/frames_", row.frames, 'x', row.height, 'x', row.width);
+}
+
+}  // namespace
+
+ShardReader::ShardReader(const std::filesystem::path& path)
+    : path_(path), file_(hdf5::open_file(path)), rows_(read_shard(path)),
+      step_offsets_(hdf5::read_dataset<int64_t>(file_, "provenance/step_offsets")) {
+  for (const SampleRecord& row : rows_) {
+    const std::string name = frames_name(row) + "_rows";
+    if (!hdf5::exists(file_, name)) continue;
+    const auto rows = hdf5::read_dataset<int64_t>(file_, name);
+    for (size_t i = 0; i < rows.size(); ++i) clips_[size_t(rows[i])] = i;
+  }
+}
+
+template <class Element>
+SampleArray<Element> ShardReader::array(const std::string& name, size_t row, size_t axes) const {
+  if (!hdf5::exists(file_, name)) return {};
+  const auto limits = hdf5::read_rows<int64_t>(file_, name + "_offsets", row, 2);
+  if (limits[0] == limits[1]) return {};
+  const auto shape = hdf5::read_rows<int64_t>(file_, name + "_shapes", row, 1);
+  require(shape.size() == axes && limits[0] < limits[1], "the offsets and shapes of ", name, " are damaged");
+  return {shape, hdf5::read_rows<Element>(file_, name, hsize_t(limits[0]), hsize_t(limits[1] - limits[0]))};
+}
+
+SampleRecord ShardReader::whole(size_t row) const try {
+  SampleRecord record = rows_.at(row);
+  const int64_t first = step_offsets_.at(row), steps = step_offsets_.at(row + 1) - first;
+  if (steps > 0) {
+    const auto seconds = hdf5::read_rows<float>(file_, "provenance/step_seconds", hsize_t(first), hsize_t(steps));
+    for (size_t i = 0; i < seconds.size(); ++i) {
+      if (i % step_phases.size() == 0) record.step_seconds.emplace_back();
+      record.step_seconds.back()[i % step_phases.size()] = seconds[i];
+    }
+  }
+  record.latents = array<float>("content/latents", row, 4);
+  record.text_embedding = array<uint16_t>("content/text_embedding", row, 2);
+  if (const auto clip = clips_.find(row); clip != clips_.end())
+    record.pixels = Video{int(record.frames), int(record.height), int(record.width), record.fps,
+                          hdf5::read_rows<uint8_t>(file_, frames_name(record), clip->second, 1)};
+  return record;
+} catch (const Error& error) {
+  fail(path_.string(), ": row ", row, " cannot be read: ", error.what());
+}
+
+}  // namespace pyracast

@@ -1,0 +1,31 @@
+#pragma once
+#include <map>
+
+#include "dataset/hdf5.hpp"
+#include "dataset/sample.hpp"
+
+namespace pyracast {
+
+/// A sealed shard, read sample by sample with its arrays. Throws Error naming the file where it is not sound.
+class ShardReader {
+ public:
+  explicit ShardReader(const std::filesystem::path& path);
+
+  size_t size() const { return rows_.size(); }
+  /// All rows without their arrays.
+  const std::vector<SampleRecord>& rows() const { return rows_; }
+  /// One row with its arrays, whose checksums are checked on the way.
+  SampleRecord whole(size_t row) const;
+
+ private:
+  std::filesystem::path path_;
+  hdf5::Handle file_;
+  std::vector<SampleRecord> rows_;
+  std::vector<int64_t> step_offsets_;
+  std::map<size_t, hsize_t> clips_;   // row -> position in its frames_<...>
+
+  template <class Element>
+  SampleArray<Element> array(const std::string& name, size_t row, size_t axes) const;
+};
+
+}  // namespace pyracast

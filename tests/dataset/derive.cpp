@@ -1,0 +1,123 @@
+#include "dataset/derive.hpp"
+
+#include <fstream>
+
+#include "samples.hpp"
+
+namespace pyracast {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+namespace fs = std::filesystem;
+
+class Derive : public RunFolder {
+ protected:
+  std::vector<SampleRecord> in_order() const {
+    std::vector<SampleRecord> all;
+    for (const auto& path : sealed_shards(layout_.shards()))
+      for (SampleRecord& row : read_shard(path)) all.push_back(std::move(row));
+    return all;
+  }
+  /// Every column of the index against the shards, one after the other.
+  void expect_index_is_the_concatenation() const {
+    const hdf5::Handle file = hdf5::open_file(layout_.index());
+    std::vector<SampleRecord> all = in_order();
+    SampleRecord names;
+    SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
+      std::vector<Member> expected;
+      for (SampleRecord& row : all)
+        SampleRecord::fields([&]<class Other>(SampleGroup, const char* other, Other& member) {
+          if constexpr (std::is_same_v<Other, Member>)
+            if (std::string_view(other) == name) expected.push_back(member);
+        }, row);
+      EXPECT_EQ(hdf5::read_dataset<Member>(file, concat(group == SampleGroup::content ? "content/" : "provenance/", name)), expected) << name;
+    }, names);
+  }
+  void put_shards(int count) const {
+    for (int n = 0; n < count; ++n) put_shard({small_sample(3 * n), failed_sample(3 * n + 1), small_sample(3 * n + 2)});
+  }
+};
+
+TEST_F(Derive, MetadataHasALineAFinishedVideo) {
+  put_shard({small_sample(0), failed_sample(1)});
+  derive(output_, {});
+  std::ifstream in(layout_.metadata());
+  std::string line, more;
+  std::getline(in, line);
+  EXPECT_FALSE(std::getline(in, more));
+  const Json json = Json::parse(line);
+  EXPECT_EQ(json.begin().key(), "file_name");
+  EXPECT_EQ(json["file_name"], small_sample(0).video);
+  EXPECT_EQ(json["id"], "sample-0");
+  EXPECT_EQ(json["prompt"], small_sample(0).prompt);
+  EXPECT_FALSE(json.contains("host"));
+}
+
+TEST_F(Derive, TheIndexIsTheConcatenationOfTheShards) {
+  put_shards(3);
+  derive(output_, {});
+  expect_index_is_the_concatenation();
+  check_index(output_);
+}
+
+TEST_F(Derive, BeyondTheLimitTheIndexIsMadeOfParts) {
+  put_shards(5);
+  derive(output_, {}, 2);
+  for (const char* part : {"index.part-00000.h5", "index.part-00001.h5", "index.part-00002.h5"}) EXPECT_TRUE(fs::exists(output_ / part));
+  expect_index_is_the_concatenation();
+  check_index(output_);
+  fs::remove(output_ / "index.part-00001.h5");
+  EXPECT_THAT([&] { check_index(output_); }, ThrowsMessage<Error>(HasSubstr("index.part-00001.h5 is missing")));
+  derive(output_, {});
+  EXPECT_FALSE(fs::exists(output_ / "index.part-00000.h5"));
+}
+
+TEST_F(Derive, AMissingOrChangedShardIsNoticed) {
+  put_shards(2);
+  derive(output_, {});
+  const auto path = sealed_shards(layout_.shards())[1];
+  const std::string whole = read_file(path);
+  flip_bit(path, whole.size() / 2);
+  EXPECT_THAT([&] { check_index(output_); }, ThrowsMessage<Error>(HasSubstr(path.filename().string() + " has changed")));
+  fs::remove(path);
+  EXPECT_THAT([&] { check_index(output_); }, ThrowsMessage<Error>(HasSubstr(path.filename().string() + " is missing")));
+  const auto ids = hdf5::read_dataset<std::string>(hdf5::open_file(layout_.index()), "content/id");
+  EXPECT_EQ(ids.at(3), "");   // what HDF5 alone makes of it
+}
+
+TEST_F(Derive, MadeAgainIsTheSameBytes) {
+  put_shards(3);
+  const auto bytes = [&] { return read_file(layout_.index()) + read_file(layout_.metadata()) + read_file(layout_.run()); };
+  derive(output_, {{"version", 1}});
+  const std::string before = bytes();
+  derive(output_, {{"version", 1}});
+  EXPECT_EQ(bytes(), before);
+}
+
+TEST_F(Derive, RunCountsSamplesAndShards) {
+  put_shards(2);
+  derive(output_, {{"ranks", 4}});
+  const Json run = read_json(layout_.run());
+  EXPECT_EQ(run["ranks"], 4);
+  EXPECT_EQ(run["samples"].dump(), R"({"done":4,"failed":2,"shards":2})");
+}
+
+TEST_F(Derive, OfNoShardHasNoIndex) {
+  const auto path = put_shard({small_sample(0)});
+  derive(output_, {});
+  fs::remove(path);
+  derive(output_, {});
+  EXPECT_FALSE(fs::exists(layout_.index()));
+  EXPECT_EQ(read_file(layout_.metadata()), "");
+}
+
+TEST_F(Derive, NamesAShardThatCannotBeRead) {
+  const auto path = put_shard({small_sample(0)});
+  cut(path, 1000);
+  EXPECT_THAT([&] { derive(output_, {}); }, ThrowsMessage<Error>(HasSubstr(path.string() + ": is not a sound shard")));
+}
+
+}  // namespace
+}  // namespace pyracast
