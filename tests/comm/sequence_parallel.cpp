@@ -45,13 +45,13 @@ TEST_P(SequencesOn, AnyNumberOfRanksAreThoseOfOne) {
       const auto lone = make_lone_communicator();
       SequenceParallel alone(*lone);
       const std::vector<float> expected = alone.along(axis, alone.shard(counted(*backend, shape)), running_sums).to_host();
-      std::vector<std::vector<float>> got(size_t(GetParam()));
+      std::vector<std::vector<float>> got(static_cast<size_t>(GetParam()));
       on_threads(GetParam(), [&](int rank, Communicator& team, Backend& own) {
         SequenceParallel parallel(team);
         const Tensor part = parallel.shard(counted(own, shape));
         got[size_t(rank)] = parallel.gather(parallel.along(axis, part, running_sums)).to_host();
       });
-      for (const auto& values : got) EXPECT_EQ(values, expected) << shape;
+      for (const auto& values : got) EXPECT_EQ(values, expected) << concat(shape);
     }
   }
 }
