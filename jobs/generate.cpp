@@ -37,6 +37,36 @@ int64_t count_attempt(const std::filesystem::path& output) {
   return attempt;
 }
 
+/// What broadcasting has done for this rank's team, in this run.
+struct Savings {
+  int64_t computed = 0, reused = 0, bytes_sent = 0, bytes_avoided = 0;
+
+  void add(const OpenSoraResult& result) {
+    if (result.evaluations.empty()) return;
+    for (const EvaluationCost& cost : result.evaluations)
+      for (const Branch branch : {Branch::spatial_attention, Branch::temporal_attention, Branch::spatial_cross, Branch::temporal_cross}) {
+        const int64_t blocks = result.evaluations[0].computed[size_t(branch)];   // the first evaluation computes everything
+        computed += cost.computed[size_t(branch)];
+        reused += blocks - cost.computed[size_t(branch)];
+      }
+    for (const EvaluationCost& cost : result.evaluations) {
+      bytes_sent += cost.all_to_all_bytes;
+      bytes_avoided += cost.all_to_all_bytes_avoided;
+    }
+  }
+
+  /// One line about all teams, by rank 0.
+  void report(const Ranks& ranks) const {
+    int64_t sums[4] = {computed, reused, bytes_sent, bytes_avoided};
+    check_mpi(MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_INT64_T, MPI_SUM, ranks.world()), "adding up what was saved");
+    if (ranks.rank() != 0 || sums[1] == 0) return;
+    std::fprintf(stderr, "pyracast: %.1f %% of the attention outputs were reused", 100 * double(sums[1]) / double(sums[0] + sums[1]));
+    if (sums[2] > 0)
+      std::fprintf(stderr, "; all-to-all bytes: %.1f MiB sent, %.1f MiB avoided", double(sums[2]) / (1 << 20), double(sums[3]) / (1 << 20));
+    std::fprintf(stderr, "\n");
+  }
+};
+
 /// What the ranks of a job share besides the settings.
 struct Job {
   const Ranks& ranks;
@@ -57,7 +87,8 @@ Outcome agreed(Communicator& team, Outcome own) {
 }
 
 /// One sample; false when the team was asked to stop.
-bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample) {
+bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
+                 Savings& savings) {
   const double started = now();
   const OpenSoraRequest request = job.requests(row);
   const DType dtype = weight_dtype(job.settings.model.dtype).value_or(DType::float32);
@@ -69,6 +100,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
   };
   OpenSoraResult result = pipeline.generate(request, run);
   if (result.outcome == Outcome::stopped) return false;
+  savings.add(result);
   if (!job.team.leads()) return true;
   SampleRecord record = record_of(row, sample, request, result, job.settings);
   record.host = job.ranks.node_name();
@@ -87,6 +119,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
 
 /// Claims and makes samples until none is left; false when the job was stopped first.
 bool make_all(const Job& job, OpenSora& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
+  Savings savings;
   WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
   bool going_on = true;
   {
@@ -94,11 +127,12 @@ bool make_all(const Job& job, OpenSora& pipeline, ShardWriter* shards, const Fin
     while (const auto claim = going_on ? queue.next() : std::nullopt) {
       const Prompt row = job.manifest.row(claim->prompt);
       for (uint32_t i = 0; i < claim->samples && going_on; ++i)
-        going_on = make_sample(job, pipeline, queue, shards, row, claim->first_sample + i);
+        going_on = make_sample(job, pipeline, queue, shards, row, claim->first_sample + i, savings);
     }
     if (shards) shards->close();
     queue.leave();   // the last line counts what all teams have made
   }
+  savings.report(job.ranks);
   if (job.ranks.rank() == 0) failed = finished.failed() + queue.progress().failed;
   return going_on && !queue.stopped();
 }

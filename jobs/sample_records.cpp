@@ -55,12 +55,16 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest
   record.settings = further.dump();
   record.text_seconds = result.text_seconds;
   record.decode_seconds = result.decode_seconds;
-  for (const EvaluationTime& time : result.evaluations) {
-    const auto of = [&](Branch branch) { return time.branches[size_t(branch)]; };
+  for (const EvaluationCost& cost : result.evaluations) {
+    const auto of = [&](Branch branch) { return cost.branches[size_t(branch)]; };
     record.step_seconds.push_back({float(of(Branch::spatial_attention)), float(of(Branch::temporal_attention)),
                                    float(of(Branch::spatial_cross) + of(Branch::temporal_cross)),
-                                   float(of(Branch::spatial_mlp) + of(Branch::temporal_mlp)), float(time.communication),
-                                   float(time.other)});
+                                   float(of(Branch::spatial_mlp) + of(Branch::temporal_mlp)), float(cost.communication),
+                                   float(cost.other)});
+    auto& counts = record.step_counts.emplace_back();
+    std::copy(cost.computed.begin(), cost.computed.end(), counts.begin());
+    const std::array<int64_t, 4> sent{cost.all_to_alls, cost.all_to_all_bytes, cost.all_to_all_bytes_avoided, cost.gather_bytes};
+    std::copy(sent.begin(), sent.end(), counts.begin() + branch_count);
   }
   if (record.status == int64_t(SampleStatus::failed)) return record;
   if (saves(settings, "latents")) record.latents = {result.latent_shape, result.latents};

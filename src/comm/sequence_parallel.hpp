@@ -13,6 +13,13 @@ struct CommunicationLedger {
   double seconds_in_branches = 0, seconds_outside = 0;
   int64_t all_to_alls = 0, all_to_all_bytes = 0;
   int64_t all_gathers = 0, all_gather_bytes = 0;
+
+  /// What came after `earlier`.
+  CommunicationLedger operator-(const CommunicationLedger& earlier) const {
+    return {seconds_in_branches - earlier.seconds_in_branches, seconds_outside - earlier.seconds_outside,
+            all_to_alls - earlier.all_to_alls, all_to_all_bytes - earlier.all_to_all_bytes,
+            all_gathers - earlier.all_gathers, all_gather_bytes - earlier.all_gather_bytes};
+  }
 };
 
 /// Gives attention its sequences. Tokens rest as x [batch, time, this rank's space, channels], in consecutive parts that

@@ -46,6 +46,7 @@ std::vector<uint8_t> to_bytes(const SampleRecord& record) {
   Json json = Json::object();
   SampleRecord::fields([&](SampleGroup, const char* name, const auto& member) { json[name] = member; }, record);
   json["step_seconds"] = binary_of(record.step_seconds);
+  json["step_counts"] = binary_of(record.step_counts);
   write_array(json, "latents", record.latents);
   write_array(json, "text_embedding", record.text_embedding);
   if (record.pixels)
@@ -59,7 +60,10 @@ SampleRecord sample_from_bytes(std::span<const uint8_t> bytes) {
     const Json json = Json::from_cbor(bytes);
     SampleRecord record;
     SampleRecord::fields([&](SampleGroup, const char* name, auto& member) { json.at(name).get_to(member); }, record);
-    record.step_seconds = elements_of<std::array<float, 6>>(json.at("step_seconds"));
+    record.step_seconds = elements_of<std::array<float, step_phases.size()>>(json.at("step_seconds"));
+    record.step_counts = elements_of<std::array<int64_t, step_counters.size()>>(json.at("step_counts"));
+    require(record.step_counts.size() == record.step_seconds.size(), "a sample has seconds of ", record.step_seconds.size(),
+            " evaluations and counts of ", record.step_counts.size());
     record.latents = read_array<float>(json, "latents");
     record.text_embedding = read_array<uint16_t>(json, "text_embedding");
     if (json.contains("pixels")) {

@@ -20,6 +20,12 @@ enum class SampleStatus : int64_t { done = 0, failed = 1 };
 inline constexpr std::array<const char*, 6> step_phases{"spatial_attention", "temporal_attention", "cross_attention",
                                                         "mlp", "communication", "other"};
 
+/// Columns of `step_counts`: blocks whose branch was computed (the others reused a stored output), and what the team's
+/// first rank sent to other ranks, or would have sent for what it reused.
+inline constexpr std::array<const char*, 10> step_counters{
+    "spatial_attention_computed", "temporal_attention_computed", "spatial_cross_computed", "temporal_cross_computed",
+    "spatial_mlp_computed", "temporal_mlp_computed", "all_to_alls", "all_to_all_bytes", "all_to_all_bytes_avoided", "gather_bytes"};
+
 /// An array of one sample, row-major; empty where it is not kept.
 template <class Element>
 struct SampleArray {
@@ -50,7 +56,8 @@ struct SampleRecord {
   int64_t rank = 0, team = 0, attempt = 0;
   double started = 0, ended = 0;  ///< seconds since 1970
 
-  std::vector<std::array<float, 6>> step_seconds;   ///< [evaluations of the network][step_phases]
+  std::vector<std::array<float, step_phases.size()>> step_seconds;      ///< [evaluations of the network][step_phases]
+  std::vector<std::array<int64_t, step_counters.size()>> step_counts;   ///< [evaluations of the network][step_counters]
   SampleArray<float> latents;                       ///< [channels, time, height, width]
   SampleArray<uint16_t> text_embedding;             ///< [tokens, width], the bits of bfloat16 numbers
   std::optional<Video> pixels;

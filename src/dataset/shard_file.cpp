@@ -39,6 +39,7 @@ ShardFile::ShardFile(const std::filesystem::path& temporary, const std::string& 
 
 void ShardFile::append(const SampleRecord& record) try {
   for (const auto& step : record.step_seconds) step_seconds_.insert(step_seconds_.end(), step.begin(), step.end());
+  for (const auto& step : record.step_counts) step_counts_.insert(step_counts_.end(), step.begin(), step.end());
   step_offsets_.push_back(step_offsets_.back() + int64_t(record.step_seconds.size()));
   append_flat(latents_, content_, "latents", record.latents, latents_offsets_, latents_shapes_, 4);
   append_flat(embeddings_, content_, "text_embedding", record.text_embedding, embedding_offsets_, embedding_shapes_, 2);
@@ -57,6 +58,7 @@ void ShardFile::append(const SampleRecord& record) try {
   }
   SampleRecord row = record;
   row.step_seconds.clear();
+  row.step_counts.clear();
   row.latents = {};
   row.text_embedding = {};
   row.pixels.reset();
@@ -77,6 +79,8 @@ void ShardFile::write_columns() {
     hdf5::write_dataset(group == SampleGroup::content ? content_ : provenance_, name, column);
   }, names);
   hdf5::write_dataset(provenance_, "step_seconds", step_seconds_, {step_seconds_.size() / step_phases.size(), step_phases.size()});
+  hdf5::write_dataset(provenance_, "step_counts", step_counts_, {step_counts_.size() / step_counters.size(), step_counters.size()});
+  hdf5::write_dataset(provenance_, "step_counters", std::vector<std::string>(step_counters.begin(), step_counters.end()));
   hdf5::write_dataset(provenance_, "step_offsets", step_offsets_);
   hdf5::write_dataset(provenance_, "step_phases", std::vector<std::string>(step_phases.begin(), step_phases.end()));
   const hsize_t count = rows_.size();
@@ -131,8 +135,10 @@ std::vector<SampleRecord> read_shard(const std::filesystem::path& path) {
     }, names);
     const auto offsets = hdf5::read_dataset<int64_t>(file, "provenance/step_offsets");
     const auto seconds = hdf5::read_dataset<float>(file, "provenance/step_seconds");
-    require(offsets.size() == rows.size() + 1 && offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()),
-            "its step_offsets do not fit its step_seconds");
+    const auto counts = hdf5::read_dataset<int64_t>(file, "provenance/step_counts");
+    require(offsets.size() == rows.size() + 1 && offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()) &&
+                offsets.back() * int64_t(step_counters.size()) == int64_t(counts.size()),
+            "its step_offsets do not fit its step_seconds and step_counts");
     return rows;
   } catch (const Error& error) {
     fail(path.string(), ": is not a sound shard: ", error.what());

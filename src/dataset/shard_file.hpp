@@ -35,6 +35,7 @@ class ShardFile {
   std::vector<SampleRecord> rows_;   // without their arrays
   uint64_t bytes_ = 0;
   std::vector<float> step_seconds_;
+  std::vector<int64_t> step_counts_;
   std::vector<int64_t> step_offsets_{0}, latents_offsets_{0}, embedding_offsets_{0}, latents_shapes_, embedding_shapes_;
   std::optional<hdf5::GrowingDataset> latents_, embeddings_;
   struct PixelBucket {

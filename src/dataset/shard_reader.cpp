@@ -37,11 +37,13 @@ SampleRecord ShardReader::whole(size_t row) const try {
   SampleRecord record = rows_.at(row);
   const int64_t first = step_offsets_.at(row), steps = step_offsets_.at(row + 1) - first;
   if (steps > 0) {
-    const auto seconds = hdf5::read_rows<float>(file_, "provenance/step_seconds", hsize_t(first), hsize_t(steps));
-    for (size_t i = 0; i < seconds.size(); ++i) {
-      if (i % step_phases.size() == 0) record.step_seconds.emplace_back();
-      record.step_seconds.back()[i % step_phases.size()] = seconds[i];
-    }
+    const auto fill = [&]<class Row>(const char* name, std::vector<Row>& out) {
+      const auto values = hdf5::read_rows<typename Row::value_type>(file_, name, hsize_t(first), hsize_t(steps));
+      out.resize(size_t(steps));
+      for (size_t i = 0; i < values.size(); ++i) out[i / out[0].size()][i % out[0].size()] = values[i];
+    };
+    fill("provenance/step_seconds", record.step_seconds);
+    fill("provenance/step_counts", record.step_counts);
   }
   record.latents = array<float>("content/latents", row, 4);
   record.text_embedding = array<uint16_t>("content/text_embedding", row, 2);

@@ -19,6 +19,7 @@ class AttentionCache {
   void begin(int evaluation) {
     evaluation_ = evaluation;
     seconds_ = {};
+    computed_ = {};
   }
 
   template <class Compute>
@@ -28,6 +29,7 @@ class AttentionCache {
       assert(stored != stored_.end());
       return stored->second;
     }
+    ++computed_[size_t(site.branch)];
     const auto start = std::chrono::steady_clock::now();
     const Tensor out = compute();
     seconds_[size_t(site.branch)] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -40,12 +42,15 @@ class AttentionCache {
 
   /// Seconds spent computing each branch (index: Branch) since begin().
   const std::array<double, branch_count>& seconds() const { return seconds_; }
+  /// How many blocks computed each branch since begin().
+  const std::array<int64_t, branch_count>& computed() const { return computed_; }
 
  private:
   const BroadcastSchedule& schedule_;
   int evaluation_ = 0;
   std::map<Site, Tensor> stored_;
   std::array<double, branch_count> seconds_{};
+  std::array<int64_t, branch_count> computed_{};
 };
 
 }  // namespace pyracast

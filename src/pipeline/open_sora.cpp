@@ -39,6 +39,15 @@ Network load(const std::filesystem::path& folder, Backend& backend, std::optiona
   return network;
 }
 
+/// All but the time that is spent elsewhere. Inside branches only spatial attention communicates.
+EvaluationCost cost_of(const AttentionCache& cached, const CommunicationLedger& sent) {
+  EvaluationCost cost{.branches = cached.seconds(), .communication = sent.seconds_in_branches + sent.seconds_outside,
+                      .computed = cached.computed(), .all_to_alls = sent.all_to_alls,
+                      .all_to_all_bytes = sent.all_to_all_bytes, .gather_bytes = sent.all_gather_bytes};
+  cost.branches[size_t(Branch::spatial_attention)] -= sent.seconds_in_branches;
+  return cost;
+}
+
 void show(const Observer& observe, const char* name, const std::vector<float>& values, Backend& backend, Shape shape) {
   if (observe) observe(name, Tensor(backend, std::move(shape), values));
 }
@@ -153,6 +162,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   conditioning.height = held(double(request.height));
   conditioning.width = held(double(request.width));
 
+  const size_t first_evaluation = result.evaluations.size();
   FrameMask frame_mask(mask, 1, parts_.defaults.num_timesteps);
   for (int step = 0; step < request.steps; ++step) {
     const Stopwatch whole;
@@ -180,14 +190,15 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     latents = frame_mask.restored(combine(1, latents, schedule.step_size(step), guided_velocity), latents, t);
     observe("latents", latents);
 
-    EvaluationTime time{cached.seconds()};
-    const CommunicationLedger sent = parallel.ledger();
-    const double inside = sent.seconds_in_branches - before.seconds_in_branches;
-    time.communication = inside + sent.seconds_outside - before.seconds_outside + guidance_seconds;
-    time.branches[size_t(Branch::spatial_attention)] -= inside;
-    time.other = whole.seconds() - time.communication;
-    for (const double seconds : time.branches) time.other -= seconds;
-    result.evaluations.push_back(time);
+    EvaluationCost cost = cost_of(cached, parallel.ledger() - before);
+    if (team_.guidance) cost.gather_bytes += int64_t(velocity.bytes()) / 2;
+    cost.communication += guidance_seconds;
+    cost.other = whole.seconds() - cost.communication;
+    for (const double seconds : cost.branches) cost.other -= seconds;
+    // The first evaluation computes everything.
+    const int64_t of_all = result.evaluations.size() == first_evaluation ? cost.all_to_all_bytes : result.evaluations[first_evaluation].all_to_all_bytes;
+    cost.all_to_all_bytes_avoided = of_all - cost.all_to_all_bytes;
+    result.evaluations.push_back(cost);
     Outcome outcome = Outcome::going_on;
     if (!all_finite(latents.to_host())) {
       outcome = Outcome::failed;

@@ -30,10 +30,13 @@ struct OpenSoraRequest {
 /// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's.
 enum class Outcome { going_on = 0, stopped = 1, failed = 2 };
 
-/// Seconds of one evaluation of the network: of each branch (index: Branch), and of everything else.
-struct EvaluationTime {
+/// One evaluation of the network on this rank: seconds of each branch (index: Branch) and of everything else, blocks that
+/// computed it, and what was sent to other ranks, or would have been for what was reused.
+struct EvaluationCost {
   std::array<double, branch_count> branches{};
   double communication = 0, other = 0;
+  std::array<int64_t, branch_count> computed{};
+  int64_t all_to_alls = 0, all_to_all_bytes = 0, all_to_all_bytes_avoided = 0, gather_bytes = 0;
 };
 
 /// What became of a request.
@@ -47,7 +50,7 @@ struct OpenSoraResult {
   Shape embedding_shape;                    ///< [tokens, width]
   std::vector<float> embedding;             ///< of the first clip's text
   double text_seconds = 0, decode_seconds = 0;
-  std::vector<EvaluationTime> evaluations;
+  std::vector<EvaluationCost> evaluations;
 };
 
 /// What surrounds one call of generate().

@@ -41,6 +41,7 @@ inline SampleRecord small_sample(int n) {
 inline SampleRecord full_sample(int n) {
   SampleRecord record = small_sample(n);
   for (int step = 0; step < 4 + n; ++step) record.step_seconds.push_back({0.5f, float(step), 2, 3, 4, float(n)});
+  for (int step = 0; step < 4 + n; ++step) record.step_counts.push_back({28, step, 0, 3, 4, 5, 56, int64_t(1) << 40, n, 9});
   record.latents.shape = {2, 1, 3, 4 + n};
   for (int i = 0; i < 6 * (4 + n); ++i) record.latents.values.push_back(float(i) / 3 - float(n));
   record.text_embedding.shape = {5, 3};
