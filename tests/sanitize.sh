@@ -13,15 +13,17 @@ ASAN_OPTIONS=detect_leaks=0 ctest --preset asan -LE "mpi|long|slow_under_sanitiz
 if ! command -v clang++ >/dev/null || ! ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a >/dev/null 2>&1; then
     as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
     "${as_root[@]}" apt-get -q update
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends clang-14 libclang-rt-14-dev
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends clang libclang-rt-14-dev
 fi
 cmake --preset fuzz
 cmake --build --preset fuzz
+seeds_of_all=$(mktemp -d)
+python3 tests/tools/make_fuzz_corpora.py "$seeds_of_all"
 for fuzzer in build/fuzz/tests/fuzz_*; do
     [ -x "$fuzzer" ] || continue
     name=$(basename "$fuzzer")
     corpus=$(mktemp -d)
-    seeds=tests/fuzz/corpus/${name#fuzz_}
+    seeds=$seeds_of_all/${name#fuzz_}
     "$fuzzer" -runs="$runs" -max_len=65536 -timeout=20 -rss_limit_mb=3000 "$corpus" $([ -d "$seeds" ] && echo "$seeds") 2>"$corpus.log" ||
         { tail -40 "$corpus.log"; exit 1; }
     echo "$name: $runs runs, nothing found"

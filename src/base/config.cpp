@@ -72,6 +72,15 @@ SettingSources read_file_settings(const std::filesystem::path& path, const std::
   return sources;
 }
 
+/// Settings are stored as JSON with the results, which holds UTF-8 only.
+void require_utf8(const SettingSource& source, const std::string& name) {
+  try {
+    Json(source.text).dump();
+  } catch (const Json::exception&) {
+    fail(source.where, ": ", name, " is not valid UTF-8; write the file as UTF-8");
+  }
+}
+
 template <class Number>
 void convert_number(const SettingSource& source, const std::string& name, Number& value, const char* expected) {
   const char* end = source.text.data() + source.text.size();
@@ -137,9 +146,13 @@ std::string describe(const std::vector<SettingDescription>& known) {
   return out.str();
 }
 
-void convert(const SettingSource& source, const std::string&, std::string& value) { value = source.text; }
+void convert(const SettingSource& source, const std::string& name, std::string& value) {
+  require_utf8(source, name);
+  value = source.text;
+}
 
-void convert(const SettingSource& source, const std::string&, std::filesystem::path& value) {
+void convert(const SettingSource& source, const std::string& name, std::filesystem::path& value) {
+  require_utf8(source, name);
   value = source.text.empty() || source.text == "-" ? std::filesystem::path(source.text) : source.folder / source.text;
 }
 
@@ -164,7 +177,8 @@ void convert(const SettingSource& source, const std::string& name, double& value
   require(std::isfinite(value), source.where, ": ", name, " is \"", source.text, "\", expected a finite number");
 }
 
-void convert(const SettingSource& source, const std::string&, std::vector<std::string>& value) {
+void convert(const SettingSource& source, const std::string& name, std::vector<std::string>& value) {
+  require_utf8(source, name);
   value.clear();
   std::istringstream in(source.text);
   for (std::string item; std::getline(in, item, ',');) {
