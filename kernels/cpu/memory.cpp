@@ -36,9 +36,13 @@ void MemoryPool::give_back(void* block, size_t bytes) {
 
 std::string CpuBackend::name() const { return std::string("cpu-") + simd_.name; }
 
-void CpuBackend::upload(const void* host, View out) { std::memcpy(out.data, host, size_t(out.size()) * size_of(out.dtype)); }
+void CpuBackend::upload(const void* host, View out) {
+  if (out.size() > 0) std::memcpy(out.data, host, size_t(out.size()) * size_of(out.dtype));
+}
 
-void CpuBackend::download(View x, void* host) { std::memcpy(host, x.data, size_t(x.size()) * size_of(x.dtype)); }
+void CpuBackend::download(View x, void* host) {
+  if (x.size() > 0) std::memcpy(host, x.data, size_t(x.size()) * size_of(x.dtype));
+}
 
 namespace {
 

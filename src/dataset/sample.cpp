@@ -17,7 +17,7 @@ std::vector<Element> elements_of(const Json& json) {
   const auto& bytes = json.get_binary();
   require(bytes.size() % sizeof(Element) == 0, "a sample's array of ", bytes.size(), " bytes");
   std::vector<Element> values(bytes.size() / sizeof(Element));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
 }
 
