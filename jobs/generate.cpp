@@ -16,6 +16,7 @@
 #include "jobs/output_folder.hpp"
 #include "jobs/progress_lines.hpp"
 #include "jobs/sample_records.hpp"
+#include "jobs/savings.hpp"
 #include "jobs/signals.hpp"
 #include "jobs/version.hpp"
 
@@ -36,36 +37,6 @@ int64_t count_attempt(const std::filesystem::path& output) {
   write_atomically(file, std::to_string(attempt + 1) + "\n");
   return attempt;
 }
-
-/// What broadcasting has done for this rank's team, in this run.
-struct Savings {
-  int64_t computed = 0, reused = 0, bytes_sent = 0, bytes_avoided = 0;
-
-  void add(const OpenSoraResult& result) {
-    if (result.evaluations.empty()) return;
-    for (const EvaluationCost& cost : result.evaluations)
-      for (const Branch branch : {Branch::spatial_attention, Branch::temporal_attention, Branch::spatial_cross, Branch::temporal_cross}) {
-        const int64_t blocks = result.evaluations[0].computed[size_t(branch)];   // the first evaluation computes everything
-        computed += cost.computed[size_t(branch)];
-        reused += blocks - cost.computed[size_t(branch)];
-      }
-    for (const EvaluationCost& cost : result.evaluations) {
-      bytes_sent += cost.all_to_all_bytes;
-      bytes_avoided += cost.all_to_all_bytes_avoided;
-    }
-  }
-
-  /// One line about all teams, by rank 0.
-  void report(const Ranks& ranks) const {
-    int64_t sums[4] = {computed, reused, bytes_sent, bytes_avoided};
-    check_mpi(MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_INT64_T, MPI_SUM, ranks.world()), "adding up what was saved");
-    if (ranks.rank() != 0 || sums[1] == 0) return;
-    std::fprintf(stderr, "pyracast: %.1f %% of the attention outputs were reused", 100 * double(sums[1]) / double(sums[0] + sums[1]));
-    if (sums[2] > 0)
-      std::fprintf(stderr, "; all-to-all bytes: %.1f MiB sent, %.1f MiB avoided", double(sums[2]) / (1 << 20), double(sums[3]) / (1 << 20));
-    std::fprintf(stderr, "\n");
-  }
-};
 
 /// What the ranks of a job share besides the settings.
 struct Job {
@@ -102,7 +73,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
   if (result.outcome == Outcome::stopped) return false;
   savings.add(result);
   if (!job.team.leads()) return true;
-  SampleRecord record = record_of(row, sample, request, result, job.settings);
+  SampleRecord record = record_of(row, sample, request, result, job.settings, job.requests.broadcast());
   record.host = job.ranks.node_name();
   record.rank = job.ranks.rank();
   record.team = job.team.index;

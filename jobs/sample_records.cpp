@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "base/file.hpp"
-#include "jobs/open_sora_requests.hpp"
 
 namespace pyracast {
 
@@ -30,7 +29,7 @@ void check_save(const std::vector<std::string>& save) {
 }
 
 SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest& request, const OpenSoraResult& result,
-                       const GenerateSettings& settings) {
+                       const GenerateSettings& settings, const BroadcastPolicy& broadcast) {
   SampleRecord record;
   record.id = row.id;
   record.sample = sample;
@@ -51,7 +50,7 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest
   if (request.hints.aesthetic) further["aesthetic"] = *request.hints.aesthetic;
   if (request.hints.motion) further["motion"] = *request.hints.motion;
   if (request.hints.camera) further["camera"] = *request.hints.camera;
-  if (!settings.broadcast.empty()) further["broadcast"] = sha256(read_broadcast(settings).json().dump());
+  if (broadcast.enabled()) further["broadcast"] = sha256(broadcast.json().dump());
   record.settings = further.dump();
   record.text_seconds = result.text_seconds;
   record.decode_seconds = result.decode_seconds;

@@ -14,7 +14,7 @@ std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const 
 
 /// The dataset's row of a result; what the settings do not ask to save is left out. Where and when are the caller's.
 SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest& request, const OpenSoraResult& result,
-                       const GenerateSettings& settings);
+                       const GenerateSettings& settings, const BroadcastPolicy& broadcast);
 
 /// Throws Error unless `save` names nothing but frames, latents and embeddings.
 void check_save(const std::vector<std::string>& save);

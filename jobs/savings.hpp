@@ -1,0 +1,18 @@
+#pragma once
+#include "comm/ranks.hpp"
+#include "pipeline/open_sora.hpp"
+
+namespace pyracast {
+
+/// What broadcasting has done on this rank in this run.
+class Savings {
+ public:
+  void add(const OpenSoraResult& result);
+  /// One line about all ranks, by rank 0, where anything was reused. All ranks call this.
+  void report(const Ranks& ranks) const;
+
+ private:
+  int64_t computed_ = 0, reused_ = 0, bytes_sent_ = 0, bytes_avoided_ = 0;
+};
+
+}  // namespace pyracast
