@@ -82,14 +82,12 @@ void bench_step(const BenchSettings& s, Backend& backend, WeightStorage storage,
   conditioning.height = float(s.height);
   conditioning.width = float(s.width);
   const BroadcastSchedule schedule(int(s.steps), int(config.depth));
-  AttentionCache cached(schedule);
   const auto alone = make_lone_communicator();
-  SequenceParallel parallel(*alone);
-  Run run{parallel, cached};
+  Run run(*alone, schedule);
   const Tensor x = random_input(backend, {2, latents[1], latents[2], latents[3], latents[4]});
   for (int step = 0; step < s.steps; ++step)
     timed("STDiT3-XL/2: one step, batch 2", [&] {
-      cached.begin(step);
+      run.begin(step);
       (*network)(x, conditioning, caption, run);
     });
 }

@@ -119,7 +119,7 @@ Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerpri
 std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettings& settings) {
   try {
     Team team = split_into_teams(ranks, settings.ranks_per_video);
-    TeamChannels channels = open_channels(team, settings.guidance_parallel, settings.collective_timeout);
+    TeamChannels channels = open_channels(team, settings.cfg_parallel, settings.collective_timeout);
     return {std::move(team), std::move(channels)};
   } catch (const Error& error) {
     throw AgreedError(error.what(), error.code);

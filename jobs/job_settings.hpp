@@ -52,7 +52,7 @@ struct GenerateSettings {
   int64_t condition_latents = 5;
   double condition_edit = 0;
   int ranks_per_video = 1;
-  bool guidance_parallel = false;
+  bool cfg_parallel = false;
   double collective_timeout = 600;
   std::vector<std::string> save;
   int crf = 18;
@@ -86,7 +86,7 @@ struct GenerateSettings {
     visit("Broadcasting", "broadcast", s.broadcast, "JSON file that says which attention outputs are reused over several steps "
           "(configs/broadcast/; Pyramid Attention Broadcast); none is given: everything is computed");
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together");
-    visit("Distribution", "guidance-parallel", s.guidance_parallel, "the two halves of guidance on the two halves of a team");
+    visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
     visit("Distribution", "collective-timeout", s.collective_timeout, "seconds after which ranks that wait for a lost one end the job");
     visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, embeddings (comma between)");
     visit("Results", "crf", s.crf, "quality of the MP4 files: 0 (lossless) to 51");

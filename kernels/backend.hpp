@@ -51,6 +51,11 @@ struct AttentionBias {
   int64_t batch_stride = 0, head_stride = 0, query_stride = 0;
 };
 
+/// Keys begin to end - 1 of those that lie in a row: the ones a batch entry attends to.
+struct KeyRange {
+  int64_t begin = 0, end = 0;
+};
+
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
 /// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
 /// Activations are float32 on the CPU. Each output row depends on its own input rows only, summed in an order that
@@ -81,10 +86,10 @@ struct Backend {
   virtual void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                            View out) = 0;
   /// softmax(scale q k^T + bias) v for each batch entry and head; q [batch, queries, heads, size],
-  /// k, v [batch, keys, heads, size], out like q. With `key_starts` (batch + 1 numbers) k and v are
-  /// [1, sum of keys, heads, size] and entry b attends to keys key_starts[b] to key_starts[b+1] only.
+  /// k, v [batch, keys, heads, size], out like q. With `keys_of` (one a batch entry) k and v are
+  /// [1, all keys, heads, size] and entry b attends to the keys of keys_of[b] only.
   virtual void attention(View q, View k, View v, float scale, const AttentionBias* bias,
-                         std::span<const int64_t> key_starts, View out) = 0;
+                         std::span<const KeyRange> keys_of, View out) = 0;
 
   /// Normalises each row (last axis) to mean 0 and variance 1 (population), then * weight + bias where given.
   virtual void layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) = 0;

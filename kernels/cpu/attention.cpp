@@ -28,7 +28,7 @@ struct Scratch {
 }  // namespace
 
 void CpuBackend::attention(View q, View k, View v, float scale, const AttentionBias* bias,
-                           std::span<const int64_t> key_starts, View out) {
+                           std::span<const KeyRange> keys_of, View out) {
   const int64_t batch = q.shape[0], queries = q.shape[1], heads = q.shape[2], size = q.shape[3];
   const int64_t token = heads * size;
   const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
@@ -36,8 +36,8 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
   for (int64_t task = 0; task < batch * heads; ++task) {
     thread_local static Scratch scratch;
     const int64_t b = task / heads, h = task % heads;
-    const int64_t first_key = key_starts.empty() ? b * k.shape[1] : key_starts[size_t(b)];
-    const int64_t keys = key_starts.empty() ? k.shape[1] : key_starts[size_t(b) + 1] - first_key;
+    const int64_t first_key = keys_of.empty() ? b * k.shape[1] : keys_of[size_t(b)].begin;
+    const int64_t keys = keys_of.empty() ? k.shape[1] : keys_of[size_t(b)].end - first_key;
     scratch.keys.resize(size_t(cpu::packed_size(keys, size)));
     scratch.values.resize(size_t(cpu::packed_size(size, keys)));
     scratch.scores.resize(size_t(cpu::row_block * keys));

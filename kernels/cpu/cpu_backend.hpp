@@ -37,7 +37,7 @@ class CpuBackend final : public Backend {
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                    View out) override;
-  void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const int64_t> key_starts,
+  void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of,
                  View out) override;
   void layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) override;
   void rms_norm(View x, float epsilon, View weight, View out) override;

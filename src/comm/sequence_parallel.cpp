@@ -1,79 +1,123 @@
 #include "comm/sequence_parallel.hpp"
 
-#include <chrono>
+#include <algorithm>
+#include <cassert>
 #include <numeric>
 
 namespace pyracast {
 
-namespace {
+CommunicationLedger CommunicationLedger::operator-(const CommunicationLedger& earlier) const {
+  return {{seconds_along[0] - earlier.seconds_along[0], seconds_along[1] - earlier.seconds_along[1]},
+          seconds_outside - earlier.seconds_outside,
+          all_to_alls - earlier.all_to_alls, all_to_all_bytes - earlier.all_to_all_bytes,
+          all_gathers - earlier.all_gathers, all_gather_bytes - earlier.all_gather_bytes};
+}
 
-/// Adds its lifetime to a number of seconds.
-class Timed {
- public:
-  explicit Timed(double& seconds) : seconds_(seconds) {}
-  ~Timed() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+int64_t TokenParts::tokens_held(int rank, Axis sharded) const {
+  return sizes(sharded)[size_t(rank)] * (sharded == Axis::space ? frames() : space);
+}
 
- private:
-  double& seconds_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
+int64_t TokenParts::tokens_sent(int rank, Axis from) const {
+  return tokens_held(rank, from) - sizes(Axis::space)[size_t(rank)] * sizes(Axis::time)[size_t(rank)];
+}
 
-}  // namespace
+double TokenParts::imbalance(Axis sharded) const {
+  const std::vector<int64_t> parts = sizes(sharded);
+  const int64_t whole = std::accumulate(parts.begin(), parts.end(), int64_t(0));
+  return double(*std::max_element(parts.begin(), parts.end())) * ranks / double(whole);
+}
 
-Tensor SequenceParallel::shard(const Tensor& x) {
-  const int64_t space = x.dim(2);
-  space_ = part_sizes(space, team_.size());
+Tensor SequenceParallel::shard(const Tensor& x, Axis axis) {
+  parts_ = parts_of(x.shape());
+  sharded_ = team_.size() == 1 ? Axis::space : axis;
   if (team_.size() == 1) return x;
-  return slice(x, 2, part_start(space, team_.rank(), team_.size()), part_start(space, team_.rank() + 1, team_.size()));
+  const auto own = [&](const Tensor& whole, int along) {
+    const int64_t count = whole.dim(along);
+    return slice(whole, along, part_start(count, team_.rank(), team_.size()), part_start(count, team_.rank() + 1, team_.size()));
+  };
+  return axis == Axis::space ? own(x, 2) : own(x.reshape({parts_.frames(), 1, x.dim(2), x.dim(3)}), 0);
 }
 
 Tensor SequenceParallel::gather(const Tensor& x) {
   if (team_.size() == 1) return x;
-  const Timed time(ledger_.seconds_outside);
   ++ledger_.all_gathers;
   ledger_.all_gather_bytes += int64_t(x.bytes()) * (team_.size() - 1);
-  return pyracast::gather(team_, x, 2, space_);
+  return timed(ledger_.seconds_outside, [&] {
+    return pyracast::gather(team_, x, sharded_ == Axis::space ? 2 : 0, parts_.sizes(sharded_))
+        .reshape({parts_.batch, parts_.time, parts_.space, x.dim(3)});
+  });
 }
 
-Tensor SequenceParallel::exchange(const Tensor& x, const std::vector<int64_t>& sent, const std::vector<int64_t>& received) {
+Tensor SequenceParallel::rest(const Tensor& x, Axis axis) {
+  const Axis was = sharded_;
+  if (team_.size() > 1) sharded_ = axis;
+  return moved(x, was, axis);
+}
+
+Tensor SequenceParallel::moved(const Tensor& x, Axis from, Axis to) {
+  if (team_.size() == 1 || from == to) return x;
+  return timed(ledger_.seconds_outside, [&] { return exchanged(x, from); });
+}
+
+Tensor SequenceParallel::send(const Tensor& x, Axis from, const std::vector<int64_t>& sent,
+                              const std::vector<int64_t>& received) {
   const Tensor out(x.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, x.dtype());
   team_.all_to_all(x.view(), sent, out.view(), received);
   ++ledger_.all_to_alls;
-  ledger_.all_to_all_bytes += int64_t(size_of(x.dtype())) * (x.size() - sent[size_t(team_.rank())]);
+  ledger_.all_to_all_bytes += int64_t(size_of(x.dtype())) * x.dim(-1) * parts_.tokens_sent(team_.rank(), from);
   return out;
 }
 
-// What goes to a rank is a run of whole rows of x and lies together already; what comes is put side by side.
+// x [batch, time, this rank's space, channels] -> [this rank's frames, 1, space, channels]. What goes to a rank is a run
+// of whole frames and lies together already; what comes is put side by side.
 Tensor SequenceParallel::whole_space(const Tensor& x) {
-  if (team_.size() == 1) return x;
-  const Timed time(ledger_.seconds_in_branches);
-  const int64_t channels = x.dim(2);
-  std::vector<int64_t> sent = part_sizes(x.dim(0), team_.size()), received = space_;
-  const int64_t own = sent[size_t(team_.rank())];
-  for (int64_t& count : sent) count *= x.dim(1) * channels;
-  for (int64_t& count : received) count *= own * channels;
-  const Tensor arrived = exchange(x, sent, received);
+  const int64_t channels = x.dim(3);
+  const std::vector<int64_t> frames = parts_.sizes(Axis::time), space = parts_.sizes(Axis::space);
+  const int64_t own_frames = frames[size_t(team_.rank())], own_space = space[size_t(team_.rank())];
+  std::vector<int64_t> sent, received;
+  for (const int64_t count : frames) sent.push_back(count * own_space * channels);
+  for (const int64_t count : space) received.push_back(own_frames * count * channels);
+  const Tensor arrived = send(x, Axis::space, sent, received);
   std::vector<Tensor> parts;
   int64_t at = 0;
-  for (size_t rank = 0; rank < received.size(); at += received[rank++])
-    parts.push_back(slice(arrived, 0, at, at + received[rank]).reshape({own, space_[rank], channels}));
-  return concatenate(parts, 1);
+  for (size_t rank = 0; rank < space.size(); at += received[rank++])
+    parts.push_back(slice(arrived, 0, at, at + received[rank]).reshape({own_frames, 1, space[rank], channels}));
+  return concatenate(parts, 2);
 }
 
-Tensor SequenceParallel::shared_space(const Tensor& x, int64_t sequences) {
-  if (team_.size() == 1) return x;
-  const Timed time(ledger_.seconds_in_branches);
-  const int64_t channels = x.dim(2), own_space = space_[size_t(team_.rank())];
-  std::vector<int64_t> sent = space_, received = part_sizes(sequences, team_.size());
+// And back: what goes to a rank is cut out of every frame; what comes is a run of whole frames.
+Tensor SequenceParallel::whole_time(const Tensor& x) {
+  const int64_t channels = x.dim(3);
+  const std::vector<int64_t> frames = parts_.sizes(Axis::time), space = parts_.sizes(Axis::space);
+  const int64_t own_frames = frames[size_t(team_.rank())], own_space = space[size_t(team_.rank())];
+  std::vector<int64_t> sent, received;
+  for (const int64_t count : space) sent.push_back(own_frames * count * channels);
+  for (const int64_t count : frames) received.push_back(count * own_space * channels);
   std::vector<Tensor> parts;
   int64_t at = 0;
-  for (const int64_t tokens : space_) {
-    parts.push_back(slice(x, 1, at, at + tokens).reshape({x.dim(0) * tokens * channels}));
+  for (const int64_t tokens : space) {
+    parts.push_back(slice(x, 2, at, at + tokens).reshape({own_frames * tokens, channels}));
     at += tokens;
   }
-  for (int64_t& count : sent) count *= x.dim(0) * channels;
-  for (int64_t& count : received) count *= own_space * channels;
-  return exchange(concatenate(parts, 0), sent, received).reshape({sequences, own_space, channels});
+  return send(concatenate(parts, 0), Axis::time, sent, received)
+      .reshape({parts_.batch, parts_.time, own_space, channels});
+}
+
+std::vector<int64_t> SequenceParallel::batch_of_entries() const {
+  std::vector<int64_t> out;
+  if (sharded_ == Axis::space)
+    for (int64_t entry = 0; entry < parts_.batch; ++entry) out.push_back(entry);
+  else
+    for (int64_t i = 0; i < parts_.sizes(Axis::time)[size_t(team_.rank())]; ++i) out.push_back((first_frame() + i) / parts_.time);
+  return out;
+}
+
+Tensor SequenceParallel::of_entries(const Tensor& values) const {
+  if (sharded_ == Axis::space) return values;
+  assert(values.dim(0) == parts_.batch || values.dim(0) == parts_.frames());
+  std::vector<int64_t> rows = batch_of_entries();
+  if (values.dim(0) == parts_.frames()) std::iota(rows.begin(), rows.end(), first_frame());
+  return gather_rows(values, rows);
 }
 
 }  // namespace pyracast

@@ -1,48 +1,88 @@
 #pragma once
-// Dynamic Sequence Parallelism (Zhao et al., arXiv 2403.10266): tokens rest sharded along space, and an all-to-all
-// exchanges them where an attention needs the whole of it.
+// Dynamic Sequence Parallelism (Zhao et al., arXiv 2403.10266): the tokens of a video are dealt out to the ranks along
+// space or along time, and an all-to-all exchanges one for the other where an attention needs the whole of an axis.
+#include "base/stopwatch.hpp"
 #include "comm/gather.hpp"
 
 namespace pyracast {
 
-/// The axes along which a space-time network attends.
+/// The axes along which a space-time network attends, and along which tokens are dealt out.
 enum class Axis { space, time };
 
 /// What one rank has sent, and the seconds of it. Bytes are those that leave for other ranks.
 struct CommunicationLedger {
-  double seconds_in_branches = 0, seconds_outside = 0;
+  double seconds_along[2] = {0, 0};   ///< inside attentions, by Axis
+  double seconds_outside = 0;
   int64_t all_to_alls = 0, all_to_all_bytes = 0;
   int64_t all_gathers = 0, all_gather_bytes = 0;
 
+  double seconds() const { return seconds_along[0] + seconds_along[1] + seconds_outside; }
   /// What came after `earlier`.
-  CommunicationLedger operator-(const CommunicationLedger& earlier) const {
-    return {seconds_in_branches - earlier.seconds_in_branches, seconds_outside - earlier.seconds_outside,
-            all_to_alls - earlier.all_to_alls, all_to_all_bytes - earlier.all_to_all_bytes,
-            all_gathers - earlier.all_gathers, all_gather_bytes - earlier.all_gather_bytes};
-  }
+  CommunicationLedger operator-(const CommunicationLedger& earlier) const;
 };
 
-/// Gives attention its sequences. Tokens rest as x [batch, time, this rank's space, channels], in consecutive parts that
-/// differ by one token at most, nothing padded: a model only says along which axis it attends. With one rank all of it
-/// is a reshape. Rows are never split, so results do not depend on the number of ranks, bit for bit.
+/// How tokens [batch, time, space] are dealt out to ranks, in consecutive parts as equal as can be, nothing padded:
+/// along space every rank has some tokens of each frame, along time some whole frames. The frames of all batch entries
+/// are dealt out in a row, so that guidance's two halves even out.
+struct TokenParts {
+  int64_t batch = 0, time = 0, space = 0;
+  int ranks = 1;
+
+  int64_t frames() const { return batch * time; }
+  std::vector<int64_t> sizes(Axis sharded) const { return part_sizes(sharded == Axis::space ? space : frames(), ranks); }
+  /// Tokens that `rank` sends to others when what is sharded along `from` is exchanged to the other axis.
+  int64_t tokens_sent(int rank, Axis from) const;
+  /// Tokens that `rank` holds.
+  int64_t tokens_held(int rank, Axis sharded) const;
+  /// The largest part over the mean one: 1 where all ranks have the same work.
+  double imbalance(Axis sharded) const;
+};
+
+/// Gives attention its sequences. The residual stream x rests sharded along one axis,
+///   along space: [batch, time, this rank's space, channels]
+///   along time:  [this rank's frames, 1, space, channels],
+/// and a model only says along which axis it attends; an *entry* is an element of the first axis. With one rank all of it
+/// is a reshape. Rows are never split, so results do not depend on the number of ranks or on where tokens rest, bit for
+/// bit.
 class SequenceParallel {
  public:
   /// `team`: the ranks that share the tokens; it must outlive this.
   explicit SequenceParallel(Communicator& team) : team_(team) {}
 
-  /// Whole x [batch, time, space, channels] -> this rank's part.
-  Tensor shard(const Tensor& x);
-  /// The parts of all ranks -> whole, on every rank.
+  int ranks() const { return team_.size(); }
+  /// How whole tokens of this shape [batch, time, space, channels] are dealt out here.
+  TokenParts parts_of(const Shape& whole) const { return {whole[0], whole[1], whole[2], team_.size()}; }
+
+  /// Whole x [batch, time, space, channels] -> this rank's part, which rests sharded along `axis`.
+  Tensor shard(const Tensor& x, Axis axis = Axis::space);
+  /// The resting parts of all ranks -> whole, on every rank.
   Tensor gather(const Tensor& x);
+
+  /// The axis along which the residual stream is sharded.
+  Axis sharded() const { return sharded_; }
+  /// The residual stream, sharded along `axis` from here on.
+  Tensor rest(const Tensor& x, Axis axis);
+  /// A part that is sharded along `from`, sharded along `to`.
+  Tensor moved(const Tensor& x, Axis from, Axis to);
 
   /// f maps sequences [n, length, channels] that run along the whole of `axis` to the same shape.
   template <class F>
   Tensor along(Axis axis, const Tensor& x, F f) {
-    const int64_t batch = x.dim(0), time = x.dim(1), space = x.dim(2), channels = x.dim(3);
-    if (axis == Axis::space)
-      return shared_space(f(whole_space(x.reshape({batch * time, space, channels}))), batch * time).reshape(x.shape());
-    const Tensor rows = f(permute(x, {0, 2, 1, 3}).reshape({batch * space, time, channels}));
-    return permute(rows.reshape({batch, space, time, channels}), {0, 2, 1, 3});
+    const Axis whole = axis == Axis::space ? Axis::time : Axis::space;   // sharded along this, `axis` is whole
+    if (team_.size() == 1 || sharded_ == whole) return on_sequences(axis, x, f);
+    const Tensor there = timed(ledger_.seconds_along[int(axis)], [&] { return exchanged(x, sharded_); });
+    const Tensor out = on_sequences(axis, there, f);
+    return timed(ledger_.seconds_along[int(axis)], [&] { return exchanged(out, whole); });
+  }
+
+  /// The rows of `values` [batch or frames, columns] that belong to this rank's entries: modulate and gate take them.
+  Tensor of_entries(const Tensor& values) const;
+  /// The same of a list with one element a batch entry, for each entry.
+  template <class T>
+  std::vector<T> of_entries(const std::vector<T>& of_batch) const {
+    std::vector<T> out;
+    for (const int64_t entry : batch_of_entries()) out.push_back(of_batch[size_t(entry)]);
+    return out;
   }
 
   const CommunicationLedger& ledger() const { return ledger_; }
@@ -50,13 +90,31 @@ class SequenceParallel {
  private:
   Communicator& team_;
   CommunicationLedger ledger_;
-  std::vector<int64_t> space_;   // tokens of each rank, known since shard()
+  Axis sharded_ = Axis::space;
+  TokenParts parts_;   // known since shard()
 
-  /// x [n, this rank's space, channels] -> this rank's share of the n sequences, [n', whole space, channels].
+  template <class F>
+  static Tensor on_sequences(Axis axis, const Tensor& x, F f) {
+    const int64_t entries = x.dim(0), time = x.dim(1), space = x.dim(2), channels = x.dim(3);
+    if (axis == Axis::space) return f(x.reshape({entries * time, space, channels})).reshape(x.shape());
+    const Tensor rows = f(permute(x, {0, 2, 1, 3}).reshape({entries * space, time, channels}));
+    return permute(rows.reshape({entries, space, time, channels}), {0, 2, 1, 3});
+  }
+  template <class Act>
+  static Tensor timed(double& seconds, Act act) {
+    const Stopwatch time;
+    Tensor out = act();
+    seconds += time.seconds();
+    return out;
+  }
+
+  int64_t first_frame() const { return part_start(parts_.frames(), team_.rank(), team_.size()); }
+  std::vector<int64_t> batch_of_entries() const;
+  /// What is sharded along `from`, sharded along the other axis.
+  Tensor exchanged(const Tensor& x, Axis from) { return from == Axis::space ? whole_space(x) : whole_time(x); }
   Tensor whole_space(const Tensor& x);
-  /// And back.
-  Tensor shared_space(const Tensor& x, int64_t sequences);
-  Tensor exchange(const Tensor& x, const std::vector<int64_t>& sent, const std::vector<int64_t>& received);
+  Tensor whole_time(const Tensor& x);
+  Tensor send(const Tensor& x, Axis from, const std::vector<int64_t>& sent, const std::vector<int64_t>& received);
 };
 
 }  // namespace pyracast

@@ -36,13 +36,13 @@ Team split_into_teams(const Ranks& ranks, int ranks_per_video) {
   return team;
 }
 
-TeamChannels open_channels(const Team& team, bool guidance_parallel, double deadline) {
+TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline) {
   const std::string name = concat("team ", team.index, ", rank ", team.rank);
   TeamChannels channels;
   channels.whole = make_mpi_communicator(duplicate(team.comm), name, deadline);
-  if (!guidance_parallel) return channels;
-  require(team.size % 2 == 0, "guidance-parallel needs a team with two equal halves, but ranks-per-video is ", team.size,
-          ": use an even number, or leave guidance-parallel out");
+  if (!cfg_parallel) return channels;
+  require(team.size % 2 == 0, "cfg-parallel needs a team with two equal halves, but ranks-per-video is ", team.size,
+          ": use an even number, or leave cfg-parallel out");
   const auto split = [&](int color, int key) {
     MPI_Comm comm = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split(team.comm, color, key, &comm), "splitting a team");

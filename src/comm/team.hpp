@@ -23,8 +23,8 @@ std::vector<int> team_sizes_that_fit(std::span<const int> ranks_of_nodes);
 /// ranks of a node cannot be divided so. All ranks of the job call this.
 Team split_into_teams(const Ranks& ranks, int ranks_per_video);
 
-/// The team's ways to talk. `guidance_parallel`: the two halves of guidance are computed by the two halves of the team;
+/// The team's ways to talk. `cfg_parallel`: the two halves of guidance are computed by the two halves of the team;
 /// Throws Error where the team cannot be halved. All ranks of the team call this. `deadline`: seconds for one operation.
-TeamChannels open_channels(const Team& team, bool guidance_parallel, double deadline);
+TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline);
 
 }  // namespace pyracast

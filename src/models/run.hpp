@@ -1,15 +1,68 @@
 #pragma once
-#include "comm/sequence_parallel.hpp"
+#include "nn/modulation.hpp"
 #include "pab/attention_cache.hpp"
+#include "plan/token_plan.hpp"
 #include "tensor/observer.hpp"
 
 namespace pyracast {
 
-/// What one evaluation of a network talks through.
-struct Run {
-  SequenceParallel& parallel;
-  AttentionCache& cached;
-  Observer observe = {};
+/// What the evaluations of one video's network talk through: x and the outputs of its branches lie where the plan wants
+/// them, and are computed or reused as the schedule says. A network has neither an if for ranks nor one for broadcasting.
+class Run {
+ public:
+  /// `team` must outlive this.
+  Run(Communicator& team, BroadcastSchedule schedule, TokenPlan plan, StoredOutput stored = StoredOutput::gated)
+      : parallel(team), cached(std::move(schedule)), plan_(std::move(plan)), stored_(stored) {}
+  /// Tokens rest along space for ever.
+  Run(Communicator& team, const BroadcastSchedule& schedule) : Run(team, schedule, TokenPlan(schedule, {}, Axis::space)) {}
+
+  SequenceParallel parallel;
+  AttentionCache cached;
+  Observer observe;
+
+  /// Before each evaluation of the network.
+  void begin(int evaluation) { cached.begin(evaluation); }
+
+  /// Whole x [batch, time, space, channels] -> this rank's part, as the first branch, `site`, wants it.
+  Tensor shard(const Tensor& x, Site site) { return parallel.shard(x, plan_.resting(cached.evaluation(), site)); }
+
+  /// x plus a branch: branch(x).
+  template <class F>
+  Tensor residual(Site site, Tensor x, F branch) {
+    x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
+    return x + output(site, [&] { return branch(x); });
+  }
+
+  /// x plus a modulated branch: gate * branch(modulation(x)).
+  template <class F>
+  Tensor residual(Site site, Tensor x, const Modulation& whole, F branch) {
+    x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
+    const bool gate_first = stored_ == StoredOutput::gated;
+    if (gate_first && cached.reuses(site)) return x + reused(site);
+    const Modulation modulation = whole.of_entries(parallel);
+    const Tensor out = output(site, [&] {
+      const Tensor h = branch(modulation(x));
+      return gate_first ? gate(h, modulation.gate) : h;
+    });
+    return x + (gate_first ? out : gate(out, modulation.gate));
+  }
+
+ private:
+  TokenPlan plan_;
+  StoredOutput stored_;
+
+  template <class Compute>
+  Tensor output(Site site, Compute compute) {
+    return cached.reuses(site) ? reused(site) : cached.computed(site, compute);
+  }
+  /// The stored output, moved to where x rests.
+  Tensor reused(Site site) {
+    const int evaluation = cached.evaluation();
+    const Axis was = plan_.stored(evaluation - 1, site), here = plan_.resting(evaluation, site);
+    const Tensor stored = cached.stored(site), moved = parallel.moved(stored, was, here);
+    cached.keep(site, plan_.stored(evaluation, site) == here ? moved : stored);
+    return moved;
+  }
 };
 
 }  // namespace pyracast

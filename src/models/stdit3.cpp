@@ -87,12 +87,12 @@ Stdit3CrossAttention::Stdit3CrossAttention(const Weights& weights, const Stdit3C
       kv_(weights / "kv_linear", config.hidden_size, 2 * config.hidden_size),
       proj_(weights / "proj", config.hidden_size, config.hidden_size) {}
 
-Tensor Stdit3CrossAttention::operator()(const Tensor& x, const CaptionTokens& caption) const {
-  const int64_t batch = x.dim(0), keys = caption.tokens.dim(1);
-  const Tensor q = q_(x).reshape({batch, -1, heads_, head_size_});
-  const Tensor kv = kv_(caption.tokens).reshape({1, keys, 2, heads_, head_size_});
-  const auto part = [&](int64_t i) { return slice(kv, 2, i, i + 1).reshape({1, keys, heads_, head_size_}); };
-  const Tensor h = attention(q, part(0), part(1), 1 / std::sqrt(float(head_size_)), {}, caption.key_starts);
+Tensor Stdit3CrossAttention::operator()(const Tensor& x, const Tensor& caption, std::span<const KeyRange> keys) const {
+  const int64_t entries = x.dim(0), tokens = x.dim(1) * x.dim(2), all_keys = caption.dim(1);
+  const Tensor q = q_(x).reshape({entries, tokens, heads_, head_size_});
+  const Tensor kv = kv_(caption).reshape({1, all_keys, 2, heads_, head_size_});
+  const auto part = [&](int64_t i) { return slice(kv, 2, i, i + 1).reshape({1, all_keys, heads_, head_size_}); };
+  const Tensor h = attention(q, part(0), part(1), 1 / std::sqrt(float(head_size_)), {}, keys);
   return proj_(h.reshape(x.shape()));
 }
 
@@ -110,12 +110,12 @@ Stdit3Block::Stdit3Block(const Weights& weights, const Stdit3Config& config, Axi
 
 std::pair<Modulation, Modulation> Stdit3Block::modulations(const Tensor& time) const {
   const auto part = [&](int64_t i) { return table_plus_time(scale_shift_table_, time, i); };
-  return {{part(0), part(1), part(2)}, {part(3), part(4), part(5)}};
+  return {{part(0), part(1), part(2), norm_epsilon}, {part(3), part(4), part(5), norm_epsilon}};
 }
 
 Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens& caption, const RotaryTable& rotary,
                                Run& run) const {
-  const auto [before_attention, before_mlp] = modulations(time);
+  const auto [attention_modulation, mlp_modulation] = modulations(time);
   const Observer observe = run.observe / (axis_ == Axis::space ? "spatial_blocks" : "temporal_blocks") / index_;
   const auto seen = [&](const char* name, Tensor value) {
     observe(name, value);
@@ -125,14 +125,13 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
     return seen("attn", attention_(rows, axis_ == Axis::time ? &rotary : nullptr));
   };
 
-  x = x + run.cached({attention_branch_, index_}, [&] {
-    const Tensor h = before_attention(layer_norm(x, norm_epsilon));
-    return before_attention.gated(run.parallel.along(axis_, h, self_attention));
+  x = run.residual({attention_branch_, index_}, x, attention_modulation, [&](const Tensor& h) {
+    return run.parallel.along(axis_, h, self_attention);
   });
-  x = x + run.cached({cross_branch_, index_}, [&] { return seen("cross_attn", cross_attention_(x, caption)); });
-  x = x + run.cached({mlp_branch_, index_}, [&] {
-    return before_mlp.gated(seen("mlp", mlp_(before_mlp(layer_norm(x, norm_epsilon)))));
+  x = run.residual({cross_branch_, index_}, x, [&](const Tensor& h) {
+    return seen("cross_attn", cross_attention_(h, caption.tokens, run.parallel.of_entries(caption.keys)));
   });
+  x = run.residual({mlp_branch_, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("mlp", mlp_(h)); });
   return seen("out", x);
 }
 
@@ -165,16 +164,21 @@ CaptionTokens Stdit3::embed_caption(const Tensor& y, const std::vector<int64_t>&
   const Tensor embedded = y_proj_(y);
   observe("y_embedder", embedded.reshape({batch, 1, length, -1}));
   CaptionTokens caption;
-  caption.key_starts = {0};
   std::vector<int64_t> kept;
   for (int64_t b = 0; b < batch; ++b) {
+    const int64_t begin = int64_t(kept.size());
     for (int64_t i = 0; i < length; ++i)
       if (mask.empty() || mask[size_t(b % masked * length + i)]) kept.push_back(b * length + i);
-    caption.key_starts.push_back(int64_t(kept.size()));
+    caption.keys.push_back({begin, int64_t(kept.size())});
   }
   caption.tokens = gather_rows(embedded.reshape({batch * length, -1}), kept).reshape({1, int64_t(kept.size()), -1});
   observe("y_packed", caption.tokens);
   return caption;
+}
+
+Shape Stdit3::token_shape(const Shape& latents) const {
+  const auto tokens = [&](int axis) { return tokens_of(latents[size_t(axis) + 2], config_.patch_size[axis]); };
+  return {latents[0], tokens(0), tokens(1) * tokens(2), config_.hidden_size};
 }
 
 Tensor Stdit3::embed_patches(const Tensor& latents) const {
@@ -212,9 +216,9 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
   require(latents.axes() == 5 && latents.dim(1) == config_.in_channels, "STDiT3: latents are ", latents.shape(),
           ", expected [batch, ", config_.in_channels, ", time, height, width]");
   require(int64_t(conditioning.timesteps.size()) == batch && int64_t(conditioning.fps.size()) == batch &&
-              int64_t(caption.key_starts.size()) == batch + 1,
+              int64_t(caption.keys.size()) == batch,
           "STDiT3: ", conditioning.timesteps.size(), " timesteps, ", conditioning.fps.size(), " frame rates and ",
-          caption.key_starts.size() - 1, " captions for ", batch, " latents");
+          caption.keys.size(), " captions for ", batch, " latents");
   const Observer& observe = run.observe;
 
   const Tensor patches = embed_patches(latents);
@@ -243,13 +247,13 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
   Tensor x = patches.reshape({batch, time, space, hidden}) +
              repeat(positions, 0, batch * time).reshape({batch, time, space, hidden});
   observe("x_with_pos", x);
-  x = run.parallel.shard(x);
+  x = run.shard(x, {Branch::spatial_attention, 0});
   const RotaryTable rotary = rotary_table(latents.backend(), time, rotary_frequencies_);
   for (size_t i = 0; i < spatial_blocks_.size(); ++i) {
     x = spatial_blocks_[i](x, time_embedding, caption, rotary, run);
     x = temporal_blocks_[i](x, time_embedding, caption, rotary, run);
   }
-  x = final_layer(x, t, t0, conditioning.frame_mask);
+  x = final_layer(x, t, t0, conditioning.frame_mask, run.parallel);
   observe("final_layer", x);
   x = run.parallel.gather(x);
   const Tensor output = unpatchify(x.reshape({batch, time, rows, columns, -1}), latents.shape());
@@ -259,9 +263,11 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
 
 // Known frames are normalised and modulated a second time, on top of the first: that is what the published code does.
 Tensor Stdit3::final_layer(const Tensor& x, const Tensor& t, const Tensor& t0,
-                           const std::vector<int64_t>& frame_mask) const {
+                           const std::vector<int64_t>& frame_mask, const SequenceParallel& parallel) const {
   const auto modulated = [&](const Tensor& h, const Tensor& time) {
-    const auto part = [&](int64_t i) { return repeat(slice(final_table_, 0, i, i + 1), 0, time.dim(0)) + time; };
+    const auto part = [&](int64_t i) {
+      return parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, time.dim(0)) + time);
+    };
     return modulate(layer_norm(h, norm_epsilon), part(0), part(1));
   };
   Tensor h = modulated(x, t);
@@ -273,7 +279,10 @@ Tensor Stdit3::final_layer(const Tensor& x, const Tensor& t, const Tensor& t0,
         known.push_back(kept ? 0 : 1);
       }
     const Shape shape{int64_t(frame_mask.size()), config_.hidden_size};
-    h = gate(h, Tensor(x.backend(), shape, generated)) + gate(modulated(h, t0), Tensor(x.backend(), shape, known));
+    const auto of_entries = [&](const std::vector<float>& values) {
+      return parallel.of_entries(Tensor(x.backend(), shape, values));
+    };
+    h = gate(h, of_entries(generated)) + gate(modulated(h, t0), of_entries(known));
   }
   return final_linear_(h);
 }

@@ -31,8 +31,8 @@ struct Stdit3Config {
 
 /// A caption as the cross attentions see it: the kept tokens of all batch entries in a row.
 struct CaptionTokens {
-  Tensor tokens;                      ///< [1, all kept tokens, hidden]
-  std::vector<int64_t> key_starts;    ///< batch + 1 numbers
+  Tensor tokens;                 ///< [1, all kept tokens, hidden]
+  std::vector<KeyRange> keys;    ///< [batch]: those of each entry
 };
 
 /// What one evaluation is conditioned on, besides the caption.
@@ -42,14 +42,6 @@ struct Stdit3Conditioning {
   float height = 0, width = 0;    ///< pixels
   /// [batch, frames after temporal patching]: frames with 0 are known and see timestep 0. Empty: all 1.
   std::vector<int64_t> frame_mask;
-};
-
-/// A normalised input is shifted and scaled, and the branch's output gated: adaLN. Known frames take the values of
-/// timestep 0, which the caller has chosen row by row.
-struct Modulation {
-  Tensor shift, scale, gate_values;   ///< [runs of rows, hidden]
-  Tensor operator()(const Tensor& x) const { return modulate(x, shift, scale); }
-  Tensor gated(const Tensor& x) const { return gate(x, gate_values); }
 };
 
 /// Self attention over sequences [n, length, channels]; keys qkv, q_norm, k_norm, proj.
@@ -69,7 +61,8 @@ class Stdit3Attention {
 class Stdit3CrossAttention {
  public:
   Stdit3CrossAttention(const Weights& weights, const Stdit3Config& config);
-  Tensor operator()(const Tensor& x, const CaptionTokens& caption) const;
+  /// `keys`: those of each entry of x.
+  Tensor operator()(const Tensor& x, const Tensor& caption, std::span<const KeyRange> keys) const;
 
  private:
   int64_t heads_, head_size_;
@@ -80,7 +73,7 @@ class Stdit3Block {
  public:
   Stdit3Block(const Weights& weights, const Stdit3Config& config, Axis axis, int index);
 
-  /// One block along its axis. `time` [runs of rows, 6 hidden] is the time embedding chosen for each run of rows.
+  /// One block along its axis. `time` [batch or frames, 6 hidden] is the time embedding; known frames have timestep 0's.
   Tensor operator()(Tensor x, const Tensor& time, const CaptionTokens& caption, const RotaryTable& rotary,
                     Run& run) const;
 
@@ -101,6 +94,8 @@ class Stdit3 {
   Stdit3(const Weights& weights, const Stdit3Config& config);
 
   const Stdit3Config& config() const { return config_; }
+  /// The shape of x, [batch, time, space, hidden], for latents [batch, in_channels, time, height, width].
+  Shape token_shape(const Shape& latents) const;
 
   /// y [batch, length, caption_channels]; mask [b, length] (b divides batch; empty: all tokens are kept). Done once a
   /// video: it depends on no timestep.
@@ -126,7 +121,8 @@ class Stdit3 {
 
   Tensor embed_patches(const Tensor& latents) const;
   Tensor position_embedding(int64_t rows, int64_t columns, float height, float width) const;
-  Tensor final_layer(const Tensor& x, const Tensor& t, const Tensor& t0, const std::vector<int64_t>& frame_mask) const;
+  Tensor final_layer(const Tensor& x, const Tensor& t, const Tensor& t0, const std::vector<int64_t>& frame_mask,
+                     const SequenceParallel& parallel) const;
   Tensor unpatchify(const Tensor& x, const Shape& latent_shape) const;
 };
 

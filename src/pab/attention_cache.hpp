@@ -1,19 +1,21 @@
 #pragma once
 #include <array>
 #include <cassert>
-#include <chrono>
 #include <map>
 
+#include "base/stopwatch.hpp"
 #include "pab/broadcast_schedule.hpp"
 #include "tensor/tensor.hpp"
 
 namespace pyracast {
 
-/// Gives each residual branch: stored where the schedule says so, computed otherwise; keeps the seconds of each. One
-/// cache a video.
+/// Keeps the outputs of residual branches for as long as the schedule reuses them, and the seconds of what is computed.
+/// One cache a video. To reuse what is not there is a bug, and asserted.
 class AttentionCache {
  public:
-  explicit AttentionCache(const BroadcastSchedule& schedule) : schedule_(schedule) {}
+  explicit AttentionCache(BroadcastSchedule schedule) : schedule_(std::move(schedule)) {}
+
+  const BroadcastSchedule& schedule() const { return schedule_; }
 
   /// Before each evaluation of the network.
   void begin(int evaluation) {
@@ -21,34 +23,40 @@ class AttentionCache {
     seconds_ = {};
     computed_ = {};
   }
+  int evaluation() const { return evaluation_; }
 
+  bool reuses(Site site) const { return schedule_.reuses(evaluation_, site); }
+  const Tensor& stored(Site site) const {
+    const auto found = stored_.find(site);
+    assert(found != stored_.end());
+    return found->second;
+  }
+  /// What `compute` gives, kept if a later evaluation reuses it.
   template <class Compute>
-  Tensor operator()(Site site, Compute compute) {
-    if (schedule_.reuses(evaluation_, site)) {
-      const auto stored = stored_.find(site);
-      assert(stored != stored_.end());
-      return stored->second;
-    }
+  Tensor computed(Site site, Compute compute) {
+    assert(!reuses(site));
     ++computed_[size_t(site.branch)];
-    const auto start = std::chrono::steady_clock::now();
-    const Tensor out = compute();
-    seconds_[size_t(site.branch)] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (schedule_.needed_after(evaluation_, site))
-      stored_[site] = out;
-    else
-      stored_.erase(site);
+    const Stopwatch time;
+    Tensor out = compute();
+    seconds_[size_t(site.branch)] += time.seconds();
+    keep(site, out);
     return out;
   }
+  /// The same output from here on, or nothing where no later evaluation reuses it.
+  void keep(Site site, Tensor output);
 
   /// Seconds spent computing each branch (index: Branch) since begin().
   const std::array<double, branch_count>& seconds() const { return seconds_; }
   /// How many blocks computed each branch since begin().
   const std::array<int64_t, branch_count>& computed() const { return computed_; }
+  /// The most bytes of stored outputs there have been at any time.
+  int64_t most_bytes() const { return most_bytes_; }
 
  private:
-  const BroadcastSchedule& schedule_;
+  BroadcastSchedule schedule_;
   int evaluation_ = 0;
   std::map<Site, Tensor> stored_;
+  int64_t bytes_ = 0, most_bytes_ = 0;
   std::array<double, branch_count> seconds_{};
   std::array<int64_t, branch_count> computed_{};
 };

@@ -73,18 +73,23 @@ PabSettings pab_settings(const Json& json, const std::string& where) {
 
 BroadcastPolicy::BroadcastPolicy(const Json& json, const std::string& where) : json_(json), where_(where) {
   if (json.is_null()) return;
+  if (json.is_object() && json.contains("stored")) {
+    const auto stored = value<std::string>(json, "stored", where);
+    require(stored == "gated" || stored == "ungated", where, ": \"stored\" is \"", stored, "\", expected gated or ungated");
+    if (stored == "ungated") stored_output_ = StoredOutput::ungated;
+  }
   if (json.is_object() && json.contains("reuse")) {
     read_table();
     return;
   }
   check_keys(json, {"spatial_broadcast", "spatial_threshold", "spatial_range", "temporal_broadcast", "temporal_threshold",
-                    "temporal_range", "cross_broadcast", "cross_threshold", "cross_range", "mlp_broadcast",
+                    "temporal_range", "cross_broadcast", "cross_threshold", "cross_range", "stored", "mlp_broadcast",
                     "mlp_spatial_broadcast_config", "mlp_temporal_broadcast_config"}, where);
   rule_ = pab_settings(json, where);
 }
 
 void BroadcastPolicy::read_table() {
-  check_keys(json_, {"steps", "reuse"}, where_);
+  check_keys(json_, {"steps", "reuse", "stored"}, where_);
   table_steps_ = value<int>(json_, "steps", where_);
   require(table_steps_ > 0, where_, ": \"steps\" is ", table_steps_, ", expected the number of evaluations of a video");
   for (const Json& entry : value<std::vector<Json>>(json_, "reuse", where_)) {

@@ -13,6 +13,8 @@ namespace pyracast {
 ///   {"spatial_broadcast": true, "spatial_threshold": [450, 930], "spatial_range": 2, … temporal_*, cross_*,
 ///    "mlp_broadcast": true, "mlp_spatial_broadcast_config": {"676": {"block": [0, 1], "skip_count": 2}},
 ///    "mlp_temporal_broadcast_config": {…}}
+/// Besides, in both: "stored": "gated" (default: an output is kept behind its adaLN gate, as VideoSys does) or "ungated"
+/// (kept before it, and each evaluation applies its own gate, as diffusers does).
 /// A table, which fits one number of steps; without "blocks" all of them:
 ///   {"steps": 30, "reuse": [{"branch": "spatial_attention", "evaluations": [3, 5], "blocks": [0, 1]}]}
 class BroadcastPolicy {
@@ -26,6 +28,7 @@ class BroadcastPolicy {
   /// What was read, for the run's fingerprint; null for none.
   const Json& json() const { return json_; }
   bool enabled() const { return !json_.is_null(); }
+  StoredOutput stored_output() const { return stored_output_; }
 
   /// Why this policy does not fit a video of so many steps; empty where it does.
   std::string refusal(int steps) const;
@@ -42,6 +45,7 @@ class BroadcastPolicy {
   };
   Json json_;
   std::string where_;
+  StoredOutput stored_output_ = StoredOutput::gated;
   PabSettings rule_;
   int table_steps_ = 0;   // of a table
   std::vector<Reuse> table_;

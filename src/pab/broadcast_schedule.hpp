@@ -16,6 +16,10 @@ struct Site {
   auto operator<=>(const Site&) const = default;
 };
 
+/// What of a modulated branch is stored for reuse: its output behind the gate of the evaluation that computed it
+/// (VideoSys), or before the gate, which each evaluation then applies anew (diffusers).
+enum class StoredOutput { gated, ungated };
+
 /// What is computed and what is reused, for every evaluation of one video: a table, known before the first step and
 /// the same on every rank. Cache, communication, memory planning and timing all read it.
 class BroadcastSchedule {

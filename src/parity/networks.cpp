@@ -21,16 +21,15 @@ void run_stdit3(const Case& c, Results& results) {
   if (c.has_input("x_mask")) conditioning.frame_mask = c.input_integers("x_mask");
 
   const BroadcastSchedule compute_all(1, int(config.depth));
-  AttentionCache cached(compute_all);
   const auto alone = make_lone_communicator();
-  SequenceParallel parallel(*alone);
-  Run run{parallel, cached, Observer([&](const std::string& name, const Tensor& value) {
-            // Blocks show tokens as they rest, [batch, time, space, hidden]; a case has them in one row.
-            const bool resting = value.axes() == 4 && name.find("blocks.") != std::string::npos;
-            const bool whole = name == "x_with_pos" || name == "final_layer";
-            results.add(name, resting || whole ? value.reshape({value.dim(0), -1, value.dim(-1)}) : value);
-          })};
-  cached.begin(0);
+  Run run(*alone, compute_all);
+  run.observe = Observer([&](const std::string& name, const Tensor& value) {
+    // Blocks show tokens as they rest, [batch, time, space, hidden]; a case has them in one row.
+    const bool resting = value.axes() == 4 && name.find("blocks.") != std::string::npos;
+    const bool whole = name == "x_with_pos" || name == "final_layer";
+    results.add(name, resting || whole ? value.reshape({value.dim(0), -1, value.dim(-1)}) : value);
+  });
+  run.begin(0);
   const CaptionTokens caption =
       network.embed_caption(y.reshape({y.dim(0), y.dim(2), y.dim(3)}), mask, results.observer());
   network(x, conditioning, caption, run);

@@ -1,7 +1,7 @@
 #include "pipeline/open_sora.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <cassert>
 #include <cmath>
 
 #include "pipeline/frame_conditioning.hpp"
@@ -13,14 +13,6 @@ namespace {
 constexpr double image_fps = 120;   // what the published model was shown for single images
 constexpr int64_t frames_per_chunk = 17, latents_per_chunk = 5;
 constexpr int64_t spatial_stride = 8;
-
-class Stopwatch {
- public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 bool all_finite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
@@ -39,12 +31,13 @@ Network load(const std::filesystem::path& folder, Backend& backend, std::optiona
   return network;
 }
 
-/// All but the time that is spent elsewhere. Inside branches only spatial attention communicates.
+/// All but the time that is spent elsewhere.
 EvaluationCost cost_of(const AttentionCache& cached, const CommunicationLedger& sent) {
-  EvaluationCost cost{.branches = cached.seconds(), .communication = sent.seconds_in_branches + sent.seconds_outside,
+  EvaluationCost cost{.branches = cached.seconds(), .communication = sent.seconds(),
                       .computed = cached.computed(), .all_to_alls = sent.all_to_alls,
                       .all_to_all_bytes = sent.all_to_all_bytes, .gather_bytes = sent.all_gather_bytes};
-  cost.branches[size_t(Branch::spatial_attention)] -= sent.seconds_in_branches;
+  cost.branches[size_t(Branch::spatial_attention)] -= sent.seconds_along[int(Axis::space)];
+  cost.branches[size_t(Branch::temporal_attention)] -= sent.seconds_along[int(Axis::time)];
   return cost;
 }
 
@@ -134,6 +127,19 @@ std::vector<std::string> OpenSora::warnings(const OpenSoraRequest& request, cons
   return policy.warnings(schedule(request).integer_timesteps(), int(parts_.transformer.config().depth));
 }
 
+VideoPlan OpenSora::plan(const OpenSoraRequest& request, const BroadcastSchedule& broadcast) const {
+  Shape latents = latent_shape(request);
+  latents[0] = team_.guidance ? 1 : 2;   // guidance's halves: one each, or both in one batch
+  const Shape tokens = parts_.transformer.token_shape(latents);
+  const Communicator& team = team_.sharing_tokens();
+  return plan_video(broadcast, open_sora_branches(), {tokens[0], tokens[1], tokens[2], team.size()}, team.rank(),
+                    tokens[3] * int64_t(size_of(DType::float32)), Axis::space);
+}
+
+VideoPlan OpenSora::plan(const OpenSoraRequest& request, const BroadcastPolicy& policy) const {
+  return plan(request, policy.schedule(schedule(request).integer_timesteps(), int(parts_.transformer.config().depth)));
+}
+
 std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const OpenSoraRun& run, int clip,
                                         const EncodedText& text, Tensor latents, const std::vector<float>& mask,
                                         OpenSoraResult& result, const Observer& observe) {
@@ -141,9 +147,8 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   const std::vector<int64_t> integer_timesteps = schedule.integer_timesteps();
   const int blocks = int(parts_.transformer.config().depth);
   const BroadcastSchedule broadcast = run.broadcast.schedule(integer_timesteps, blocks);
-  AttentionCache cached(broadcast);
-  SequenceParallel parallel(team_.sharing_tokens());
-  Run evaluation{parallel, cached};
+  const VideoPlan plan = this->plan(request, broadcast);
+  Run evaluation(team_.sharing_tokens(), broadcast, plan.tokens, run.broadcast.stored_output());
   show(observe, "timesteps", schedule.timesteps, backend_, {request.steps});
   show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
 
@@ -162,12 +167,11 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   conditioning.height = held(double(request.height));
   conditioning.width = held(double(request.width));
 
-  const size_t first_evaluation = result.evaluations.size();
   FrameMask frame_mask(mask, 1, parts_.defaults.num_timesteps);
   for (int step = 0; step < request.steps; ++step) {
     const Stopwatch whole;
-    cached.begin(step);
-    const CommunicationLedger before = parallel.ledger();
+    evaluation.begin(step);
+    const CommunicationLedger before = evaluation.parallel.ledger();
     const float t = schedule.timesteps[size_t(step)];
     const auto fresh_noise = [&] {
       return Tensor(backend_, latents.shape(), run.noise.draw(NoiseUse::renoise, clip, step, latents.shape()));
@@ -190,14 +194,13 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     latents = frame_mask.restored(combine(1, latents, schedule.step_size(step), guided_velocity), latents, t);
     observe("latents", latents);
 
-    EvaluationCost cost = cost_of(cached, parallel.ledger() - before);
+    EvaluationCost cost = cost_of(evaluation.cached, evaluation.parallel.ledger() - before);
+    assert(cost.all_to_alls == plan.exchanges[size_t(step)].count() && cost.all_to_all_bytes == plan.bytes[size_t(step)]);
     if (team_.guidance) cost.gather_bytes += int64_t(velocity.bytes()) / 2;
     cost.communication += guidance_seconds;
     cost.other = whole.seconds() - cost.communication;
     for (const double seconds : cost.branches) cost.other -= seconds;
-    // The first evaluation computes everything.
-    const int64_t of_all = result.evaluations.size() == first_evaluation ? cost.all_to_all_bytes : result.evaluations[first_evaluation].all_to_all_bytes;
-    cost.all_to_all_bytes_avoided = of_all - cost.all_to_all_bytes;
+    cost.all_to_all_bytes_avoided = plan.bytes_without_broadcast - cost.all_to_all_bytes;
     result.evaluations.push_back(cost);
     Outcome outcome = Outcome::going_on;
     if (!all_finite(latents.to_host())) {
@@ -207,6 +210,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     result.outcome = run.agree ? run.agree(outcome) : outcome;
     if (result.outcome != Outcome::going_on) return std::nullopt;
   }
+  assert(evaluation.cached.most_bytes() == plan.stored_bytes);
   return latents;
 }
 

@@ -8,6 +8,7 @@
 #include "pab/broadcast_policy.hpp"
 #include "pipeline/noise_source.hpp"
 #include "pipeline/snapshot.hpp"
+#include "plan/video_plan.hpp"
 #include "text/prompt.hpp"
 #include "text/tokenizer.hpp"
 
@@ -96,6 +97,9 @@ class OpenSora {
   /// `team` must outlive this; all its ranks call generate() with the same requests, and get the same videos.
   OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype, const TeamChannels& team);
 
+  /// What this rank will send and store for each clip of such a video.
+  VideoPlan plan(const OpenSoraRequest& request, const BroadcastPolicy& policy) const;
+
   /// What of a broadcast policy never takes effect in such a video, a line each.
   std::vector<std::string> warnings(const OpenSoraRequest& request, const BroadcastPolicy& policy) const;
 
@@ -125,6 +129,7 @@ class OpenSora {
   EncodedText encode(const std::string& text, bool padding);
   RectifiedFlowSchedule schedule(const OpenSoraRequest& request) const;
   Shape latent_shape(const OpenSoraRequest& request) const;
+  VideoPlan plan(const OpenSoraRequest& request, const BroadcastSchedule& broadcast) const;
   /// One clip; nothing when the team stopped or failed (then `result` says so).
   std::optional<Clip> make_clip(const OpenSoraRequest& request, const OpenSoraRun& run, int clip, const std::string& text,
                                 const Tensor& previous, OpenSoraResult& result);

@@ -84,17 +84,17 @@ Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& b
 }
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& bias,
-                 std::span<const int64_t> key_starts) {
+                 std::span<const KeyRange> keys_of) {
   require(q.axes() == 4 && k.axes() == 4 && k.shape() == v.shape() && q.dim(2) == k.dim(2) && q.dim(3) == k.dim(3),
           "attention: q is ", q.shape(), ", k ", k.shape(), ", v ", v.shape(), ", expected [batch, tokens, heads, size]");
-  if (key_starts.empty()) {
+  if (keys_of.empty()) {
     require(k.dim(0) == q.dim(0), "attention: q has ", q.dim(0), " batch entries, k has ", k.dim(0));
   } else {
-    require(int64_t(key_starts.size()) == q.dim(0) + 1 && key_starts.back() == k.dim(1) && k.dim(0) == 1 &&
-                key_starts.front() == 0,
-            "attention: ", key_starts.size(), " key starts for q ", q.shape(), " and k ", k.shape());
-    for (size_t b = 0; b + 1 < key_starts.size(); ++b)
-      require(key_starts[b] < key_starts[b + 1], "attention: batch entry ", b, " has no key to attend to");
+    require(int64_t(keys_of.size()) == q.dim(0) && k.dim(0) == 1, "attention: ", keys_of.size(), " ranges of keys for q ",
+            q.shape(), " and k ", k.shape());
+    for (const KeyRange& keys : keys_of)
+      require(0 <= keys.begin && keys.begin < keys.end && keys.end <= k.dim(1), "attention: keys ", keys.begin, " to ", keys.end,
+              " of ", k.dim(1), ": expected at least one, and none beyond the last");
   }
   AttentionBias strided;
   if (!bias.empty()) {
@@ -105,7 +105,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                bias.dim(2) > 1 ? strides[2] : 0};
   }
   Tensor out = like(q);
-  q.backend().attention(q.view(), k.view(), v.view(), scale, bias.empty() ? nullptr : &strided, key_starts, out.view());
+  q.backend().attention(q.view(), k.view(), v.view(), scale, bias.empty() ? nullptr : &strided, keys_of, out.view());
   return out;
 }
 

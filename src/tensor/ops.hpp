@@ -18,10 +18,10 @@ Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, 
 /// x [batch, time, height, width, channels] -> the same axes, output channels last.
 Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry);
 /// q [batch, queries, heads, size], k and v [batch, keys, heads, size] -> like q. `bias` (empty: none) is
-/// [1 or batch, 1 or heads, 1 or queries, keys]. With `key_starts` k and v are [1, all keys, heads, size], and entry b
-/// attends to keys key_starts[b] to key_starts[b+1].
+/// [1 or batch, 1 or heads, 1 or queries, keys]. With `keys_of` k and v are [1, all keys, heads, size], and entry b
+/// attends to the keys of keys_of[b].
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& bias = {},
-                 std::span<const int64_t> key_starts = {});
+                 std::span<const KeyRange> keys_of = {});
 
 /// weight and bias may be empty.
 Tensor layer_norm(const Tensor& x, float epsilon, const Tensor& weight = {}, const Tensor& bias = {});

@@ -27,18 +27,18 @@ void attend(const float* q, const float* k, const float* v, int64_t keys, float 
 }
 
 std::vector<float> run(Backend& backend, int64_t n, int64_t queries, int64_t keys, const std::vector<float>& q,
-                       const std::vector<float>& k, const std::vector<float>& v, const std::vector<int64_t>& starts = {},
+                       const std::vector<float>& k, const std::vector<float>& v, const std::vector<KeyRange>& ranges = {},
                        const std::vector<float>& bias = {}) {
   const DeviceArray in(backend, {n, queries, heads, size}, q);
-  const Shape key_shape = starts.empty() ? Shape{n, keys, heads, size} : Shape{1, starts.back(), heads, size};
+  const Shape key_shape = ranges.empty() ? Shape{n, keys, heads, size} : Shape{1, keys, heads, size};
   const DeviceArray ks(backend, key_shape, k), vs(backend, key_shape, v);
   DeviceArray out(backend, {n, queries, heads, size});
   if (bias.empty()) {
-    backend.attention(in.view, ks.view, vs.view, 0.2f, nullptr, starts, out.view);
+    backend.attention(in.view, ks.view, vs.view, 0.2f, nullptr, ranges, out.view);
   } else {
     const DeviceArray added(backend, {1, 1, 1, keys}, bias);
     const AttentionBias shared{added.view, 0, 0, 0};
-    backend.attention(in.view, ks.view, vs.view, 0.2f, &shared, starts, out.view);
+    backend.attention(in.view, ks.view, vs.view, 0.2f, &shared, ranges, out.view);
   }
   return out.values();
 }
@@ -58,19 +58,19 @@ TEST(Attention, EqualsItsDefinition) {
     }
 }
 
-TEST(Attention, WithKeyStartsLetsEachEntrySeeItsOwnKeysOnly) {
+TEST(Attention, WithKeyRangesLetsEachEntrySeeItsOwnKeysOnly) {
   for (const auto& device : test_devices()) {
     const int64_t queries = 9;
-    const std::vector<int64_t> starts{0, 4, 21};
+    const std::vector<KeyRange> ranges{{4, 21}, {0, 7}};   // they may overlap
     const auto q = random_values(batch * queries * heads * size, 1), k = random_values(21 * heads * size, 2),
                v = random_values(21 * heads * size, 3);
-    const auto both = run(*device, batch, queries, 0, q, k, v, starts);
+    const auto both = run(*device, batch, queries, 21, q, k, v, ranges);
     std::vector<float> separate;
     for (int64_t b = 0; b < batch; ++b) {
       const auto part = [&](const std::vector<float>& x, int64_t begin, int64_t end) {
         return std::vector<float>(x.begin() + begin * heads * size, x.begin() + end * heads * size);
       };
-      const int64_t first = starts[size_t(b)], last = starts[size_t(b) + 1];
+      const auto [first, last] = ranges[size_t(b)];
       for (const float value : run(*device, 1, queries, last - first, part(q, b * queries, (b + 1) * queries),
                                    part(k, first, last), part(v, first, last)))
         separate.push_back(value);

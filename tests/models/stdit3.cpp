@@ -73,11 +73,9 @@ struct Stdit3Test : testing::Test {
   Tensor evaluate(const Stdit3& model, const Tensor& x, const Tensor& y, const std::vector<int64_t>& mask,
                   const Stdit3Conditioning& conditioning) const {
     const BroadcastSchedule compute_all(1, 2);
-    AttentionCache cached(compute_all);
     const auto alone = make_lone_communicator();
-    SequenceParallel parallel(*alone);
-    pyracast::Run run{parallel, cached};
-    cached.begin(0);
+    pyracast::Run run(*alone, compute_all);
+    run.begin(0);
     return model(x, conditioning, model.embed_caption(y, mask), run);
   }
   Tensor evaluate_one(const Stdit3& model, int video, int64_t tokens, float timestep,

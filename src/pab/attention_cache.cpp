@@ -1,0 +1,16 @@
+#include "pab/attention_cache.hpp"
+
+namespace pyracast {
+
+void AttentionCache::keep(Site site, Tensor output) {
+  if (const auto old = stored_.find(site); old != stored_.end()) {
+    bytes_ -= int64_t(old->second.bytes());
+    stored_.erase(old);
+  }
+  if (!schedule_.needed_after(evaluation_, site)) return;
+  bytes_ += int64_t(output.bytes());
+  most_bytes_ = std::max(most_bytes_, bytes_);
+  stored_.emplace(site, std::move(output));
+}
+
+}  // namespace pyracast

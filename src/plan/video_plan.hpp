@@ -1,0 +1,23 @@
+#pragma once
+#include "plan/token_plan.hpp"
+
+namespace pyracast {
+
+/// What one rank of a team sends and keeps while the team makes a video. Counted numbers equal these exactly.
+struct VideoPlan {
+  TokenPlan tokens;
+  std::vector<Exchanges> exchanges;       ///< [evaluations]; none on a team of one
+  std::vector<int64_t> bytes;             ///< [evaluations]: of all-to-alls, sent by this rank
+  int64_t bytes_without_broadcast = 0;    ///< of an evaluation that computes everything, placed as published
+  int64_t stored_bytes = 0;               ///< of stored branch outputs: the most at any time
+};
+
+/// The plan of `rank` for tokens of `token_bytes` bytes each. `published`: along which axis the published implementation
+/// lets tokens rest. Tokens rest over time only where that leaves every rank enough to do.
+VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const TokenParts& parts, int rank,
+                     int64_t token_bytes, Axis published);
+/// The same with tokens where `tokens` lets them rest.
+VideoPlan plan_video(const BroadcastSchedule& schedule, TokenPlan tokens, const TokenParts& parts, int rank,
+                     int64_t token_bytes, Axis published);
+
+}  // namespace pyracast
