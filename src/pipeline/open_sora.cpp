@@ -170,6 +170,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   FrameMask frame_mask(mask, 1, parts_.defaults.num_timesteps);
   for (int step = 0; step < request.steps; ++step) {
     const Stopwatch whole;
+    team_.set_doing(concat("evaluation ", step + 1, " of ", request.steps));
     evaluation.begin(step);
     const CommunicationLedger before = evaluation.parallel.ledger();
     const float t = schedule.timesteps[size_t(step)];
@@ -219,6 +220,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
                                                   OpenSoraResult& result) {
   const Observer observe = run.observe ? run.observe / concat("loop", clip) : Observer();
   const Stopwatch text_time;
+  team_.set_doing("encoding the prompt");
   const EncodedText encoded = encode(text, run.encode_padding);
   if (clip == 0) {
     const Tensor kept = slice(encoded.embedding, 1, 0, encoded.length);
@@ -253,6 +255,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
   const auto denoised = denoise(request, run, clip, encoded, latents, mask, result, observe);
   if (!denoised) return std::nullopt;
   const Stopwatch decode_time;
+  team_.set_doing("decoding");
   const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);
   result.decode_seconds += decode_time.seconds();
   observe("video", pixels);
