@@ -115,6 +115,15 @@ Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerpri
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
 
+/// What broadcasting will and will not do for a video of the run's own size.
+void tell_of_broadcast(const OpenSora& pipeline, const OpenSoraRequests& requests) {
+  const OpenSoraRequest typical = requests.typical();
+  for (const std::string& line : pipeline.warnings(typical, requests.broadcast())) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
+  std::fprintf(stderr, "pyracast: outputs stored for reuse: at most %.1f MiB a rank for %lld x %lld, %lld frames\n",
+               double(pipeline.plan(typical, requests.broadcast()).stored_bytes) / (1 << 20), (long long)typical.height,
+               (long long)typical.width, (long long)typical.frames);
+}
+
 /// A team that does not fit its nodes is every rank's mistake alike: told once.
 std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettings& settings) {
   try {
@@ -179,8 +188,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
                                       uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
   OpenSora pipeline(open_snapshot(snapshot, *backend, weight_dtype(settings.model.dtype), team.leads()), *backend,
                     weight_dtype(settings.model.dtype).value_or(DType::float32), channels);
-  if (ranks.rank() == 0 && settings.broadcast.string() != "")
-    for (const std::string& line : pipeline.warnings(requests.typical(), requests.broadcast())) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
+  if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(pipeline, requests);
   const Job job{ranks, settings, team, channels, manifest, requests, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, pipeline, shards ? &*shards : nullptr, finished, failed);

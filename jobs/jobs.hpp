@@ -11,6 +11,9 @@ int generate(int argc, char** argv);
 /// `pyracast parity CASE…`: runs parity cases and reports each tensor; 0 only if all pass.
 int parity(int argc, char** argv);
 
+/// `pyracast plan --comm`: all-to-alls, bytes and memory of one video, before any weight is read.
+int plan(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

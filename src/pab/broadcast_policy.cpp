@@ -110,11 +110,11 @@ std::string BroadcastPolicy::refusal(int steps) const {
                 " steps, or a rule instead of a table");
 }
 
-BroadcastSchedule BroadcastPolicy::schedule(std::span<const int64_t> timesteps, int blocks) const {
-  const int steps = int(timesteps.size());
-  if (!table_steps_) return pyramid_schedule(rule_, timesteps, blocks, steps);
-  if (const std::string why = refusal(steps); !why.empty()) throw Error(why);
-  BroadcastSchedule schedule(steps, blocks);
+BroadcastSchedule BroadcastPolicy::schedule(std::span<const int64_t> timesteps, int blocks, int steps) const {
+  const int evaluations = int(timesteps.size());
+  if (!table_steps_) return pyramid_schedule(rule_, timesteps, blocks, steps ? steps : evaluations);
+  if (const std::string why = refusal(evaluations); !why.empty()) throw Error(why);
+  BroadcastSchedule schedule(evaluations, blocks);
   for (const Reuse& reuse : table_) {
     std::vector<int> listed = reuse.blocks;
     for (int block = 0; reuse.all_blocks && block < blocks; ++block) listed.push_back(block);

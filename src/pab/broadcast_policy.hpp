@@ -32,8 +32,9 @@ class BroadcastPolicy {
 
   /// Why this policy does not fit a video of so many steps; empty where it does.
   std::string refusal(int steps) const;
-  /// The table for one video. `timesteps`: one integer an evaluation. Throws Error where the policy does not fit.
-  BroadcastSchedule schedule(std::span<const int64_t> timesteps, int blocks) const;
+  /// The table for one video. `timesteps`: one integer an evaluation; `steps`: what the user asked for, after which the
+  /// rule's counters wrap (0: as many as evaluations). Throws Error where the policy does not fit.
+  BroadcastSchedule schedule(std::span<const int64_t> timesteps, int blocks, int steps = 0) const;
   /// What never takes effect with these timesteps and blocks, a line each, naming the nearest value that would.
   std::vector<std::string> warnings(std::span<const int64_t> timesteps, int blocks) const;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The batch script on a private cluster of two nodes: complete and equal to a run without Slurm, under both launchers;
-# warned in the middle, the job requeues itself and loses nothing. usage: generate.sh PROGRAM CLUSTER_SCRIPTS
+# warned in the middle, the job requeues itself and loses nothing; and one with teams of two ranks that broadcast. usage: generate.sh PROGRAM CLUSTER_SCRIPTS
 # Ends with 77 (skipped) where there is no Slurm.
 set -u
 program=$1 scripts=$2 repository=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,7 +21,7 @@ fail() { echo "FAILED: $1"; tail -30 "$folder"/*.log; exit 1; }
 # Submits the job as `name` and gives its number.
 submit() {
     name=$1; shift
-    sbatch --parsable -N2 --ntasks-per-node=2 -o "$folder/$name.log" "$repository/slurm/generate.sbatch" "$program" "${settings[@]}" --output "$folder/$name"
+    sbatch --parsable -N2 --ntasks-per-node=2 -o "$folder/$name.log" "$repository/slurm/generate.sbatch" "$program" "${settings[@]}" --output "$folder/$name" "$@"
 }
 state() { scontrol -o show job "$1" | grep -o 'JobState=[A-Z]*' | cut -d= -f2; }
 finish() {
@@ -54,3 +54,14 @@ for launcher in srun mpirun; do
     [ "$(wc -l <"$folder/$launcher-warned/metadata.jsonl")" = 16 ] || fail "16 lines of metadata under $launcher"
     echo "$launcher: complete, equal, warned and requeued"
 done
+
+export LAUNCHER=srun
+broadcast=(--broadcast "$repository/configs/broadcast/demo-246.json")
+"$program" generate "${settings[@]}" "${broadcast[@]}" --output "$folder/alone-broadcast" 2>"$folder/alone-broadcast.log" || fail "broadcasting without Slurm"
+job=$(submit teams "${broadcast[@]}" --ranks-per-video 2) && finish "$job" || fail "the job with teams"
+diff -r "$folder/alone-broadcast/videos" "$folder/teams/videos" || fail "videos of the job with teams"
+for team in 0 1; do
+    grep -q "team $team of 2" "$folder"/teams/logs/rank-*.log || fail "team $team was not there"
+done
+grep -q "MiB avoided" "$folder/teams.log" || fail "the saving of the job with teams was not told"
+echo "teams of two ranks on two nodes: equal, $(grep -o '[0-9.]* % of the attention.*' "$folder/teams.log")"

@@ -1,0 +1,119 @@
+// `pyracast plan --comm`: what a team of ranks sends and stores for one video, known before any weight is read.
+#include <cstdio>
+
+#include "base/config.hpp"
+#include "jobs/jobs.hpp"
+#include "pipeline/planned_video.hpp"
+
+namespace pyracast {
+
+namespace {
+
+struct PlanSettings {
+  std::filesystem::path config, broadcast;
+  bool comm = false, cfg_parallel = false;
+  std::string model = "opensora-1.2", dtype = "bfloat16";
+  int64_t height = 0, width = 0, frames = 0;
+  int steps = 0, ranks_per_video = 8;
+
+  template <class Visit>
+  static void fields(Visit&& visit, PlanSettings& s) {
+    visit("Plan", "config", s.config, "file of `key = value` settings");
+    visit("Plan", "comm", s.comm, "all-to-alls and bytes of each step: without broadcasting, placed as published, and planned");
+    visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused (configs/broadcast/)");
+    visit("Plan", "ranks-per-video", s.ranks_per_video, "ranks that make a video together");
+    visit("Plan", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
+    visit("Video", "model", s.model, "opensora-1.2, latte-1 or opensora-plan-1.1");
+    visit("Video", "dtype", s.dtype, "of tokens and timesteps: float32 or bfloat16");
+    visit("Video", "height", s.height, "pixels; 0: the model's published size");
+    visit("Video", "width", s.width, "pixels; 0: the model's published size");
+    visit("Video", "frames", s.frames, "frames of a clip; 0: the model's published number");
+    visit("Video", "steps", s.steps, "denoising steps; 0: the model's published number");
+  }
+};
+
+/// The plans of all ranks, added up.
+struct TeamTotals {
+  std::vector<int64_t> exchanges, bytes;   // [evaluations]
+  int64_t all_exchanges = 0, all_bytes = 0, most_stored_bytes = 0;
+};
+
+TeamTotals totals(const BroadcastSchedule& schedule, const TokenPlan& tokens, const TokenParts& parts, int64_t token_bytes,
+                  Axis published) {
+  TeamTotals sum;
+  sum.bytes.resize(size_t(schedule.evaluations()));
+  for (int rank = 0; rank < parts.ranks; ++rank) {
+    const VideoPlan plan = plan_video(schedule, tokens, parts, rank, token_bytes, published);
+    sum.most_stored_bytes = std::max(sum.most_stored_bytes, plan.stored_bytes);
+    sum.exchanges.clear();
+    for (size_t e = 0; e < plan.bytes.size(); ++e) {
+      sum.exchanges.push_back(plan.exchanges[e].count());
+      sum.bytes[e] += plan.bytes[e];
+    }
+  }
+  for (size_t e = 0; e < sum.bytes.size(); ++e) {
+    sum.all_exchanges += sum.exchanges[e];
+    sum.all_bytes += sum.bytes[e];
+  }
+  return sum;
+}
+
+double mib(int64_t bytes) { return double(bytes) / (1 << 20); }
+
+void print_communication(const PlanSettings& s, const PlannedVideo& video, DType dtype) {
+  require(s.ranks_per_video >= 1, "ranks-per-video is ", s.ranks_per_video, ", expected 1 or more");
+  require(!s.cfg_parallel || s.ranks_per_video % 2 == 0, "cfg-parallel needs a team with two equal halves, but ranks-per-video is ",
+          s.ranks_per_video, ": use an even number, or leave cfg-parallel out");
+  const BroadcastPolicy policy = s.broadcast.empty() ? BroadcastPolicy() : BroadcastPolicy(read_json(s.broadcast), s.broadcast.string());
+  for (const std::string& line : policy.warnings(video.timesteps, video.blocks)) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
+  const BroadcastSchedule schedule = policy.schedule(video.timesteps, video.blocks, video.steps);
+  const BroadcastSchedule everything(schedule.evaluations(), video.blocks);
+  const TokenParts parts{s.cfg_parallel ? 1 : 2, video.time, video.space, s.cfg_parallel ? s.ranks_per_video / 2 : s.ranks_per_video};
+  const int64_t token_bytes = video.hidden * int64_t(size_of(dtype));
+  const auto of = [&](const BroadcastSchedule& of_schedule, const TokenPlan& tokens) {
+    return totals(of_schedule, tokens, parts, token_bytes, video.published);
+  };
+  const TeamTotals without = of(everything, TokenPlan(everything, video.order, video.published));
+  const TeamTotals published = of(schedule, TokenPlan(schedule, video.order, video.published));
+  const TeamTotals planned = of(schedule, least_exchanges(schedule, video.order, parts, may_rest_over_time(parts)));
+
+  const int halves = s.cfg_parallel ? 2 : 1;
+  std::printf("%s, %lld x %lld tokens (time x space) wide %lld, %d blocks, %d ranks a video%s\n", s.model.c_str(), (long long)video.time,
+              (long long)video.space, (long long)video.hidden, 2 * video.blocks, s.ranks_per_video,
+              s.cfg_parallel ? " in two halves" : "");
+  std::printf("                   no broadcasting         placed as published           planned\n");
+  std::printf("step  timestep  all-to-alls       MiB   all-to-alls       MiB   all-to-alls       MiB\n");
+  for (size_t e = 0; e < video.timesteps.size(); ++e)
+    std::printf("%4zu  %8lld  %11lld %9.1f   %11lld %9.1f   %11lld %9.1f\n", e + 1, (long long)video.timesteps[e],
+                (long long)without.exchanges[e], halves * mib(without.bytes[e]), (long long)published.exchanges[e],
+                halves * mib(published.bytes[e]), (long long)planned.exchanges[e], halves * mib(planned.bytes[e]));
+  const auto share = [&](int64_t part, int64_t whole) { return whole ? 100 * double(part) / double(whole) : 0; };
+  std::printf("all             %11lld %9.1f   %11lld %9.1f   %11lld %9.1f\n", (long long)without.all_exchanges,
+              halves * mib(without.all_bytes), (long long)published.all_exchanges, halves * mib(published.all_bytes),
+              (long long)planned.all_exchanges, halves * mib(planned.all_bytes));
+  std::printf("left of the bytes without broadcasting: %.1f %% placed as published, %.1f %% planned\n",
+              share(published.all_bytes, without.all_bytes), share(planned.all_bytes, without.all_bytes));
+  std::printf("stored outputs, the most on a rank: %.1f MiB placed as published, %.1f MiB planned\n", mib(published.most_stored_bytes),
+              mib(planned.most_stored_bytes));
+  if (parts.ranks > 1 && !may_rest_over_time(parts))
+    std::printf("tokens rest along space only: %lld frames are too few to be dealt out to %d ranks\n", (long long)parts.frames(), parts.ranks);
+}
+
+}  // namespace
+
+int plan(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: pyracast plan --comm [settings]\n\nMiB are what all ranks of a team send together.\n\n%s",
+                describe(settings_of<PlanSettings>()).c_str());
+    return 0;
+  }
+  const auto settings = read_config<PlanSettings>(argc, argv);
+  require(settings.comm, "what to plan is not known: give --comm");
+  require(settings.dtype == "float32" || settings.dtype == "bfloat16", "dtype is \"", settings.dtype, "\", expected float32 or bfloat16");
+  const DType dtype = settings.dtype == "float32" ? DType::float32 : DType::bfloat16;
+  const PlannedSize size{settings.height, settings.width, settings.frames, settings.steps};
+  print_communication(settings, planned_video(settings.model, size, dtype), dtype);
+  return 0;
+}
+
+}  // namespace pyracast
