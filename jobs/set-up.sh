@@ -6,7 +6,8 @@ preset=$1; shift
 
 packages=(g++ cmake ninja-build pkg-config git python3 libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools
           libboost-program-options-dev libgtest-dev libgmock-dev nlohmann-json3-dev libspdlog-dev libicu-dev libpcre2-dev
-          libsentencepiece-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev zlib1g-dev libssl-dev ffmpeg)
+          libsentencepiece-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev zlib1g-dev libssl-dev ffmpeg
+          libpugixml-dev gnuplot-nox)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
