@@ -67,6 +67,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
   const auto noise = noise_of(row, sample, job.settings, dtype);
   OpenSoraRun run{*noise};
   run.broadcast = job.requests.broadcast();
+  run.keeps_step_latents = saves(job.settings, "step-latents");
   run.agree = [&](Outcome own) {
     return agreed(*job.channels.whole, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
   };

@@ -204,7 +204,9 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     cost.all_to_all_bytes_avoided = plan.bytes_without_broadcast - cost.all_to_all_bytes;
     result.evaluations.push_back(cost);
     Outcome outcome = Outcome::going_on;
-    if (!all_finite(latents.to_host())) {
+    const std::vector<float> values = latents.to_host();
+    if (run.keeps_step_latents) result.step_latents.insert(result.step_latents.end(), values.begin(), values.end());
+    if (!all_finite(values)) {
       outcome = Outcome::failed;
       result.reason = concat("the latents are not finite after step ", step + 1, " of ", request.steps);
     }

@@ -47,6 +47,7 @@ struct OpenSoraResult {
   Video video;
   Shape latent_shape;                       ///< [channels, time, height, width] of the last clip
   std::vector<float> latents;
+  std::vector<float> step_latents;          ///< where they are kept: after each evaluation, one behind the other
   std::string encoded_prompt;               ///< of the first clip, decorated and cleaned
   Shape embedding_shape;                    ///< [tokens, width]
   std::vector<float> embedding;             ///< of the first clip's text
@@ -63,6 +64,7 @@ struct OpenSoraRun {
   /// Encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
   BroadcastPolicy broadcast = {};
+  bool keeps_step_latents = false;
 };
 
 /// How a model is to be used: from model_index.json where there is one, else the published defaults.
