@@ -187,10 +187,9 @@ std::vector<Tensor> Lpips::features(const Tensor& pictures) const {
 }
 
 std::vector<double> Lpips::operator()(const Tensor& a, const Tensor& b) const {
-  constexpr int64_t smallest = 63;   // AlexNet's last stages need a window to pool
   require(a.shape() == b.shape(), "LPIPS: pictures are ", a.shape(), " and ", b.shape(), ": they must be of one size");
-  require(a.axes() == 4 && a.dim(2) >= smallest && a.dim(3) >= smallest, "LPIPS: pictures are ", a.shape(),
-          ", expected [batch, 3, height, width] of at least ", smallest, " x ", smallest, " pixels");
+  require(a.axes() == 4 && a.dim(2) >= lpips_smallest && a.dim(3) >= lpips_smallest, "LPIPS: pictures are ", a.shape(),
+          ", expected [batch, 3, height, width] of at least ", lpips_smallest, " x ", lpips_smallest, " pixels");
   return heads_(features(lpips_scaled(a)), features(lpips_scaled(b)), a.dim(2), a.dim(3)).means;
 }
 

@@ -26,6 +26,9 @@ class LpipsHeads {
   std::vector<std::vector<float>> weights_;
 };
 
+/// The least height and width of a picture: the last stages need a window to pool.
+inline constexpr int64_t lpips_smallest = 63;
+
 /// The whole metric: AlexNet's or VGG16's features (torchvision's state dict, keys `features.N.weight` and `.bias`) and heads.
 class Lpips {
  public:
@@ -33,7 +36,7 @@ class Lpips {
   Lpips(const Weights& backbone, const Weights& heads);
 
   const std::string& backbone() const { return name_; }
-  /// a, b: pictures [batch, 3, height, width] in -1 to 1, at least 63 x 63. One distance a picture.
+  /// a, b: pictures [batch, 3, height, width] in -1 to 1, at least lpips_smallest high and wide. One distance a picture.
   std::vector<double> operator()(const Tensor& a, const Tensor& b) const;
 
   /// Features [batch, channels, height, width] after each block of the backbone, of pictures as lpips_scaled() gives them.
