@@ -126,6 +126,17 @@ void tell_of_broadcast(const OpenSora& pipeline, const OpenSoraRequests& request
                (long long)typical.width, (long long)typical.frames);
 }
 
+/// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
+void on_first_at_the_disk(const Ranks& ranks, const std::function<void()>& act) {
+  ranks.on_first([&] {
+    try {
+      act();
+    } catch (const std::exception& error) {
+      throw Error(error.what(), ExitCode::environment);
+    }
+  });
+}
+
 /// A team that does not fit its nodes is every rank's mistake alike: told once.
 std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettings& settings) {
   try {
@@ -173,7 +184,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   FinishedSamples finished(manifest);
   int64_t attempt = 0;
   const std::string configuration = to_json(settings).dump();
-  ranks.on_first([&] {
+  on_first_at_the_disk(ranks, [&] {
     if (manifest.rejected())
       std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
                    (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
@@ -196,7 +207,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
-  ranks.on_first([&] { derive(settings.output, describe_run(settings, fingerprint, ranks, manifest)); });
+  on_first_at_the_disk(ranks, [&] { derive(settings.output, describe_run(settings, fingerprint, ranks, manifest)); });
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
   spdlog::info("the job ends: {}", codes[0] ? "more to do" : codes[1] ? "complete with failures" : "complete");
   return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;

@@ -12,7 +12,10 @@ class Savings {
   void report(const Ranks& ranks) const;
 
  private:
-  int64_t computed_ = 0, reused_ = 0, bytes_sent_ = 0, bytes_avoided_ = 0;
+  std::array<int64_t, branch_count> computed_{}, reused_{};   // by Branch
+  std::array<double, branch_count> branch_seconds_{};
+  double seconds_ = 0, communication_seconds_ = 0;            // of denoising
+  int64_t bytes_sent_ = 0, bytes_avoided_ = 0;
 };
 
 }  // namespace pyracast

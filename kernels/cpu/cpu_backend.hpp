@@ -9,22 +9,39 @@
 
 namespace pyracast {
 
-/// Blocks that were given back, by size, so that a step of the loop takes none from the system.
+/// Blocks that were given back, by size, so that a step of the loop takes none from the system. Prompts of many lengths
+/// and videos of many sizes leave blocks of many sizes: before the pool comes to hold more than twice what was ever in
+/// use at once, the sizes that were idle longest go back to the system.
 class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
  public:
   ~MemoryPool();
   std::shared_ptr<void> allocate(size_t bytes);
 
+  /// Blocks taken from the system so far, and bytes held: in use and idle.
+  size_t blocks_made() const { return blocks_made_; }
+  size_t bytes_held() const { return in_use_ + idle_; }
+
  private:
-  void give_back(void* block, size_t bytes);
+  struct Idle {
+    std::vector<void*> blocks;
+    uint64_t last_used = 0;
+  };
   std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;
+  std::map<size_t, Idle> free_;   // by bytes
+  uint64_t clock_ = 0;
+  size_t in_use_ = 0, idle_ = 0, most_in_use_ = 0, blocks_made_ = 0;
+
+  void give_back(void* block, size_t bytes);
+  void* idle_block(size_t bytes);
+  void release_idle(size_t most_held);
 };
 
 /// The reference device: float32 arithmetic, OpenMP threads over independent rows, weights in float32 or bfloat16.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const cpu::Simd& simd) : simd_(simd) {}
+
+  const MemoryPool& pool() const { return *pool_; }
 
   std::string name() const override;
   std::shared_ptr<void> allocate(size_t bytes) override { return pool_->allocate(bytes); }

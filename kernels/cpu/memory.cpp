@@ -7,8 +7,29 @@
 namespace pyracast {
 
 MemoryPool::~MemoryPool() {
-  for (auto& [bytes, blocks] : free_)
-    for (void* block : blocks) std::free(block);
+  for (auto& [bytes, idle] : free_)
+    for (void* block : idle.blocks) std::free(block);
+}
+
+void* MemoryPool::idle_block(size_t bytes) {
+  const auto found = free_.find(bytes);
+  if (found == free_.end() || found->second.blocks.empty()) return nullptr;
+  void* block = found->second.blocks.back();
+  found->second.blocks.pop_back();
+  found->second.last_used = ++clock_;
+  idle_ -= bytes;
+  return block;
+}
+
+void MemoryPool::release_idle(size_t most_held) {
+  while (in_use_ + idle_ > most_held && idle_ > 0) {
+    const auto oldest = std::min_element(free_.begin(), free_.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.second.blocks.empty(), a.second.last_used) < std::pair(b.second.blocks.empty(), b.second.last_used);
+    });
+    idle_ -= oldest->first * oldest->second.blocks.size();
+    for (void* block : oldest->second.blocks) std::free(block);
+    free_.erase(oldest);
+  }
 }
 
 std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
@@ -16,9 +37,12 @@ std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
   void* block = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    if (auto blocks = free_.find(rounded); blocks != free_.end() && !blocks->second.empty()) {
-      block = blocks->second.back();
-      blocks->second.pop_back();
+    block = idle_block(rounded);
+    in_use_ += rounded;
+    most_in_use_ = std::max(most_in_use_, in_use_);
+    if (!block) {
+      ++blocks_made_;
+      release_idle(2 * most_in_use_);
     }
   }
   if (!block) block = std::aligned_alloc(64, rounded);
@@ -31,7 +55,11 @@ std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
 
 void MemoryPool::give_back(void* block, size_t bytes) {
   const std::lock_guard lock(mutex_);
-  free_[bytes].push_back(block);
+  Idle& idle = free_[bytes];
+  idle.blocks.push_back(block);
+  idle.last_used = ++clock_;
+  idle_ += bytes;
+  in_use_ -= bytes;
 }
 
 std::string CpuBackend::name() const { return std::string("cpu-") + simd_.name; }

@@ -2,18 +2,13 @@
 
 #include <unistd.h>
 
-#include <chrono>
-
 #include "base/file.hpp"
+#include "base/stopwatch.hpp"
 #include "dataset/mp4.hpp"
 
 namespace pyracast {
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// Only what decides the pixels: equal videos have equal files.
 VideoMetadata metadata_of(const SampleRecord& record) {
@@ -92,13 +87,17 @@ void ShardWriter::run() {
 void ShardWriter::write(Task task) {
   SampleRecord& record = task.record;
   if (task.video) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch encoding;
     record.video = video_path(record.id, int(record.sample));
     const auto path = options_.output / record.video;
     make_folder(path.parent_path());
-    write_mp4(path, *task.video, metadata_of(record), options_.crf);
+    const auto temporary = path.string() + ".tmp";
+    encode_mp4(temporary, *task.video, metadata_of(record), options_.crf);
+    record.encode_seconds = encoding.seconds();
+    const Stopwatch writing;
+    publish(temporary, path);
     record.video_sha256 = sha256_of_file(path);
-    record.encode_seconds = seconds_since(start);
+    record.write_seconds = writing.seconds();
     if (options_.keep_pixels) record.pixels = std::move(task.video);
   }
   journal_->append(record);

@@ -49,6 +49,19 @@ TEST_F(Writer, MakesVideosAndSealsTheirShardAtTheEnd) {
   EXPECT_EQ(shard.rows()[2].video, "");
 }
 
+TEST_F(Writer, KeepsTheSecondsOfEncodingAndOfWriting) {
+  {
+    ShardWriter writer(options());
+    writer.submit(small_sample(0), small_video());
+    writer.close();
+  }
+  const SampleRecord row = read_shard(sealed_shards(layout_.shards()).at(0)).at(0);
+  EXPECT_GT(row.encode_seconds, 0);
+  EXPECT_LT(row.encode_seconds, 60);
+  EXPECT_GT(row.write_seconds, 0);
+  EXPECT_LT(row.write_seconds, 60);
+}
+
 TEST_F(Writer, BeginsAnotherShardAfterSoManySamples) {
   auto two = options();
   two.most_samples = 2;

@@ -103,6 +103,17 @@ TEST_F(Generate, RefusesAFolderThatAnotherJobIsWritingTo) {
   EXPECT_THAT(refused.output, HasSubstr("is in use by process"));
 }
 
+TEST_F(Generate, EndsWithTheEnvironmentsCodeWhereTheFolderCannotBeWritten) {
+  const auto prompts = manifest(1);
+  ASSERT_EQ(run(command(0, prompts, "out")).code, 0);
+  fs::create_directories(folder / "out" / "metadata.jsonl.tmp" / "in the way");
+  const Ended ended = run(command(0, prompts, "out"));
+  EXPECT_EQ(ended.code, 69) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("metadata.jsonl.tmp"));
+  fs::remove_all(folder / "out" / "metadata.jsonl.tmp");
+  EXPECT_EQ(run(command(0, prompts, "out")).code, 0);
+}
+
 TEST_F(Generate, RefusesOtherSettingsInTheSameFolderAndNamesThem) {
   const auto prompts = manifest(1);
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);

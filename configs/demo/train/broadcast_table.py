@@ -32,13 +32,15 @@ def wanted_of():
 
 class Runs:
     def __init__(self, program, folder):
-        self.program, self.folder = program, folder
+        self.program, self.folder, self.prompts = program, folder, folder / "prompts.jsonl"
+        rows = map(json.loads, open(clips.HELD_OUT_FILE))
+        self.prompts.write_text("".join(json.dumps({"id": row["id"], "prompt": row["prompt"]}) + "\n" for row in rows))
 
     def make(self, name, ranks, options):
         output = self.folder / name
         shutil.rmtree(output, ignore_errors=True)
         launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-        subprocess.run([*launcher, self.program, "generate", "--config", CONFIGS / "demo.cfg", "--prompts", clips.HELD_OUT_FILE,
+        subprocess.run([*launcher, self.program, "generate", "--config", CONFIGS / "demo.cfg", "--prompts", self.prompts,
                         "--output", output, "--save", "frames", "--ranks-per-video", str(ranks), *options],
                        check=True, stderr=subprocess.DEVNULL)
         return output
