@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <regex>
 
 #include "base/error.hpp"
 
@@ -45,6 +46,47 @@ void check_keys(const Json& json, std::initializer_list<const char*> known, cons
             "\" is not known; a broadcast file holds the keys of the published PABConfig, or \"steps\" and \"reuse\"");
 }
 
+/// One kind of diffusers' PyramidAttentionBroadcastConfig; off where its range is null.
+BroadcastRange diffusers_range(const Json& json, const std::string& kind, const std::string& where) {
+  const std::string key = kind + "_attention_block_skip_range", window_key = kind + "_attention_timestep_skip_range";
+  if (!json.contains(key) || json.at(key).is_null()) return {};
+  const auto window = value_or(json, window_key.c_str(), std::vector<int64_t>{100, 800}, where);
+  require(window.size() == 2 && window[0] < window[1], where, ": ", window_key, " is ", window, ", expected [low, high]");
+  BroadcastRange range{true, value<int>(json, key.c_str(), where), window[0], window[1]};
+  require(range.range > 0, where, ": ", key, " is ", range.range, ", expected 1 (compute always) or more");
+  return range;
+}
+
+/// diffusers finds modules by regular expressions that are searched in their names, spatial ones first: its default ones find
+/// the temporal blocks of Latte as well, which then follow the spatial range.
+PabSettings diffusers_settings(const Json& json, const std::string& where) {
+  check_keys(json, {"spatial_attention_block_skip_range", "temporal_attention_block_skip_range", "cross_attention_block_skip_range",
+                    "spatial_attention_timestep_skip_range", "temporal_attention_timestep_skip_range", "cross_attention_timestep_skip_range",
+                    "spatial_attention_block_identifiers", "temporal_attention_block_identifiers", "cross_attention_block_identifiers"}, where);
+  const auto finds = [&](const char* kind, std::vector<std::string> usual, const char* module) {
+    const auto names = value_or(json, concat(kind, "_attention_block_identifiers").c_str(), usual, where);
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      try {
+        return std::regex_search(module, std::regex(name));
+      } catch (const std::regex_error& error) {
+        fail(where, ": the identifier \"", name, "\" is no regular expression: ", error.what());
+      }
+    });
+  };
+  constexpr const char *spatial_block = "transformer_blocks.0", *temporal_block = "temporal_transformer_blocks.0";
+  const std::vector<std::string> spatial_names{"blocks", "transformer_blocks", "single_transformer_blocks", "layers", "visual_transformer_blocks"};
+  PabSettings settings;
+  const BroadcastRange spatial = diffusers_range(json, "spatial", where), temporal = diffusers_range(json, "temporal", where);
+  const auto of = [&](const char* block) {
+    if (spatial.enabled && finds("spatial", spatial_names, block)) return spatial;
+    return temporal.enabled && finds("temporal", {"temporal_transformer_blocks"}, block) ? temporal : BroadcastRange();
+  };
+  settings.spatial = of(spatial_block);
+  settings.temporal = of(temporal_block);
+  if (finds("cross", {"blocks", "transformer_blocks", "layers"}, spatial_block)) settings.cross = diffusers_range(json, "cross", where);
+  return settings;
+}
+
 Branch branch_named(const std::string& name, const std::string& where) {
   for (int i = 0; i < branch_count; ++i)
     if (name == name_of(Branch(i))) return Branch(i);
@@ -59,9 +101,15 @@ const char* name_of(Branch branch) {
   return names[int(branch)];
 }
 
+bool is_diffusers_pab(const Json& json) {
+  return json.is_object() && (json.contains("spatial_attention_block_skip_range") || json.contains("temporal_attention_block_skip_range") ||
+                              json.contains("cross_attention_block_skip_range"));
+}
+
 PabSettings pab_settings(const Json& json, const std::string& where) {
   PabSettings settings;
   if (json.is_null()) return settings;
+  if (is_diffusers_pab(json)) return diffusers_settings(json, where);
   settings.spatial = range_of(json, "spatial", where);
   settings.temporal = range_of(json, "temporal", where);
   settings.cross = range_of(json, "cross", where);
@@ -80,6 +128,11 @@ BroadcastPolicy::BroadcastPolicy(const Json& json, const std::string& where) : j
   }
   if (json.is_object() && json.contains("reuse")) {
     read_table();
+    return;
+  }
+  if (is_diffusers_pab(json)) {
+    rule_ = pab_settings(json, where);
+    stored_output_ = StoredOutput::ungated;
     return;
   }
   check_keys(json, {"spatial_broadcast", "spatial_threshold", "spatial_range", "temporal_broadcast", "temporal_threshold",
@@ -112,7 +165,7 @@ std::string BroadcastPolicy::refusal(int steps) const {
 
 BroadcastSchedule BroadcastPolicy::schedule(std::span<const int64_t> timesteps, int blocks, int steps) const {
   const int evaluations = int(timesteps.size());
-  if (!table_steps_) return pyramid_schedule(rule_, timesteps, blocks, steps ? steps : evaluations);
+  if (!table_steps_) return pyramid_schedule(rule_, timesteps, blocks, steps ? steps : evaluations, 0, evaluations);
   if (const std::string why = refusal(evaluations); !why.empty()) throw Error(why);
   BroadcastSchedule schedule(evaluations, blocks);
   for (const Reuse& reuse : table_) {

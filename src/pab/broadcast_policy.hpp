@@ -13,7 +13,9 @@ namespace pyracast {
 ///   {"spatial_broadcast": true, "spatial_threshold": [450, 930], "spatial_range": 2, … temporal_*, cross_*,
 ///    "mlp_broadcast": true, "mlp_spatial_broadcast_config": {"676": {"block": [0, 1], "skip_count": 2}},
 ///    "mlp_temporal_broadcast_config": {…}}
-/// Besides, in both: "stored": "gated" (default: an output is kept behind its adaLN gate, as VideoSys does) or "ungated"
+/// The rule in diffusers' names (PyramidAttentionBroadcastConfig: "spatial_attention_block_skip_range": 2,
+/// "spatial_attention_timestep_skip_range": [100, 800], temporal_*, cross_*, *_identifiers), stored before the gate.
+/// Besides, in the others: "stored": "gated" (default: an output is kept behind its adaLN gate, as VideoSys does) or "ungated"
 /// (kept before it, and each evaluation applies its own gate, as diffusers does).
 /// A table, which fits one number of steps; without "blocks" all of them:
 ///   {"steps": 30, "reuse": [{"branch": "spatial_attention", "evaluations": [3, 5], "blocks": [0, 1]}]}

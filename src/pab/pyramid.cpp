@@ -20,8 +20,8 @@ void broadcast_attention(BroadcastSchedule& schedule, const BroadcastRange& rang
 // A key's window is the evaluations behind the first one with its timestep. The first key whose window holds an
 // evaluation's timestep decides, and only for the blocks it lists.
 void broadcast_mlp(BroadcastSchedule& schedule, const std::vector<MlpBroadcast>& keys, Branch branch,
-                   std::span<const int64_t> timesteps, int counter_period) {
-  const auto grid = timesteps.first(std::min(timesteps.size(), size_t(counter_period)));   // one video's timesteps
+                   std::span<const int64_t> timesteps, int video) {
+  const auto grid = timesteps.first(std::min(timesteps.size(), size_t(video)));
   for (int e = 0; e < schedule.evaluations(); ++e) {
     const int64_t timestep = timesteps[size_t(e)];
     for (int block = 0; block < schedule.blocks(); ++block) {
@@ -47,7 +47,7 @@ void broadcast_mlp(BroadcastSchedule& schedule, const std::vector<MlpBroadcast>&
 }  // namespace
 
 BroadcastSchedule pyramid_schedule(const PabSettings& settings, std::span<const int64_t> timesteps, int blocks,
-                                   int counter_period, int phase) {
+                                   int counter_period, int phase, int video) {
   BroadcastSchedule schedule(int(timesteps.size()), blocks);
   if (!settings.enabled()) return schedule;
   const auto attention = [&](const BroadcastRange& range, Branch branch) {
@@ -58,8 +58,9 @@ BroadcastSchedule pyramid_schedule(const PabSettings& settings, std::span<const 
   attention(settings.cross, Branch::spatial_cross);
   attention(settings.cross, Branch::temporal_cross);
   if (settings.mlp) {
-    broadcast_mlp(schedule, settings.spatial_mlp, Branch::spatial_mlp, timesteps, counter_period);
-    broadcast_mlp(schedule, settings.temporal_mlp, Branch::temporal_mlp, timesteps, counter_period);
+    const int of_video = video ? video : counter_period;
+    broadcast_mlp(schedule, settings.spatial_mlp, Branch::spatial_mlp, timesteps, of_video);
+    broadcast_mlp(schedule, settings.temporal_mlp, Branch::temporal_mlp, timesteps, of_video);
   }
   return schedule;
 }

@@ -31,9 +31,10 @@ struct PabSettings {
   bool enabled() const { return spatial.enabled || temporal.enabled || cross.enabled; }
 };
 
-/// The published rule over `timesteps` (integers, one an evaluation) of `videos` videos in a row. Counters start at
-/// `phase` and wrap at `counter_period` (the number of steps of one video).
+/// The published rule over `timesteps` (integers, one an evaluation) of one video, or several in a row. Counters start at
+/// `phase` and wrap at `counter_period` (the number of steps of one video). `video`: evaluations of one video, where they
+/// are more than its steps; 0: as many.
 BroadcastSchedule pyramid_schedule(const PabSettings& settings, std::span<const int64_t> timesteps, int blocks,
-                                   int counter_period, int phase = 0);
+                                   int counter_period, int phase = 0, int video = 0);
 
 }  // namespace pyracast
