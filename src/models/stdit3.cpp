@@ -22,13 +22,6 @@ Tensor by_frame(const Tensor& t, const Tensor& t0, const std::vector<int64_t>& f
   return gather_rows(concatenate({t, t0}, 0), rows);
 }
 
-/// Row `index` of a [rows, hidden] table added to part `index` of time [runs, rows * hidden].
-Tensor table_plus_time(const Tensor& table, const Tensor& time, int64_t index) {
-  const int64_t hidden = table.dim(1), runs = time.dim(0);
-  const Tensor row = repeat(slice(table, 0, index, index + 1), 0, runs);
-  return row + slice(time.reshape({runs, -1, hidden}), 1, index, index + 1).reshape({runs, hidden});
-}
-
 }  // namespace
 
 Stdit3Config Stdit3Config::from_json(const Json& json, const std::string& where) {
@@ -108,14 +101,9 @@ Stdit3Block::Stdit3Block(const Weights& weights, const Stdit3Config& config, Axi
           Linear(weights / "mlp" / "fc2", inner, config.hidden_size)};
 }
 
-std::pair<Modulation, Modulation> Stdit3Block::modulations(const Tensor& time) const {
-  const auto part = [&](int64_t i) { return table_plus_time(scale_shift_table_, time, i); };
-  return {{part(0), part(1), part(2), norm_epsilon}, {part(3), part(4), part(5), norm_epsilon}};
-}
-
 Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens& caption, const RotaryTable& rotary,
                                Run& run) const {
-  const auto [attention_modulation, mlp_modulation] = modulations(time);
+  const auto [attention_modulation, mlp_modulation] = modulations(scale_shift_table_, time, norm_epsilon);
   const Observer observe = run.observe / (axis_ == Axis::space ? "spatial_blocks" : "temporal_blocks") / index_;
   const auto seen = [&](const char* name, Tensor value) {
     observe(name, value);

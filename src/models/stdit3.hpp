@@ -85,8 +85,6 @@ class Stdit3Block {
   Stdit3Attention attention_;
   Stdit3CrossAttention cross_attention_;
   Mlp mlp_;
-
-  std::pair<Modulation, Modulation> modulations(const Tensor& time) const;
 };
 
 class Stdit3 {

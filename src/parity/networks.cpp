@@ -1,3 +1,4 @@
+#include "models/latte.hpp"
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
 #include "models/t5.hpp"
@@ -33,6 +34,31 @@ void run_stdit3(const Case& c, Results& results) {
   const CaptionTokens caption =
       network.embed_caption(y.reshape({y.dim(0), y.dim(2), y.dim(3)}), mask, results.observer());
   network(x, conditioning, caption, run);
+}
+
+void run_latte_transformer(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  LatteConfig config = LatteConfig::from_json(c.config(), c.where());
+  config.temporal_attentions = value_or(c.call(), "enable_temporal_attentions", true, c.where());
+  const Latte network(weights, config);
+  weights.finish();
+  const Tensor latents = c.input("hidden_states");
+  const int64_t batch = latents.dim(0), frames = latents.dim(2);
+  const auto mask = c.has_input("encoder_attention_mask") ? c.input_integers("encoder_attention_mask") : std::vector<int64_t>();
+
+  const auto alone = make_lone_communicator();
+  Run run(*alone, BroadcastSchedule(1, int(config.layers)));
+  run.observe = Observer([&](std::string name, const Tensor& value) {
+    if (value.axes() != 4) return results.add(name, value);
+    // Tokens as they rest, [batch, frames, space, hidden]; a case has spatial rows, or temporal ones.
+    if (name.ends_with(".out")) name.resize(name.size() - 4);
+    const bool temporal = name.starts_with("temporal");
+    const Tensor rows = temporal ? permute(value, {0, 2, 1, 3}) : value;
+    results.add(name, rows.reshape({batch * (temporal ? rows.dim(1) : frames), -1, value.dim(3)}));
+  });
+  run.begin(0);
+  const LatteCaption caption = network.embed_caption(c.input("encoder_hidden_states"), mask, results.observer());
+  network(latents, c.input_floats("timestep"), caption, run);
 }
 
 void run_opensora_vae(const Case& c, Results& results) {

@@ -1,0 +1,193 @@
+#include "models/latte.hpp"
+
+#include <cmath>
+
+namespace pyracast {
+
+namespace {
+
+constexpr float final_epsilon = 1e-6f;
+
+/// [sin(p w_0) …, cos(p w_0) …] with w_k = 10000^(-k / (size / 2)), in double: `size` numbers appended.
+void append_sinusoid(std::vector<float>& table, double position, int64_t size) {
+  const auto angle = [&](int64_t k) { return position * std::pow(10000.0, -double(k) / (double(size) / 2)); };
+  for (int64_t k = 0; k < size / 2; ++k) table.push_back(float(std::sin(angle(k))));
+  for (int64_t k = 0; k < size / 2; ++k) table.push_back(float(std::cos(angle(k))));
+}
+
+}  // namespace
+
+LatteConfig LatteConfig::from_json(const Json& json, const std::string& where) {
+  LatteConfig c;
+  c.in_channels = count_value_or(json, "in_channels", c.in_channels, where);
+  c.out_channels = count_value_or(json, "out_channels", c.in_channels, where);
+  c.patch_size = count_value_or(json, "patch_size", c.patch_size, where);
+  c.heads = count_value_or(json, "num_attention_heads", 16, where);
+  c.head_size = count_value_or(json, "attention_head_dim", 88, where);
+  c.layers = count_value_or(json, "num_layers", 1, where);
+  c.sample_size = count_value_or(json, "sample_size", 64, where);
+  c.caption_channels = count_value(json, "caption_channels", where);
+  c.video_length = count_value_or(json, "video_length", 16, where);
+  c.attention_bias = value_or(json, "attention_bias", false, where);
+  c.norm_eps = float(value_or(json, "norm_eps", 1e-5, where));
+  require(!value_or(json, "norm_elementwise_affine", false, where), where, ": norm_elementwise_affine is true; only false is supported");
+  const auto norm = value_or<std::string>(json, "norm_type", "ada_norm_single", where);
+  require(norm == "ada_norm_single", where, ": norm_type is \"", norm, "\"; only ada_norm_single is supported");
+  const auto activation = value_or<std::string>(json, "activation_fn", "gelu-approximate", where);
+  require(activation == "gelu-approximate", where, ": activation_fn is \"", activation, "\"; only gelu-approximate is supported");
+  require(c.hidden() % 4 == 0, where, ": num_attention_heads ", c.heads, " times attention_head_dim ", c.head_size, " is no multiple of 4");
+  return c;
+}
+
+LatteAttention::LatteAttention(const Weights& weights, const LatteConfig& config)
+    : heads_(config.heads), head_size_(config.head_size), q_(weights / "to_q", config.hidden(), config.hidden(), config.attention_bias),
+      k_(weights / "to_k", config.hidden(), config.hidden(), config.attention_bias),
+      v_(weights / "to_v", config.hidden(), config.hidden(), config.attention_bias),
+      out_(weights / "to_out" / 0, config.hidden(), config.hidden()) {}
+
+Tensor LatteAttention::operator()(const Tensor& x) const {
+  const Shape split{x.dim(0), x.dim(1), heads_, head_size_};
+  const Tensor h = attention(q_(x).reshape(split), k_(x).reshape(split), v_(x).reshape(split), 1 / std::sqrt(float(head_size_)));
+  return out_(h.reshape(x.shape()));
+}
+
+Tensor LatteAttention::operator()(const Tensor& x, const LatteCaption& caption, const SequenceParallel& parallel) const {
+  const int64_t entries = x.dim(0), batch = caption.tokens.dim(0), length = caption.tokens.dim(1), hidden = heads_ * head_size_;
+  const Tensor q = q_(x).reshape({entries, -1, heads_, head_size_});
+  const Tensor k = k_(caption.tokens), v = v_(caption.tokens);
+  const float scale = 1 / std::sqrt(float(head_size_));
+  if (caption.bias.empty()) {
+    std::vector<KeyRange> of_batch;
+    for (int64_t b = 0; b < batch; ++b) of_batch.push_back({b * length, (b + 1) * length});
+    const Shape all{1, batch * length, heads_, head_size_};
+    return out_(attention(q, k.reshape(all), v.reshape(all), scale, {}, parallel.of_entries(of_batch)).reshape(x.shape()));
+  }
+  const auto of_entries = [&](const Tensor& rows) {
+    return parallel.of_entries(rows.reshape({batch, length * hidden})).reshape({entries, length, heads_, head_size_});
+  };
+  const Tensor bias = parallel.of_entries(caption.bias).reshape({entries, 1, 1, length});
+  return out_(attention(q, of_entries(k), of_entries(v), scale, bias).reshape(x.shape()));
+}
+
+LatteBlock::LatteBlock(const Weights& weights, const LatteConfig& config, Axis axis, int index)
+    : axis_(axis), index_(index), epsilon_(config.norm_eps), scale_shift_table_(weights.tensor("scale_shift_table", {6, config.hidden()})),
+      attention_(weights / "attn1", config) {
+  if (axis == Axis::space) cross_attention_.emplace(weights / "attn2", config);
+  mlp_ = {Linear(weights / "ff" / "net" / 0 / "proj", config.hidden(), 4 * config.hidden()),
+          Linear(weights / "ff" / "net" / 2, 4 * config.hidden(), config.hidden())};
+}
+
+Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& caption, Run& run) const {
+  const bool spatial = axis_ == Axis::space;
+  const auto [attention_modulation, mlp_modulation] = modulations(scale_shift_table_, time, epsilon_);
+  const Observer observe = run.observe / concat(spatial ? "spatial_block_" : "temporal_block_", index_);
+  const auto seen = [&](const char* name, Tensor value) {
+    observe(name, value);
+    return value;
+  };
+
+  x = run.residual({spatial ? Branch::spatial_attention : Branch::temporal_attention, index_}, x, attention_modulation, [&](const Tensor& h) {
+    return run.parallel.along(axis_, h, [&](const Tensor& rows) { return seen("attn1", attention_(rows)); });
+  });
+  if (spatial)
+    x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
+      return seen("attn2", (*cross_attention_)(h, caption, run.parallel));
+    });
+  x = run.residual({spatial ? Branch::spatial_mlp : Branch::temporal_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) {
+    return seen("ff", mlp_(h));
+  });
+  return seen("out", x);
+}
+
+Latte::Latte(const Weights& weights, const LatteConfig& config) : config_(config) {
+  const int64_t hidden = config.hidden(), p = config.patch_size;
+  patches_ = Convolution(weights / "pos_embed" / "proj", config.in_channels, hidden, {.kernel = {1, p, p}, .stride = {1, p, p}}, 2);
+  const Weights time = weights / "adaln_single";
+  timestep_first_ = Linear(time / "emb" / "timestep_embedder" / "linear_1", 256, hidden);
+  timestep_second_ = Linear(time / "emb" / "timestep_embedder" / "linear_2", hidden, hidden);
+  timestep_all_ = Linear(time / "linear", hidden, 6 * hidden);
+  caption_projection_ = {Linear(weights / "caption_projection" / "linear_1", config.caption_channels, hidden),
+                         Linear(weights / "caption_projection" / "linear_2", hidden, hidden)};
+  for (int i = 0; i < config.layers; ++i) {
+    spatial_blocks_.emplace_back(weights / "transformer_blocks" / i, config, Axis::space, i);
+    temporal_blocks_.emplace_back(weights / "temporal_transformer_blocks" / i, config, Axis::time, i);
+  }
+  final_table_ = weights.tensor("scale_shift_table", {2, hidden});
+  final_linear_ = Linear(weights / "proj_out", hidden, p * p * config.out_channels);
+  weights.ignore("caption_projection.y_embedding");   // left over in the published file
+}
+
+Shape Latte::token_shape(const Shape& latents) const {
+  return {latents[0], latents[2], (latents[3] / config_.patch_size) * (latents[4] / config_.patch_size), config_.hidden()};
+}
+
+LatteCaption Latte::embed_caption(const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe) const {
+  LatteCaption caption{caption_projection_(y), {}};
+  observe("caption_projection", caption.tokens);
+  if (mask.empty()) return caption;
+  require(int64_t(mask.size()) == y.dim(0) * y.dim(1), "a caption mask of ", mask.size(), " values does not fit captions ", y.shape());
+  std::vector<float> bias;
+  for (const int64_t kept : mask) bias.push_back(kept ? 0.f : -10000.f);
+  caption.bias = Tensor(y.backend(), {y.dim(0), y.dim(1)}, bias);
+  return caption;
+}
+
+// Columns first, then rows, scaled so that every grid spans that of `sample_size`.
+Tensor Latte::position_table(int64_t rows, int64_t columns) const {
+  const float base = float(config_.sample_size / config_.patch_size), scale = float(std::max<int64_t>(config_.sample_size / 64, 1));
+  std::vector<float> table;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) {
+      append_sinusoid(table, float(column) / (float(columns) / base) / scale, config_.hidden() / 2);
+      append_sinusoid(table, float(row) / (float(rows) / base) / scale, config_.hidden() / 2);
+    }
+  return Tensor(final_table_.backend(), {1, rows * columns, config_.hidden()}, table);
+}
+
+Tensor Latte::frame_table(int64_t frames) const {
+  std::vector<float> table;
+  for (int64_t frame = 0; frame < frames; ++frame) append_sinusoid(table, double(frame), config_.hidden());
+  return Tensor(final_table_.backend(), {frames, config_.hidden()}, table);
+}
+
+Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run) const {
+  require(latents.axes() == 5 && latents.dim(1) == config_.in_channels, "Latte: latents are ", latents.shape(), ", expected [batch, ",
+          config_.in_channels, ", time, height, width]");
+  const int64_t batch = latents.dim(0), frames = latents.dim(2), p = config_.patch_size, hidden = config_.hidden();
+  require(frames == config_.video_length || frames == 1 || !config_.temporal_attentions, "Latte: ", frames, " latent frames; the model was trained for ",
+          config_.video_length, " frames, or 1");
+  require(int64_t(timesteps.size()) == batch && caption.tokens.dim(0) == batch, "Latte: ", timesteps.size(), " timesteps and ",
+          caption.tokens.dim(0), " captions for ", batch, " latents");
+  const Observer& observe = run.observe;
+
+  const Tensor embedded = timestep_second_(timestep_first_(sinusoidal_embedding(latents.backend(), timesteps, 256), Activation::silu));
+  observe("adaln_single.embedded_timestep", embedded);
+  const Tensor time = timestep_all_(activate(embedded, Activation::silu));
+  observe("adaln_single.timestep6", time);
+
+  const Tensor patches = patches_(permute(latents, {0, 2, 3, 4, 1}));
+  const int64_t rows = patches.dim(2), columns = patches.dim(3), space = rows * columns;
+  Tensor x = patches.reshape({batch, frames, space, hidden}) +
+             repeat(position_table(rows, columns), 0, batch * frames).reshape({batch, frames, space, hidden});
+  observe("pos_embed", x);
+  x = run.shard(x, {Branch::spatial_attention, 0});
+  for (size_t i = 0; i < spatial_blocks_.size(); ++i) {
+    x = spatial_blocks_[i](x, time, caption, run);
+    if (!config_.temporal_attentions) continue;
+    if (i == 0 && frames > 1) {
+      const Tensor table = run.parallel.of_entries(repeat(frame_table(frames), 0, batch));
+      x = modulate(x, table, zeros(x.backend(), table.shape()));   // x + the table's row of each frame
+    }
+    x = temporal_blocks_[i](x, time, caption, run);
+  }
+  const auto final_part = [&](int64_t i) {
+    return run.parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, batch) + embedded);
+  };
+  x = final_linear_(modulate(layer_norm(x, final_epsilon), final_part(0), final_part(1)));
+  x = run.parallel.gather(x).reshape({batch, frames, rows, columns, p, p, config_.out_channels});
+  const Tensor output = permute(x, {0, 6, 1, 2, 4, 3, 5}).reshape({batch, config_.out_channels, frames, rows * p, columns * p});
+  observe("sample", output);
+  return output;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,92 @@
+#pragma once
+// Latte-1's transformer (Ma et al., arXiv 2401.03048; diffusers' LatteTransformer3DModel): pairs of a spatial and a temporal
+// block over tokens x [batch, time, space, channels].
+#include "base/json.hpp"
+#include "models/run.hpp"
+#include "nn/layers.hpp"
+
+namespace pyracast {
+
+/// The published config.json's keys that matter in inference, with the published model's values.
+struct LatteConfig {
+  int64_t in_channels = 4, out_channels = 8;
+  int64_t patch_size = 2;
+  int64_t heads = 16, head_size = 72, layers = 28;
+  int64_t sample_size = 64;        ///< of the latents that positions were trained on
+  int64_t caption_channels = 4096;
+  int64_t video_length = 16;       ///< latent frames; 1 is possible as well
+  bool attention_bias = true;
+  float norm_eps = 1e-6f;          ///< of the blocks
+  bool temporal_attentions = true; ///< false: temporal blocks are left out
+
+  int64_t hidden() const { return heads * head_size; }
+  /// Throws Error naming `where` and the key on a value that cannot be.
+  static LatteConfig from_json(const Json& json, const std::string& where);
+};
+
+/// A caption as the cross attentions see it.
+struct LatteCaption {
+  Tensor tokens;   ///< [batch, length, hidden]
+  Tensor bias;     ///< [batch, length] added to the attention's scores; empty: none
+};
+
+/// Attention with diffusers' key names: to_q, to_k, to_v, to_out.0.
+class LatteAttention {
+ public:
+  LatteAttention(const Weights& weights, const LatteConfig& config);
+  /// Sequences [n, length, hidden] to themselves.
+  Tensor operator()(const Tensor& x) const;
+  /// x [entries, …, hidden] to the caption of its entry.
+  Tensor operator()(const Tensor& x, const LatteCaption& caption, const SequenceParallel& parallel) const;
+
+ private:
+  int64_t heads_, head_size_;
+  Linear q_, k_, v_, out_;
+};
+
+class LatteBlock {
+ public:
+  /// A temporal block has no cross attention.
+  LatteBlock(const Weights& weights, const LatteConfig& config, Axis axis, int index);
+  /// `time` [batch, 6 hidden].
+  Tensor operator()(Tensor x, const Tensor& time, const LatteCaption& caption, Run& run) const;
+
+ private:
+  Axis axis_;
+  int index_;
+  float epsilon_;
+  Tensor scale_shift_table_;
+  LatteAttention attention_;
+  std::optional<LatteAttention> cross_attention_;
+  Mlp mlp_;
+};
+
+class Latte {
+ public:
+  Latte(const Weights& weights, const LatteConfig& config);
+
+  const LatteConfig& config() const { return config_; }
+  /// The shape of x for latents [batch, in_channels, time, height, width].
+  Shape token_shape(const Shape& latents) const;
+
+  /// y [batch, length, caption_channels]; mask [batch * length], 1 for tokens that count (empty: all do). Done once a video.
+  LatteCaption embed_caption(const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe = {}) const;
+
+  /// latents [batch, in_channels, time, height, width] -> prediction [batch, out_channels, time, height, width]; rows and
+  /// columns beyond the last whole patch are left out. Throws Error on another number of frames than the config's, or 1.
+  Tensor operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run) const;
+
+ private:
+  LatteConfig config_;
+  Convolution patches_;
+  Linear timestep_first_, timestep_second_, timestep_all_;
+  Mlp caption_projection_;
+  std::vector<LatteBlock> spatial_blocks_, temporal_blocks_;
+  Tensor final_table_;
+  Linear final_linear_;
+
+  Tensor position_table(int64_t rows, int64_t columns) const;
+  Tensor frame_table(int64_t frames) const;
+};
+
+}  // namespace pyracast
