@@ -17,6 +17,7 @@ Results run_case(const Case& parity_case) {
       {"mask_strategy", run_mask_strategy},
       {"pipeline_opensora", run_pipeline_opensora},
       {"pab_trace", run_pab_trace},
+      {"autoencoder_kl_temporal_decoder", run_autoencoder_kl_temporal_decoder},
       {"latte_transformer", run_latte_transformer},
       {"scheduler_ddim", run_scheduler},
       {"scheduler_ddpm", run_scheduler},

@@ -19,6 +19,7 @@ void run_rflow_timesteps(const Case&, Results&);
 void run_scheduler_rflow(const Case&, Results&);
 void run_pipeline_opensora(const Case&, Results&);
 void run_pab_trace(const Case&, Results&);
+void run_autoencoder_kl_temporal_decoder(const Case&, Results&);
 void run_latte_transformer(const Case&, Results&);
 void run_scheduler(const Case&, Results&);
 void run_metrics_psnr_ssim(const Case&, Results&);

@@ -1,3 +1,4 @@
+#include "models/autoencoder_kl_temporal_decoder.hpp"
 #include "models/latte.hpp"
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
@@ -34,6 +35,21 @@ void run_stdit3(const Case& c, Results& results) {
   const CaptionTokens caption =
       network.embed_caption(y.reshape({y.dim(0), y.dim(2), y.dim(3)}), mask, results.observer());
   network(x, conditioning, caption, run);
+}
+
+void run_autoencoder_kl_temporal_decoder(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const AutoencoderKlTemporalDecoder vae(weights, AutoencoderKlConfig::from_json(c.config(), c.where()));
+  weights.finish();
+  if (vae.encodes()) {
+    const Posterior posterior(vae.encode(from_planes(c.input("image"))));
+    results.add("latent_mean", to_planes(posterior.mean));
+    results.add("latent_logvar", to_planes(posterior.log_variance));
+  }
+  const Tensor latents = from_planes(c.input("latents"));
+  results.add("decoded", to_planes(vae.decode_videos(latents, value<int64_t>(c.call(), "num_frames", c.where()), results.observer("decoder."))));
+  for (const int64_t chunk : value<std::vector<int64_t>>(c.call(), "decode_chunk_sizes", c.where()))
+    results.add(concat("decoded_chunk", chunk), to_planes(vae.decode(latents, chunk)));
 }
 
 void run_latte_transformer(const Case& c, Results& results) {
