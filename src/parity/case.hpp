@@ -28,6 +28,7 @@ class Case {
   std::vector<float> input_floats(const std::string& name) const;
   std::vector<int64_t> input_integers(const std::string& name) const;
 
+  bool has_weights(const char* role) const { return json_.contains("weights") && json_.at("weights").contains(role); }
   /// Float32 weights of a role ("model", "transformer", …).
   Weights weights(const char* role) const;
   Backend& backend() const { return backend_; }

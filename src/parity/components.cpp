@@ -18,6 +18,8 @@ Results run_case(const Case& parity_case) {
       {"pipeline_opensora", run_pipeline_opensora},
       {"pab_trace", run_pab_trace},
       {"autoencoder_kl_temporal_decoder", run_autoencoder_kl_temporal_decoder},
+      {"latte_encode_prompt", run_latte_encode_prompt},
+      {"pipeline_latte", run_pipeline_latte},
       {"latte_transformer", run_latte_transformer},
       {"scheduler_ddim", run_scheduler},
       {"scheduler_ddpm", run_scheduler},
