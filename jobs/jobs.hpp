@@ -14,6 +14,9 @@ int parity(int argc, char** argv);
 /// `pyracast plan --comm`: all-to-alls, bytes and memory of one video, before any weight is read.
 int plan(int argc, char** argv);
 
+/// `pyracast profile`: how much each branch's output changes from one evaluation to the next, without broadcasting.
+int profile(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

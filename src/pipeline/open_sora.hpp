@@ -63,6 +63,8 @@ struct OpenSoraRun {
   /// Encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
   BroadcastPolicy broadcast = {};
+  /// Sees this rank's part of each branch output that is computed.
+  BranchListener listener = {};
 };
 
 /// How a model is to be used: from model_index.json where there is one, else the published defaults.
