@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "comm/heartbeat.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "jobs/device.hpp"
@@ -66,6 +67,7 @@ bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWrit
   const auto noise = noise_of(row, sample, job.settings, dtype);
   OpenSoraRun run{*noise};
   run.broadcast = job.requests.broadcast();
+  run.keeps_step_latents = saves(job.settings, "step-latents");
   run.agree = [&](Outcome own) {
     return agreed(*job.channels.whole, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
   };
@@ -143,7 +145,6 @@ void check_settings(const GenerateSettings& settings) {
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
   if (settings.prompts != "-") MappedFile{settings.prompts};
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
-  require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
   const SnapshotPaths snapshot = find_snapshot(settings.model);
@@ -211,9 +212,16 @@ int generate(int argc, char** argv) {
   }
   catch_stop_signals();
   const Ranks ranks(argc, argv);
+  std::optional<Heartbeat> heartbeat;   // ends behind a mistake that all ranks tell alike
   try {
     ranks.on_first([&] { read_config<GenerateSettings>(argc, argv); });   // so that a mistake is told once
-    return int(run(ranks, read_config<GenerateSettings>(argc, argv)));
+    const auto settings = read_config<GenerateSettings>(argc, argv);
+    ranks.on_first([&] {
+      require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
+    });
+    // A team's own deadline says more, and comes first.
+    heartbeat.emplace(ranks, 1.5 * settings.collective_timeout);
+    return int(run(ranks, settings));
   } catch (const AgreedError& error) {
     if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
     return int(error.code);

@@ -87,8 +87,8 @@ struct GenerateSettings {
           "(configs/broadcast/; Pyramid Attention Broadcast); none is given: everything is computed");
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
-    visit("Distribution", "collective-timeout", s.collective_timeout, "seconds after which ranks that wait for a lost one end the job");
-    visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, embeddings (comma between)");
+    visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life, or in one exchange of a team, after which a rank counts as lost and the job ends");
+    visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, step-latents (after each step), embeddings (comma between)");
     visit("Results", "crf", s.crf, "quality of the MP4 files: 0 (lossless) to 51");
     visit("Results", "shard-samples", s.shard_samples, "samples a shard at most");
     visit("Results", "shard-megabytes", s.shard_megabytes, "size of a shard's arrays at most");

@@ -17,6 +17,9 @@ int plan(int argc, char** argv);
 /// `pyracast profile`: how much each branch's output changes from one evaluation to the next, without broadcasting.
 int profile(int argc, char** argv);
 
+/// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
+int compare(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

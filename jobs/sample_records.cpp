@@ -24,8 +24,8 @@ bool saves(const GenerateSettings& settings, const char* what) {
 
 void check_save(const std::vector<std::string>& save) {
   for (const std::string& what : save)
-    require(what == "frames" || what == "latents" || what == "embeddings", "save names \"", what,
-            "\", expected frames, latents, embeddings");
+    require(what == "frames" || what == "latents" || what == "step-latents" || what == "embeddings", "save names \"", what,
+            "\", expected frames, latents, step-latents, embeddings");
 }
 
 SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest& request, const OpenSoraResult& result,
@@ -67,6 +67,10 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest
   }
   if (record.status == int64_t(SampleStatus::failed)) return record;
   if (saves(settings, "latents")) record.latents = {result.latent_shape, result.latents};
+  if (saves(settings, "step-latents")) {
+    record.step_latents = {result.latent_shape, result.step_latents};
+    record.step_latents.shape.insert(record.step_latents.shape.begin(), int64_t(result.evaluations.size()));
+  }
   if (saves(settings, "embeddings")) {
     record.text_embedding.shape = result.embedding_shape;
     for (const float value : result.embedding) record.text_embedding.values.push_back(bfloat16(value).bits);

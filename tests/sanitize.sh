@@ -11,11 +11,7 @@ runs=${1:-20000}
 # Whole pipelines of eight ranks at once are too slow here; SequencesOn holds their communication.
 ASAN_OPTIONS=detect_leaks=0 ctest --preset asan -LE "mpi|long|slurm" -E OpenSoraOnATeam
 
-if ! command -v clang++ >/dev/null || ! ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a >/dev/null 2>&1; then
-    as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get -q update
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends clang libclang-rt-14-dev
-fi
+./jobs/install.sh clang libclang-rt-14-dev
 cmake --preset fuzz
 cmake --build --preset fuzz
 seeds_of_all=$(mktemp -d)

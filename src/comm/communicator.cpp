@@ -3,12 +3,12 @@
 #include <sched.h>
 
 #include <barrier>
-#include <chrono>
 #include <climits>
 #include <cstring>
 #include <thread>
 
 #include "base/error.hpp"
+#include "comm/patience.hpp"
 
 namespace pyracast {
 
@@ -94,7 +94,7 @@ class MpiCommunicator final : public Communicator {
 
   // The core is given away between looks, first to whoever wants it, then for longer and longer.
   void finish(MPI_Request& request, const char* what) const {
-    const auto start = std::chrono::steady_clock::now();
+    Patience patience(deadline_);
     for (int looks = 0, done = 0;; ++looks) {
       check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
       if (done) return;
@@ -103,9 +103,9 @@ class MpiCommunicator final : public Communicator {
         continue;
       }
       std::this_thread::sleep_for(std::chrono::microseconds(50));
-      const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      if (waited > deadline_)
-        throw Error(concat(name_, ": ", what, " has not ended after ", waited, " s: another rank of the team is lost or stopped"),
+      if (patience.ended())
+        throw Error(concat(name_, ", ", doing_, ": ", what, " has not ended after ", patience.waited(),
+                           " s: another rank of the team is lost or stopped, and the job ends; the same command continues it"),
                     ExitCode::environment);
     }
   }
@@ -166,6 +166,11 @@ class ThreadCommunicator final : public Communicator {
 }  // namespace
 
 std::unique_ptr<Communicator> make_lone_communicator() { return std::make_unique<LoneCommunicator>(); }
+
+void TeamChannels::set_doing(const std::string& what) const {
+  for (const auto* channel : {&whole, &tokens, &guidance})
+    if (*channel) (*channel)->set_doing(what);
+}
 
 TeamChannels lone_channels() { return {make_lone_communicator(), nullptr, nullptr}; }
 

@@ -18,6 +18,8 @@ using Counts = std::span<const int64_t>;
 class Communicator {
  public:
   virtual ~Communicator() = default;
+  /// What the team is about, for messages: "evaluation 3 of 30".
+  void set_doing(std::string what) { doing_ = std::move(what); }
   virtual int rank() const = 0;
   virtual int size() const = 0;
   /// `in` holds sent[q] elements for each rank q, one part behind the other; `out` gets received[q] from each.
@@ -26,6 +28,9 @@ class Communicator {
   virtual void all_gather(View in, View out, Counts received) = 0;
   /// `data` of rank `root` on every rank.
   virtual void broadcast(View data, int root) = 0;
+
+ protected:
+  std::string doing_ = "nothing yet";
 };
 
 /// A team of one.
@@ -44,6 +49,8 @@ struct TeamChannels {
   std::unique_ptr<Communicator> guidance;   ///< guidance in parallel: this rank (of its half) and its fellow in the other half
 
   Communicator& sharing_tokens() const { return tokens ? *tokens : *whole; }
+  /// Of all of them; see Communicator.
+  void set_doing(const std::string& what) const;
 };
 
 /// A team of one.

@@ -47,8 +47,7 @@ std::vector<uint8_t> to_bytes(const SampleRecord& record) {
   SampleRecord::fields([&](SampleGroup, const char* name, const auto& member) { json[name] = member; }, record);
   json["step_seconds"] = binary_of(record.step_seconds);
   json["step_counts"] = binary_of(record.step_counts);
-  write_array(json, "latents", record.latents);
-  write_array(json, "text_embedding", record.text_embedding);
+  SampleRecord::arrays([&](const char* name, size_t, const auto& array) { write_array(json, name, array); }, record);
   if (record.pixels)
     json["pixels"] = {{"frames", record.pixels->frames}, {"height", record.pixels->height}, {"width", record.pixels->width},
                       {"fps", record.pixels->fps}, {"rgb", binary_of(record.pixels->rgb)}};
@@ -64,8 +63,9 @@ SampleRecord sample_from_bytes(std::span<const uint8_t> bytes) {
     record.step_counts = elements_of<std::array<int64_t, step_counters.size()>>(json.at("step_counts"));
     require(record.step_counts.size() == record.step_seconds.size(), "a sample has seconds of ", record.step_seconds.size(),
             " evaluations and counts of ", record.step_counts.size());
-    record.latents = read_array<float>(json, "latents");
-    record.text_embedding = read_array<uint16_t>(json, "text_embedding");
+    SampleRecord::arrays([&]<class Element>(const char* name, size_t, SampleArray<Element>& array) {
+      array = read_array<Element>(json, name);
+    }, record);
     if (json.contains("pixels")) {
       const Json& pixels = json.at("pixels");
       Video video{pixels.at("frames").get<int>(), pixels.at("height").get<int>(), pixels.at("width").get<int>(),

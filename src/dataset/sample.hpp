@@ -59,8 +59,17 @@ struct SampleRecord {
   std::vector<std::array<float, step_phases.size()>> step_seconds;      ///< [evaluations of the network][step_phases]
   std::vector<std::array<int64_t, step_counters.size()>> step_counts;   ///< [evaluations of the network][step_counters]
   SampleArray<float> latents;                       ///< [channels, time, height, width]
+  SampleArray<float> step_latents;                  ///< [evaluations, channels, time, height, width], after each evaluation
   SampleArray<uint16_t> text_embedding;             ///< [tokens, width], the bits of bfloat16 numbers
   std::optional<Video> pixels;
+
+  /// The arrays that are kept on request, all content, with their numbers of axes.
+  template <class Visit, class Record>
+  static void arrays(Visit&& visit, Record& r) {
+    visit("latents", size_t(4), r.latents);
+    visit("step_latents", size_t(5), r.step_latents);
+    visit("text_embedding", size_t(2), r.text_embedding);
+  }
 
   template <class Visit, class Record>
   static void fields(Visit&& visit, Record& r) {

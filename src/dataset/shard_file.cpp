@@ -12,20 +12,6 @@ using hdf5::Handle;
 
 const char* group_name(SampleGroup group) { return group == SampleGroup::content ? "content" : "provenance"; }
 
-/// Appends a sample's array to a flat dataset, made when the first one comes.
-template <class Element>
-void append_flat(std::optional<hdf5::GrowingDataset>& dataset, hid_t group, const std::string& name,
-                 const SampleArray<Element>& array, std::vector<int64_t>& offsets, std::vector<int64_t>& shapes, size_t axes) {
-  if (!array.values.empty()) {
-    if (!dataset)
-      dataset.emplace(group, name, hdf5::type_of<Element>(), std::vector<hsize_t>{},
-                      std::clamp<hsize_t>(array.values.size(), 1024, 1 << 20));
-    dataset->append(array.values.data(), array.values.size());
-  }
-  offsets.push_back(offsets.back() + int64_t(array.values.size()));
-  for (size_t axis = 0; axis < axes; ++axis) shapes.push_back(axis < array.shape.size() ? array.shape[axis] : 0);
-}
-
 }  // namespace
 
 ShardFile::ShardFile(const std::filesystem::path& temporary, const std::string& fingerprint, const std::string& configuration)
@@ -41,9 +27,20 @@ void ShardFile::append(const SampleRecord& record) try {
   for (const auto& step : record.step_seconds) step_seconds_.insert(step_seconds_.end(), step.begin(), step.end());
   for (const auto& step : record.step_counts) step_counts_.insert(step_counts_.end(), step.begin(), step.end());
   step_offsets_.push_back(step_offsets_.back() + int64_t(record.step_seconds.size()));
-  append_flat(latents_, content_, "latents", record.latents, latents_offsets_, latents_shapes_, 4);
-  append_flat(embeddings_, content_, "text_embedding", record.text_embedding, embedding_offsets_, embedding_shapes_, 2);
-  bytes_ += record.latents.values.size() * 4 + record.text_embedding.values.size() * 2;
+  SampleRecord row = record;
+  SampleRecord::arrays([&]<class Element>(const char* name, size_t axes, SampleArray<Element>& array) {
+    FlatArrays& flat = arrays_[name];
+    if (!array.values.empty()) {
+      if (!flat.values)   // made when the first one comes
+        flat.values.emplace(content_, name, hdf5::type_of<Element>(), std::vector<hsize_t>{},
+                            std::clamp<hsize_t>(array.values.size(), 1024, 1 << 20));
+      flat.values->append(array.values.data(), array.values.size());
+    }
+    flat.offsets.push_back(flat.offsets.back() + int64_t(array.values.size()));
+    for (size_t axis = 0; axis < axes; ++axis) flat.shapes.push_back(axis < array.shape.size() ? array.shape[axis] : 0);
+    bytes_ += array.values.size() * sizeof(Element);
+    array = {};
+  }, row);
   if (record.pixels) {
     const Video& v = *record.pixels;
     const std::string bucket = concat(v.frames, 'x', v.height, 'x', v.width);
@@ -56,11 +53,8 @@ void ShardFile::append(const SampleRecord& record) try {
     found->second.rows.push_back(int64_t(rows_.size()));
     bytes_ += v.rgb.size();
   }
-  SampleRecord row = record;
   row.step_seconds.clear();
   row.step_counts.clear();
-  row.latents = {};
-  row.text_embedding = {};
   row.pixels.reset();
   rows_.push_back(std::move(row));
 } catch (const Error& error) {
@@ -84,14 +78,11 @@ void ShardFile::write_columns() {
   hdf5::write_dataset(provenance_, "step_offsets", step_offsets_);
   hdf5::write_dataset(provenance_, "step_phases", std::vector<std::string>(step_phases.begin(), step_phases.end()));
   const hsize_t count = rows_.size();
-  if (latents_) {
-    hdf5::write_dataset(content_, "latents_offsets", latents_offsets_);
-    hdf5::write_dataset(content_, "latents_shapes", latents_shapes_, {count, 4});
-  }
-  if (embeddings_) {
-    hdf5::write_dataset(content_, "text_embedding_offsets", embedding_offsets_);
-    hdf5::write_dataset(content_, "text_embedding_shapes", embedding_shapes_, {count, 2});
-    hdf5::write_attribute(embeddings_->id(), "dtype", "bfloat16");
+  for (const auto& [name, flat] : arrays_) {
+    if (!flat.values) continue;
+    hdf5::write_dataset(content_, name + "_offsets", flat.offsets);
+    hdf5::write_dataset(content_, name + "_shapes", flat.shapes, {count, flat.shapes.size() / count});
+    if (name == "text_embedding") hdf5::write_attribute(flat.values->id(), "dtype", "bfloat16");
   }
   for (auto& [bucket, clips] : pixels_) hdf5::write_dataset(content_, "frames_" + bucket + "_rows", clips.rows);
 }
@@ -106,8 +97,7 @@ std::filesystem::path ShardFile::seal(const std::filesystem::path& folder) {
 
 void ShardFile::seal_as(const std::filesystem::path& path) try {
   write_columns();
-  latents_.reset();
-  embeddings_.reset();
+  arrays_.clear();
   pixels_.clear();
   content_.close("closing a shard");
   provenance_.close("closing a shard");

@@ -10,7 +10,7 @@
 
 namespace pyracast {
 
-inline constexpr int64_t shard_format_version = 1;
+inline constexpr int64_t shard_format_version = 2;
 
 /// One shard that is being written under a temporary name. Arrays go to disk at once, columns when it is sealed.
 class ShardFile {
@@ -36,8 +36,12 @@ class ShardFile {
   uint64_t bytes_ = 0;
   std::vector<float> step_seconds_;
   std::vector<int64_t> step_counts_;
-  std::vector<int64_t> step_offsets_{0}, latents_offsets_{0}, embedding_offsets_{0}, latents_shapes_, embedding_shapes_;
-  std::optional<hdf5::GrowingDataset> latents_, embeddings_;
+  std::vector<int64_t> step_offsets_{0};
+  struct FlatArrays {   // one sample's behind the other's
+    std::optional<hdf5::GrowingDataset> values;
+    std::vector<int64_t> offsets{0}, shapes;
+  };
+  std::map<std::string, FlatArrays> arrays_;   // by name
   struct PixelBucket {
     hdf5::GrowingDataset clips;
     std::vector<int64_t> rows;

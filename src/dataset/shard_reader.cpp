@@ -45,8 +45,9 @@ SampleRecord ShardReader::whole(size_t row) const try {
     fill("provenance/step_seconds", record.step_seconds);
     fill("provenance/step_counts", record.step_counts);
   }
-  record.latents = array<float>("content/latents", row, 4);
-  record.text_embedding = array<uint16_t>("content/text_embedding", row, 2);
+  SampleRecord::arrays([&]<class Element>(const char* name, size_t axes, SampleArray<Element>& out) {
+    out = array<Element>(concat("content/", name), row, axes);
+  }, record);
   if (const auto clip = clips_.find(row); clip != clips_.end())
     record.pixels = Video{int(record.frames), int(record.height), int(record.width), record.fps,
                           hdf5::read_rows<uint8_t>(file_, frames_name(record), clip->second, 1)};

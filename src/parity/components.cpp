@@ -17,6 +17,8 @@ Results run_case(const Case& parity_case) {
       {"mask_strategy", run_mask_strategy},
       {"pipeline_opensora", run_pipeline_opensora},
       {"pab_trace", run_pab_trace},
+      {"metrics_psnr_ssim", run_metrics_psnr_ssim},
+      {"metrics_lpips", run_metrics_lpips},
       {"noise_torch", run_noise_torch},
       {"noise_torch_calls", run_noise_torch_calls},
       {"noise_philox", run_noise_philox},

@@ -19,6 +19,8 @@ void run_rflow_timesteps(const Case&, Results&);
 void run_scheduler_rflow(const Case&, Results&);
 void run_pipeline_opensora(const Case&, Results&);
 void run_pab_trace(const Case&, Results&);
+void run_metrics_psnr_ssim(const Case&, Results&);
+void run_metrics_lpips(const Case&, Results&);
 void run_noise_torch(const Case&, Results&);
 void run_noise_torch_calls(const Case&, Results&);
 void run_noise_philox(const Case&, Results&);

@@ -171,6 +171,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   FrameMask frame_mask(mask, 1, parts_.defaults.num_timesteps);
   for (int step = 0; step < request.steps; ++step) {
     const Stopwatch whole;
+    team_.set_doing(concat("evaluation ", step + 1, " of ", request.steps));
     evaluation.begin(step);
     const CommunicationLedger before = evaluation.parallel.ledger();
     const float t = schedule.timesteps[size_t(step)];
@@ -204,7 +205,9 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     cost.all_to_all_bytes_avoided = plan.bytes_without_broadcast - cost.all_to_all_bytes;
     result.evaluations.push_back(cost);
     Outcome outcome = Outcome::going_on;
-    if (!all_finite(latents.to_host())) {
+    const std::vector<float> values = latents.to_host();
+    if (run.keeps_step_latents) result.step_latents.insert(result.step_latents.end(), values.begin(), values.end());
+    if (!all_finite(values)) {
       outcome = Outcome::failed;
       result.reason = concat("the latents are not finite after step ", step + 1, " of ", request.steps);
     }
@@ -220,6 +223,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
                                                   OpenSoraResult& result) {
   const Observer observe = run.observe ? run.observe / concat("loop", clip) : Observer();
   const Stopwatch text_time;
+  team_.set_doing("encoding the prompt");
   const EncodedText encoded = encode(text, run.encode_padding);
   if (clip == 0) {
     const Tensor kept = slice(encoded.embedding, 1, 0, encoded.length);
@@ -254,6 +258,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const OpenSoraRequest& request
   const auto denoised = denoise(request, run, clip, encoded, latents, mask, result, observe);
   if (!denoised) return std::nullopt;
   const Stopwatch decode_time;
+  team_.set_doing("decoding");
   const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);
   result.decode_seconds += decode_time.seconds();
   observe("video", pixels);

@@ -47,6 +47,7 @@ struct OpenSoraResult {
   Video video;
   Shape latent_shape;                       ///< [channels, time, height, width] of the last clip
   std::vector<float> latents;
+  std::vector<float> step_latents;          ///< where they are kept: after each evaluation, one behind the other
   std::string encoded_prompt;               ///< of the first clip, decorated and cleaned
   Shape embedding_shape;                    ///< [tokens, width]
   std::vector<float> embedding;             ///< of the first clip's text
@@ -65,6 +66,7 @@ struct OpenSoraRun {
   BroadcastPolicy broadcast = {};
   /// Sees this rank's part of each branch output that is computed.
   BranchListener listener = {};
+  bool keeps_step_latents = false;
 };
 
 /// How a model is to be used: from model_index.json where there is one, else the published defaults.

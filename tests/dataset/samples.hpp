@@ -44,6 +44,8 @@ inline SampleRecord full_sample(int n) {
   for (int step = 0; step < 4 + n; ++step) record.step_counts.push_back({28, step, 0, 3, 4, 5, 56, int64_t(1) << 40, n, 9});
   record.latents.shape = {2, 1, 3, 4 + n};
   for (int i = 0; i < 6 * (4 + n); ++i) record.latents.values.push_back(float(i) / 3 - float(n));
+  record.step_latents.shape = {2, 2, 1, 3, 1 + n};
+  for (int i = 0; i < 12 * (1 + n); ++i) record.step_latents.values.push_back(float(i) / 7 + float(n));
   record.text_embedding.shape = {5, 3};
   for (int i = 0; i < 15; ++i) record.text_embedding.values.push_back(uint16_t(60000 + i));
   record.pixels = small_video(n);

@@ -164,6 +164,8 @@ struct Refusal {
   std::vector<std::string> says;
 };
 
+void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
+
 class GenerateRefuses : public GenerateTest, public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -37,10 +38,14 @@ Program::~Program() {
 
 void Program::signal(int signal) const { ::kill(process_, signal); }
 
-// Open MPI puts each rank into a process group of its own: the ranks are the children of mpirun.
+std::vector<int> Program::children() const {
+  std::ifstream listed("/proc/" + std::to_string(process_) + "/task/" + std::to_string(process_) + "/children");
+  return {std::istream_iterator<int>(listed), {}};
+}
+
+// Open MPI puts each rank into a process group of its own.
 void Program::signal_all(int signal) const {
-  std::ifstream children("/proc/" + std::to_string(process_) + "/task/" + std::to_string(process_) + "/children");
-  for (int child; children >> child;) ::kill(child, signal);
+  for (const int child : children()) ::kill(child, signal);
   ::kill(-process_, signal);
 }
 

@@ -29,6 +29,8 @@ class Program {
   /// Sends `signal` to the first process, or to all of its group.
   void signal(int signal) const;
   void signal_all(int signal) const;
+  /// The processes that the first one started: mpirun's ranks.
+  std::vector<int> children() const;
   bool running();
   /// Whether it has got so far that it handles `signal` itself.
   bool catches(int signal) const;

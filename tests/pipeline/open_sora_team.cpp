@@ -81,6 +81,8 @@ struct Team {
   bool cfg_parallel;
 };
 
+void PrintTo(const Team& team, std::ostream* out) { *out << team.name; }
+
 class OpenSoraOnATeam : public testing::TestWithParam<Team> {};
 
 // Odd numbers of tokens, more ranks than frames or than tokens, two clips of which the second continues the first.

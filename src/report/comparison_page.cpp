@@ -1,0 +1,249 @@
+#include "report/comparison_page.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "base/file.hpp"
+#include "report/line_chart.hpp"
+
+namespace pyracast {
+
+namespace {
+
+// Colours follow the reader's choice of light or dark.
+constexpr const char* style = R"css(
+:root { --ground: #f6f7f9; --card: #ffffff; --ink: #1c2330; --soft: #5b6676; --line: #d9dee6; --mark: #2f6fde; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #12161d; --card: #1b212b; --ink: #e6eaf0; --soft: #9aa5b5; --line: #303947; --mark: #77a7ff; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 28px 20px 60px; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 12px; }
+.soft { color: var(--soft); } .number { text-align: right; font-variant-numeric: tabular-nums; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin-top: 20px; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
+.card b { display: block; font-size: 24px; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); font-size: 14px; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+th { color: var(--soft); font-weight: 600; } th.number { text-align: right; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; }
+.charts svg { width: 100%; height: auto; border-radius: 10px; }
+.clips { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 14px; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
+.pair { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
+.pair video { width: 100%; display: block; border-radius: 6px; background: #000; image-rendering: pixelated; }
+.pair span { font-size: 12px; color: var(--soft); }
+.difference { position: relative; filter: brightness(4); isolation: isolate; border-radius: 6px; overflow: hidden; }
+.difference video + video { position: absolute; inset: 0; mix-blend-mode: difference; }
+figcaption { margin-top: 8px; font-size: 13px; }
+button { font: inherit; color: #fff; background: var(--mark); border: 0; border-radius: 8px; padding: 7px 14px; cursor: pointer; }
+)css";
+
+// All clips begin together; a pair's difference is drawn by laying one clip over the other.
+constexpr const char* script = R"js(
+for (const pair of document.querySelectorAll('.pair')) {
+  const [a, b] = pair.querySelectorAll('video');
+  const box = document.createElement('div'), cell = document.createElement('div'), label = document.createElement('span');
+  box.className = 'difference';
+  for (const source of [a, b]) {
+    box.append(source.cloneNode(true));
+  }
+  label.textContent = 'difference × 4';
+  cell.append(box, label);
+  pair.append(cell);
+}
+const clips = [...document.querySelectorAll('video')];
+const together = () => {
+  for (const clip of clips) { clip.currentTime = 0; clip.play(); }
+};
+document.getElementById('together').onclick = together;
+window.onload = together;
+)js";
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') out += "&amp;";
+    else if (c == '<') out += "&lt;";
+    else if (c == '>') out += "&gt;";
+    else if (c == '"') out += "&quot;";
+    else out += c;
+  }
+  return out;
+}
+
+std::string fixed(double value, int digits) {
+  if (!std::isfinite(value)) return "–";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+std::string fixed(const std::optional<double>& value, int digits) { return fixed(value.value_or(NAN), digits); }
+
+std::string base64(const std::string& bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  out.resize(size_t(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
+                                    int(bytes.size()))));
+  return out;
+}
+
+std::string card(const std::string& value, const std::string& what) {
+  return "<div class=\"card\"><b>" + value + "</b><span class=\"soft\">" + what + "</span></div>\n";
+}
+
+std::string cards(const DatasetComparison& c) {
+  const auto mean_of = [&](auto member) { return c.mean([&](const SampleComparison& s) { return std::optional<double>(s.*member); }); };
+  const RunTotals &a = c.runs[0], &b = c.runs[1];
+  std::string out = "<div class=\"cards\">\n";
+  out += card(fixed(a.denoising_seconds / b.denoising_seconds, 2) + " ×", "speed-up of denoising");
+  out += card(fixed(a.seconds / b.seconds, 2) + " ×", "speed-up of whole samples");
+  out += card(fixed(mean_of(&SampleComparison::mean_psnr), 2) + " dB", "PSNR, mean");
+  out += card(fixed(mean_of(&SampleComparison::mean_ssim), 4), "SSIM, mean");
+  out += card(c.lpips.empty() ? "–" : fixed(mean_of(&SampleComparison::mean_lpips), 4),
+              c.lpips.empty() ? "LPIPS was not computed: give --lpips-backbone and --lpips-heads" : "LPIPS, mean (" + c.lpips + ")");
+  const auto reused = [](const RunTotals& run) { return run.attentions ? 100 * double(run.attentions_reused) / double(run.attentions) : 0; };
+  out += card(fixed(reused(a), 1) + " → " + fixed(reused(b), 1) + " %", "attention outputs reused");
+  if (a.bytes_sent || b.bytes_sent)
+    out += card(fixed(double(a.bytes_sent) / (1 << 20), 1) + " → " + fixed(double(b.bytes_sent) / (1 << 20), 1) + " MiB",
+                "all-to-all, sent by the first rank of each team");
+  return out + "</div>\n";
+}
+
+/// Means over samples of what each step has; nothing where samples have different numbers of steps.
+LineChart step_chart(const DatasetComparison& c, const std::string& title, const std::string& y_label,
+                     const std::vector<std::pair<std::string, std::function<std::optional<double>(const StepComparison&)>>>& lines) {
+  LineChart chart{.title = title, .x_label = "evaluation", .y_label = y_label, .width = 640, .height = 360};
+  const size_t steps = c.samples.front().steps.size();
+  for (const auto& [name, value_of] : lines) {
+    ChartSeries series{name, {}, {}};
+    for (size_t step = 0; step < steps; ++step) {
+      double sum = 0;
+      size_t count = 0;
+      for (const SampleComparison& sample : c.samples)
+        if (sample.steps.size() == steps)
+          if (const auto value = value_of(sample.steps[step])) {
+            sum += *value;
+            ++count;
+          }
+      if (count == 0) continue;
+      series.x.push_back(double(step + 1));
+      series.y.push_back(sum / double(count));
+    }
+    if (!series.x.empty()) chart.series.push_back(std::move(series));
+  }
+  return chart;
+}
+
+LineChart frame_chart(const DatasetComparison& c) {
+  LineChart chart{.title = "Likeness along the video", .x_label = "frame", .y_label = "PSNR (dB)", .width = 640, .height = 360};
+  ChartSeries mean{"mean of samples", {}, {}}, worst{"worst sample", {}, {}};
+  size_t longest = 0;
+  for (const SampleComparison& sample : c.samples) longest = std::max(longest, sample.psnr.size());
+  for (size_t frame = 0; frame < longest; ++frame) {
+    double sum = 0, least = INFINITY;
+    size_t count = 0;
+    for (const SampleComparison& sample : c.samples)
+      if (frame < sample.psnr.size()) {
+        sum += sample.psnr[frame];
+        least = std::min(least, sample.psnr[frame]);
+        ++count;
+      }
+    mean.x.push_back(double(frame));
+    worst.x.push_back(double(frame));
+    mean.y.push_back(sum / double(count));
+    worst.y.push_back(least);
+  }
+  chart.series = {mean, worst};
+  return chart;
+}
+
+std::string charts(const DatasetComparison& c) {
+  const auto seconds = [](int run) {
+    return [run](const StepComparison& step) { return std::optional<double>(step.seconds[run]); };
+  };
+  std::vector<LineChart> all{
+      step_chart(c, "Seconds of each evaluation", "seconds", {{"first run", seconds(0)}, {"second run", seconds(1)}}),
+      step_chart(c, "Drift of the latents", "RMS difference / RMS", {{"second run against the first", [](const StepComparison& s) { return s.drift; }}}),
+      frame_chart(c)};
+  std::string out = "<div class=\"charts\">\n";
+  for (const LineChart& chart : all)
+    if (!chart.series.empty()) out += line_chart_svg(chart) + "\n";
+  out += "</div>\n";
+  if (all[0].series.empty()) out += "<p class=\"soft\">The runs have different numbers of evaluations: steps are not shown side by side.</p>\n";
+  else if (all[1].series.empty()) out += "<p class=\"soft\">The drift of each step is shown where both runs were made with --save step-latents.</p>\n";
+  return out;
+}
+
+std::string clip_pair(const SampleComparison& sample) {
+  std::string out = "<figure><div class=\"pair\">\n";
+  const char* const names[] = {"first run", "second run"};
+  for (int run = 0; run < 2; ++run)
+    out += concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"data:video/mp4;base64,", base64(read_file(sample.video[run])),
+                  "\"></video><span>", names[run], "</span></div>\n");
+  return out + "</div><figcaption><b>" + escaped(sample.id) + "</b> " + escaped(sample.prompt.substr(0, 300)) + "<br><span class=\"soft\">PSNR " +
+         fixed(sample.mean_psnr, 2) + " dB, SSIM " + fixed(sample.mean_ssim, 4) + "</span></figcaption></figure>\n";
+}
+
+std::string settings_table(const DatasetComparison& c) {
+  if (c.settings.empty()) return "<p class=\"soft\">No setting differs.</p>\n";
+  std::string out = "<table><tr><th>setting</th><th>first run</th><th>second run</th></tr>\n";
+  for (const auto& [name, here, there] : c.settings)
+    out += "<tr><td>" + escaped(name) + "</td><td>" + escaped(here) + "</td><td>" + escaped(there) + "</td></tr>\n";
+  return out + "</table>\n";
+}
+
+std::string sample_table(const std::vector<const SampleComparison*>& samples) {
+  constexpr size_t most = 500;   // a page, not a database: compare.json has all
+  std::string out = "<table id=\"samples\"><tr><th>sample</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th><th class=\"number\">LPIPS</th>"
+                    "<th class=\"number\">drift</th><th class=\"number\">denoising, first (s)</th><th class=\"number\">second (s)</th></tr>\n";
+  const auto cell = [](const std::string& text) { return "<td class=\"number\">" + text + "</td>"; };
+  for (size_t i = 0; i < std::min(most, samples.size()); ++i) {
+    const SampleComparison& s = *samples[i];
+    out += "<tr><td>" + escaped(s.id) + (s.sample ? concat(" (", s.sample, ')') : "") + "</td>" + cell(fixed(s.mean_psnr, 2)) +
+           cell(fixed(s.mean_ssim, 4)) + cell(fixed(s.mean_lpips, 4)) + cell(fixed(s.latents_drift, 4)) + cell(fixed(s.denoising_seconds[0], 3)) +
+           cell(fixed(s.denoising_seconds[1], 3)) + "</tr>\n";
+  }
+  out += "</table>\n";
+  if (samples.size() > most) out += concat("<p class=\"soft\">", samples.size() - most, " more, more alike, are in compare.json.</p>\n");
+  return out;
+}
+
+std::string left_out(const DatasetComparison& c) {
+  std::string out;
+  for (int run = 0; run < 2; ++run) {
+    const char* which = run == 0 ? "first" : "second";
+    if (!c.only_in[run].empty()) out += concat("<p class=\"soft\">", c.only_in[run].size(), " samples are only in the ", which, " run.</p>\n");
+    if (!c.failed[run].empty()) out += concat("<p class=\"soft\">", c.failed[run].size(), " samples failed in the ", which, " run.</p>\n");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string comparison_page(const DatasetComparison& c, size_t clips) {
+  std::vector<const SampleComparison*> samples;
+  for (const SampleComparison& sample : c.samples) samples.push_back(&sample);
+  std::stable_sort(samples.begin(), samples.end(), [](const auto* a, const auto* b) { return a->mean_psnr < b->mean_psnr; });
+
+  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
+                    "initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>pyracast compare</title><style>";
+  out += style;
+  out += "</style></head><body><main>\n<h1>Two runs of one manifest</h1>\n";
+  out += "<p class=\"soft\">first: " + escaped(c.runs[0].folder) + "<br>second: " + escaped(c.runs[1].folder) + "<br>" +
+         concat(c.samples.size(), " samples; ", c.pixels_kept ? "pixels as they were before encoding" : "pixels read from MP4 files, behind the codec's loss") + "</p>\n";
+  out += cards(c) + left_out(c);
+  out += "<h2>Settings that differ</h2>\n" + settings_table(c);
+  out += "<h2>Along the way</h2>\n" + charts(c);
+  out += "<h2>Side by side, least alike first</h2>\n<p><button id=\"together\" type=\"button\">Play all from the start</button></p>\n<div class=\"clips\">\n";
+  for (size_t i = 0; i < std::min(clips, samples.size()); ++i) out += clip_pair(*samples[i]);
+  out += "</div>\n<h2>All samples, least alike first</h2>\n" + sample_table(samples);
+  out += "</main><script>";
+  out += script;
+  return out + "</script></body></html>\n";
+}
+
+}  // namespace pyracast
