@@ -122,13 +122,6 @@ TEST_F(Profile, NamesThePackageBeforeItComputesWhereGnuplotIsMissing) {
   EXPECT_EQ(ended.output.find("sample 1"), std::string::npos);
 }
 
-/// What is on the command line, and what the message must say.
-struct Refusal {
-  const char* name;
-  std::vector<std::string> more;
-  std::vector<std::string> says;
-};
-
 class ProfileRefuses : public Profile, public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(ProfileRefuses, WithOneLineThatSaysWhatToDo) {
@@ -136,17 +129,7 @@ TEST_P(ProfileRefuses, WithOneLineThatSaysWhatToDo) {
   file("sizes.jsonl", "{\"prompt\": \"a red circle\"}\n{\"prompt\": \"a star\", \"frames\": 1}\n");
   file("refused.jsonl", "{\"prompt\": \"a red circle\", \"height\": 3, \"width\": 48}\n");
   file("empty.txt", "\n");
-  auto words = profile(2, three_prompts(), "out");
-  for (std::string word : GetParam().more) {
-    const auto at = word.find("FOLDER");
-    if (at != std::string::npos) word.replace(at, 6, folder.string());
-    words.push_back(word);
-  }
-  const Ended ended = run(words);
-  EXPECT_EQ(ended.code, 64) << ended.output;
-  for (const std::string& part : GetParam().says) EXPECT_THAT(ended.output, HasSubstr(part));
-  EXPECT_EQ(ended.output.find("pyracast:"), ended.output.rfind("pyracast:")) << "told once, not by every rank: " << ended.output;
-  EXPECT_FALSE(fs::exists(folder / "out")) << "nothing may be written for a job that cannot run";
+  expect_refusal(profile(2, three_prompts(), "out"), GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(, ProfileRefuses, ::testing::Values(
