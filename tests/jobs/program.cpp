@@ -126,7 +126,8 @@ void GenerateTest::expect_refusal(std::vector<std::string> command, const Refusa
   const Ended ended = run(command);
   EXPECT_EQ(ended.code, 64) << ended.output;
   for (const std::string& part : refusal.says) EXPECT_NE(ended.output.find(part), std::string::npos) << ended.output;
-  EXPECT_EQ(ended.output.find("pyracast:"), ended.output.rfind("pyracast:")) << "told once, not by every rank: " << ended.output;
+  EXPECT_EQ(ended.output.find("pyracast:"), ended.output.rfind("pyracast:"))
+      << "told once, not by every rank: " << ended.output;
   EXPECT_FALSE(fs::exists(folder / "out")) << "nothing may be written for a job that cannot run";
 }
 
