@@ -20,6 +20,7 @@ constexpr JobEntry jobs[] = {
     {"generate", generate, "make every prompt's video that the dataset does not hold yet (under mpirun or srun: in parallel)"},
     {"parity", parity, "run parity cases: parity [-v] CASE...; 0 only if every number fits"},
     {"plan", plan, "show what a team will send and store for a video: plan --comm"},
+    {"profile", profile, "measure how much each branch's output changes from one denoising step to the next"},
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},

@@ -14,6 +14,9 @@ int parity(int argc, char** argv);
 /// `pyracast plan --comm`: all-to-alls, bytes and memory of one video, before any weight is read.
 int plan(int argc, char** argv);
 
+/// `pyracast profile`: how much each branch's output changes from one evaluation to the next, without broadcasting.
+int profile(int argc, char** argv);
+
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cassert>
+#include <functional>
 #include <map>
 
 #include "base/stopwatch.hpp"
@@ -9,6 +10,9 @@
 
 namespace pyracast {
 
+/// Sees every output that is computed, in the form in which it would be stored.
+using BranchListener = std::function<void(int evaluation, Site site, const Tensor& output)>;
+
 /// Keeps the outputs of residual branches for as long as the schedule reuses them, and the seconds of what is computed.
 /// One cache a video. To reuse what is not there is a bug, and asserted.
 class AttentionCache {
@@ -16,6 +20,7 @@ class AttentionCache {
   explicit AttentionCache(BroadcastSchedule schedule) : schedule_(std::move(schedule)) {}
 
   const BroadcastSchedule& schedule() const { return schedule_; }
+  void listen(BranchListener listener) { listener_ = std::move(listener); }
 
   /// Before each evaluation of the network.
   void begin(int evaluation) {
@@ -39,6 +44,7 @@ class AttentionCache {
     const Stopwatch time;
     Tensor out = compute();
     seconds_[size_t(site.branch)] += time.seconds();
+    if (listener_) listener_(evaluation_, site, out);
     keep(site, out);
     return out;
   }
@@ -54,6 +60,7 @@ class AttentionCache {
 
  private:
   BroadcastSchedule schedule_;
+  BranchListener listener_;
   int evaluation_ = 0;
   std::map<Site, Tensor> stored_;
   int64_t bytes_ = 0, most_bytes_ = 0;

@@ -149,6 +149,7 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
   const BroadcastSchedule broadcast = run.broadcast.schedule(integer_timesteps, blocks);
   const VideoPlan plan = this->plan(request, broadcast);
   Run evaluation(team_.sharing_tokens(), broadcast, plan.tokens, run.broadcast.stored_output());
+  evaluation.cached.listen(run.listener);
   show(observe, "timesteps", schedule.timesteps, backend_, {request.steps});
   show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
 

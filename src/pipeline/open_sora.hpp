@@ -64,6 +64,8 @@ struct OpenSoraRun {
   /// Encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
   BroadcastPolicy broadcast = {};
+  /// Sees this rank's part of each branch output that is computed.
+  BranchListener listener = {};
   bool keeps_step_latents = false;
 };
 

@@ -19,7 +19,7 @@ namespace {
 class NamelessFile {
  public:
   NamelessFile() : file_(std::tmpfile()) {
-    if (!file_) throw Error(concat("a temporary file for gnuplot cannot be made: ", std::strerror(errno)), ExitCode::environment);
+    if (!file_) throw Error(concat("gnuplot's temporary file cannot be made: ", std::strerror(errno)), ExitCode::environment);
   }
   int descriptor() const { return ::fileno(file_.get()); }
 

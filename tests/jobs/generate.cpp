@@ -168,30 +168,11 @@ TEST_F(Generate, KeepsFramesAndLatentsOnRequest) {
   EXPECT_THAT(dump.output, AllOf(HasSubstr("latents"), HasSubstr("17x48x48")));
 }
 
-/// Settings that are wrong: what is on the command line, and what the message must say.
-struct Refusal {
-  const char* name;
-  std::vector<std::string> more;
-  std::vector<std::string> says;
-};
-
-void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
-
 class GenerateRefuses : public GenerateTest, public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
   file("bad.cfg", "steps = 4\n# a comment\ngudance = 3\n");
-  auto words = command(2, manifest(1), "out");
-  for (std::string word : GetParam().more) {
-    const auto at = word.find("FOLDER");
-    if (at != std::string::npos) word.replace(at, 6, folder.string());
-    words.push_back(word);
-  }
-  const Ended ended = run(words);
-  EXPECT_EQ(ended.code, 64) << ended.output;
-  for (const std::string& part : GetParam().says) EXPECT_THAT(ended.output, HasSubstr(part));
-  EXPECT_EQ(ended.output.find("pyracast:"), ended.output.rfind("pyracast:")) << "told once, not by every rank: " << ended.output;
-  EXPECT_FALSE(fs::exists(folder / "out")) << "nothing may be written for a job that cannot run";
+  expect_refusal(command(2, manifest(1), "out"), GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(

@@ -117,6 +117,22 @@ std::vector<std::string> GenerateTest::command(int ranks, const fs::path& prompt
 
 Ended GenerateTest::run(const std::vector<std::string>& command) const { return Program(command, folder / "log").wait(); }
 
+void GenerateTest::expect_refusal(std::vector<std::string> command, const Refusal& refusal) const {
+  for (std::string word : refusal.more) {
+    const auto at = word.find("FOLDER");
+    if (at != std::string::npos) word.replace(at, 6, folder.string());
+    command.push_back(word);
+  }
+  const Ended ended = run(command);
+  EXPECT_EQ(ended.code, 64) << ended.output;
+  for (const std::string& part : refusal.says) EXPECT_NE(ended.output.find(part), std::string::npos) << ended.output;
+  EXPECT_EQ(ended.output.find("pyracast:"), ended.output.rfind("pyracast:"))
+      << "told once, not by every rank: " << ended.output;
+  EXPECT_FALSE(fs::exists(folder / "out")) << "nothing may be written for a job that cannot run";
+}
+
+void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
+
 std::map<std::string, std::string> content_of(const fs::path& output) {
   std::map<std::string, std::string> content;
   for (const auto& entry : fs::recursive_directory_iterator(output / "videos"))

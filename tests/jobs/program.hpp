@@ -43,6 +43,14 @@ class Program {
   fs::path log_;
 };
 
+/// Settings that are wrong: what is added to the command line, and what the message must say.
+struct Refusal {
+  const char* name;
+  std::vector<std::string> more;   ///< FOLDER stands for the test's folder
+  std::vector<std::string> says;
+};
+void PrintTo(const Refusal& refusal, std::ostream* out);
+
 /// Waits until `condition` holds; false where that takes longer than a minute.
 bool eventually(const std::function<bool()>& condition);
 
@@ -61,6 +69,8 @@ class GenerateTest : public ::testing::Test {
   std::vector<std::string> command(int ranks, const fs::path& prompts, const std::string& output,
                                    std::vector<std::string> more = {}) const;
   Ended run(const std::vector<std::string>& command) const;
+  /// The command, whose output folder is "out", ends with 64 and one line that says what is wrong, and writes nothing.
+  void expect_refusal(std::vector<std::string> command, const Refusal& refusal) const;
 };
 
 /// What must be equal between two runs of the same work: every video's bytes and every line of metadata.jsonl, sorted.

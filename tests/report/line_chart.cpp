@@ -31,7 +31,8 @@ pugi::xml_document parsed(const std::string& svg) {
 
 std::vector<pugi::xml_node> all(const pugi::xml_node& node, const std::string& name) {
   std::vector<pugi::xml_node> found;
-  for (const pugi::xpath_node& match : node.select_nodes(("//*[local-name()='" + name + "']").c_str())) found.push_back(match.node());
+  for (const pugi::xpath_node& match : node.select_nodes(("//*[local-name()='" + name + "']").c_str()))
+    found.push_back(match.node());
   return found;
 }
 

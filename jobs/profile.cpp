@@ -1,0 +1,142 @@
+// `pyracast profile`: how much each branch's output changes from one denoising step to the next.
+#include <cstdio>
+
+#include "base/file.hpp"
+#include "jobs/device.hpp"
+#include "jobs/fingerprint.hpp"
+#include "jobs/jobs.hpp"
+#include "jobs/profiled_sample.hpp"
+#include "jobs/signals.hpp"
+#include "jobs/version.hpp"
+#include "report/branch_profile.hpp"
+
+namespace pyracast {
+
+namespace {
+
+std::vector<SampleToProfile> samples_to_profile(const ProfileSettings& settings, const SnapshotPaths& snapshot) {
+  const auto defaults = OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string());
+  return samples_to_profile(settings, OpenSoraRequests(settings.generate, defaults));
+}
+
+/// Everything that can be wrong before anything is computed, a missing gnuplot included.
+void check_settings(const ProfileSettings& settings) {
+  const GenerateSettings& s = settings.generate;
+  const std::string& outputs = settings.outputs;
+  require(outputs == "gated" || outputs == "ungated", "outputs is \"", outputs, "\", expected gated or ungated");
+  require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
+  require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
+  weight_dtype(s.model.dtype);
+  require(!s.prompts.empty(), "which prompts to profile is not known: give --prompts FILE");
+  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
+  require(!s.output.empty(), "where to write is not known: give --output DIR");
+  samples_to_profile(settings, find_snapshot(s.model));
+  open_device(s.model);
+  line_chart_svg({.series = {{"any", {0, 1}, {0, 1}}}});
+}
+
+/// This rank's samples, every size-th of all; nothing where the job was asked to stop.
+std::optional<std::vector<ProfiledSample>> profile_samples(const Ranks& ranks, const ProfileSettings& settings,
+                                                           const std::vector<SampleToProfile>& samples, OpenSora& pipeline) {
+  std::vector<ProfiledSample> profiled;
+  for (size_t i = size_t(ranks.rank()); i < samples.size(); i += size_t(ranks.size())) {
+    if (ranks.rank() == 0)
+      std::fprintf(stderr, "pyracast: sample %zu of %zu (%s)\n", i + 1, samples.size(), samples[i].row.id.c_str());
+    auto sample = profile_sample(settings, samples[i], pipeline);
+    if (!sample) return std::nullopt;
+    profiled.push_back(std::move(*sample));
+  }
+  return profiled;
+}
+
+bool any_rank(const Ranks& ranks, bool own) {
+  int any = own;
+  MPI_Request request;
+  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, ranks.world(), &request), "agreeing on the end");
+  await(request, "agreeing on the end");
+  return any;
+}
+
+/// The profile of all samples, added up on rank 0 in the manifest's order, so that its bits do not depend on the ranks.
+std::optional<BranchProfile> collect(const Ranks& ranks, const std::vector<ProfiledSample>& own, size_t samples) {
+  std::optional<BranchProfile> profile;
+  if (ranks.rank() == 0) profile.emplace(own.front().timesteps);
+  for (size_t i = 0; i < samples; ++i) {
+    const int owner = int(i % size_t(ranks.size()));
+    if (ranks.rank() != 0 && ranks.rank() != owner) continue;
+    // What rank 0 receives has the sites and lengths of its own first sample.
+    auto changes = ranks.rank() == owner ? own[i / size_t(ranks.size())].changes : own.front().changes;
+    for (auto& [site, curve] : changes) {
+      if (owner == 0) break;
+      const int bytes = int(curve.size() * sizeof(Change));
+      MPI_Request request;
+      check_mpi(ranks.rank() == owner ? MPI_Isend(curve.data(), bytes, MPI_BYTE, 0, 0, ranks.world(), &request)
+                                      : MPI_Irecv(curve.data(), bytes, MPI_BYTE, owner, 0, ranks.world(), &request),
+                "collecting the changes");
+      await(request, "collecting the changes");
+    }
+    if (profile) profile->add(changes);
+  }
+  return profile;
+}
+
+void write_profile(const ProfileSettings& settings, const BranchProfile& profile, const Json& content) {
+  const std::filesystem::path& output = settings.generate.output;
+  std::error_code error;
+  std::filesystem::create_directories(output, error);
+  if (error) throw Error(concat(output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
+  Json json{{"version", version_json()}, {"settings", to_json(settings)}, {"snapshot", content.at("snapshot")},
+            {"device", content.at("device")}};
+  json.update(profile_json(profile));
+  write_atomically(output / "profile.csv", profile_csv(profile));
+  write_atomically(output / "profile.json", json.dump(1) + "\n");
+  write_atomically(output / "profile.svg", line_chart_svg(profile_chart(profile)));
+  std::printf("%s\n%d samples, outputs %s; profile.csv, profile.json and profile.svg are in %s\n",
+              profile_table(profile).c_str(), profile.samples(), settings.outputs.c_str(), output.c_str());
+}
+
+ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
+  ranks.on_first([&] { check_settings(settings); });
+  const SnapshotPaths snapshot = find_snapshot(settings.generate.model);
+  const std::vector<SampleToProfile> samples = samples_to_profile(settings, snapshot);
+  set_threads(settings.generate.model.threads, ranks);
+  const auto backend = open_device(settings.generate.model);
+  const Json content = fingerprint_of(ranks, settings.generate, snapshot, *backend).content;
+  const auto dtype = weight_dtype(settings.generate.model.dtype);
+  const TeamChannels alone = lone_channels();
+  OpenSora pipeline(open_snapshot(snapshot, *backend, dtype), *backend, dtype.value_or(DType::float32), alone);
+
+  const auto own = profile_samples(ranks, settings, samples, pipeline);
+  if (any_rank(ranks, !own)) {
+    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: stopped before the end; nothing was written\n");
+    return ExitCode::more_to_do;
+  }
+  const auto profile = collect(ranks, *own, samples.size());
+  ranks.on_first([&] { write_profile(settings, *profile, content); });
+  return ExitCode::complete;
+}
+
+}  // namespace
+
+int profile(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: [mpirun -n RANKS] pyracast profile --config FILE --prompts FILE --output DIR [settings]\n\n%s",
+                describe(settings_of<ProfileSettings>()).c_str());
+    return 0;
+  }
+  catch_stop_signals();
+  const Ranks ranks(argc, argv);
+  try {
+    ranks.on_first([&] { read_config<ProfileSettings>(argc, argv); });   // so that a mistake is told once
+    return int(run(ranks, read_config<ProfileSettings>(argc, argv)));
+  } catch (const AgreedError& error) {
+    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
+    return int(error.code);
+  } catch (const Error& error) {
+    ranks.abort(error.what(), int(error.code));
+  } catch (const std::exception& error) {
+    ranks.abort(error.what(), int(ExitCode::environment));
+  }
+}
+
+}  // namespace pyracast
