@@ -41,6 +41,25 @@ TEST_F(Generate, GivesTheSameBytesOnAnyNumberOfRanksAndThreads) {
   }
 }
 
+TEST_F(Generate, GivesTheSameBytesOnTeamsOfAnySize) {
+  const auto prompts = manifest(2);
+  const auto broadcast = file("pab.json", R"({"spatial_broadcast": true, "spatial_range": 2, "spatial_threshold": [100, 900],
+    "temporal_broadcast": true, "temporal_range": 3, "temporal_threshold": [100, 900], "stored": "ungated"})");
+  for (const std::vector<std::string>& policy : {std::vector<std::string>{}, {"--broadcast", broadcast.string()}}) {
+    const std::string reuse = policy.empty() ? "" : "-reusing";
+    ASSERT_EQ(run(command(1, prompts, "alone" + reuse, policy)).code, 0);
+    const auto alone = content_of(folder / ("alone" + reuse));
+    for (const auto& [ranks, team, halves] : {std::tuple{2, 2, false}, {3, 3, false}, {4, 2, false}, {4, 4, true}, {5, 5, false}, {8, 8, false}}) {
+      auto more = policy;
+      more.insert(more.end(), {"--ranks-per-video", std::to_string(team), "--cfg-parallel", halves ? "true" : "false"});
+      const std::string output = "on-" + std::to_string(ranks) + "-by-" + std::to_string(team) + (halves ? "-halved" : "") + reuse;
+      const Ended ended = run(command(ranks, prompts, output, more));
+      ASSERT_EQ(ended.code, 0) << ended.output;
+      EXPECT_EQ(content_of(folder / output), alone) << output;
+    }
+  }
+}
+
 TEST_F(Generate, MakesNothingAnewWhenItIsRunAgain) {
   const auto prompts = manifest(2);
   ASSERT_EQ(run(command(2, prompts, "out")).code, 0);
@@ -171,6 +190,12 @@ TEST_F(Generate, KeepsFramesAndLatentsOnRequest) {
 class GenerateRefuses : public GenerateTest, public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
+  file("window.json", R"({"spatial_broadcast": true, "spatial_range": 2, "spatial_threshold": [900, 100]})");
+  file("range.json", R"({"cross_broadcast": true, "cross_range": 0, "cross_threshold": [100, 900]})");
+  file("key.json", R"({"spatial_gap": 2})");
+  file("table.json", R"({"steps": 9, "reuse": [{"branch": "spatial_attention", "evaluations": [3]}]})");
+  file("first.json", R"({"steps": 4, "reuse": [{"branch": "spatial_attention", "evaluations": [0]}]})");
+  file("branch.json", R"({"steps": 4, "reuse": [{"branch": "spatial_thing", "evaluations": [1]}]})");
   file("bad.cfg", "steps = 4\n# a comment\ngudance = 3\n");
   expect_refusal(command(2, manifest(1), "out"), GetParam());
 }
@@ -186,6 +211,18 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"NoSuchDevice", {"--device", "tpu"}, {"tpu", "cpu or cuda"}},
     Refusal{"NoSuchType", {"--dtype", "int3"}, {"int3", "bfloat16"}},
     Refusal{"NothingToSave", {"--save", "everything"}, {"everything", "latents"}},
+    Refusal{"TeamThatDoesNotFit", {"--ranks-per-video", "3"}, {"ranks-per-video is 3", "the sizes that fit are [1, 2]"}},
+    Refusal{"TeamOfNobody", {"--ranks-per-video", "0"}, {"ranks-per-video is 0", "the sizes that fit are [1, 2]"}},
+    Refusal{"HalvesOfOne", {"--cfg-parallel", "true"}, {"two equal halves", "ranks-per-video is 1"}},
+    Refusal{"NoTimeout", {"--collective-timeout", "0"}, {"collective-timeout is 0", "more than 0"}},
+    Refusal{"NoBroadcastFile", {"--broadcast", "FOLDER/none.json"}, {"none.json"}},
+    Refusal{"BroadcastThatIsNoJson", {"--broadcast", "FOLDER/bad.cfg"}, {"bad.cfg"}},
+    Refusal{"WindowTurnedAround", {"--broadcast", "FOLDER/window.json"}, {"window.json", "spatial_threshold is [900, 100]", "[low, high]"}},
+    Refusal{"RangeOfNothing", {"--broadcast", "FOLDER/range.json"}, {"range.json", "cross_range is 0", "1 (compute always) or more"}},
+    Refusal{"UnknownBroadcastKey", {"--broadcast", "FOLDER/key.json"}, {"key.json", "spatial_gap", "PABConfig"}},
+    Refusal{"TableOfOtherSteps", {"--broadcast", "FOLDER/table.json"}, {"table.json", "a table of 9 steps", "use 9 steps"}},
+    Refusal{"ReuseAtTheBeginning", {"--broadcast", "FOLDER/first.json"}, {"first.json", "evaluation 0", "nothing to reuse"}},
+    Refusal{"NoSuchBranch", {"--broadcast", "FOLDER/branch.json"}, {"branch.json", "spatial_thing"}},
     Refusal{"HeightAlone", {"--height", "48"}, {"height and width"}},
     Refusal{"NoSize", {"--height", "3", "--width", "48"}, {"3"}}),
     [](const auto& info) { return info.param.name; });
