@@ -85,6 +85,11 @@ class SequenceParallel {
     return out;
   }
 
+  /// The rows of `values` [frames, columns] that belong to the frames whose whole space this rank attends to.
+  Tensor of_attended_frames(const Tensor& values) const {
+    return slice(values, 0, first_frame(), part_start(parts_.frames(), team_.rank() + 1, team_.size()));
+  }
+
   const CommunicationLedger& ledger() const { return ledger_; }
 
  private:

@@ -8,6 +8,8 @@ namespace {
 
 constexpr float final_epsilon = 1e-6f;
 
+constexpr float masked = -10000;   // added to the scores of tokens that do not count
+
 /// [sin(p w_0) …, cos(p w_0) …] with w_k = 10000^(-k / (size / 2)), in double: `size` numbers appended.
 void append_sinusoid(std::vector<float>& table, double position, int64_t size) {
   const auto angle = [&](int64_t k) { return position * std::pow(10000.0, -double(k) / (double(size) / 2)); };
@@ -25,11 +27,17 @@ LatteConfig LatteConfig::from_json(const Json& json, const std::string& where) {
   c.heads = count_value_or(json, "num_attention_heads", 16, where);
   c.head_size = count_value_or(json, "attention_head_dim", 88, where);
   c.layers = count_value_or(json, "num_layers", 1, where);
-  c.sample_size = count_value_or(json, "sample_size", 64, where);
+  const bool listed = json.contains("sample_size") && json.at("sample_size").is_array();   // Open-Sora-Plan: [height, width]
+  c.sample_size = listed ? value<std::vector<int64_t>>(json, "sample_size", where).at(0) : count_value_or(json, "sample_size", 64, where);
   c.caption_channels = count_value(json, "caption_channels", where);
   c.video_length = count_value_or(json, "video_length", 16, where);
   c.attention_bias = value_or(json, "attention_bias", false, where);
   c.norm_eps = float(value_or(json, "norm_eps", 1e-5, where));
+  c.use_rope = value_or(json, "use_rope", false, where);
+  if (value_or<std::string>(json, "_class_name", "", where) == "LatteT2V") {
+    const int64_t usual = std::max<int64_t>(1, (c.video_length % 2 ? c.video_length - 1 : c.video_length) / 16);
+    c.temporal_scale = float(value_or(json, "interpolation_scale_1d", double(usual), where));
+  }
   require(!value_or(json, "norm_elementwise_affine", false, where), where, ": norm_elementwise_affine is true; only false is supported");
   const auto norm = value_or<std::string>(json, "norm_type", "ada_norm_single", where);
   require(norm == "ada_norm_single", where, ": norm_type is \"", norm, "\"; only ada_norm_single is supported");
@@ -45,10 +53,15 @@ LatteAttention::LatteAttention(const Weights& weights, const LatteConfig& config
       v_(weights / "to_v", config.hidden(), config.hidden(), config.attention_bias),
       out_(weights / "to_out" / 0, config.hidden(), config.hidden()) {}
 
-Tensor LatteAttention::operator()(const Tensor& x) const {
+Tensor LatteAttention::operator()(const Tensor& x, const Tensor& bias, const RotaryTable* rotary, int64_t coordinates) const {
   const Shape split{x.dim(0), x.dim(1), heads_, head_size_};
-  const Tensor h = attention(q_(x).reshape(split), k_(x).reshape(split), v_(x).reshape(split), 1 / std::sqrt(float(head_size_)));
-  return out_(h.reshape(x.shape()));
+  Tensor q = q_(x).reshape(split), k = k_(x).reshape(split);
+  if (rotary) {
+    q = rotate(halves_paired(q, coordinates), rotary->cosines, rotary->sines);
+    k = rotate(halves_paired(k, coordinates), rotary->cosines, rotary->sines);
+  }
+  const Tensor of_keys = bias.empty() ? bias : bias.reshape({x.dim(0), 1, 1, x.dim(1)});
+  return out_(attention(q, k, v_(x).reshape(split), 1 / std::sqrt(float(head_size_)), of_keys).reshape(x.shape()));
 }
 
 Tensor LatteAttention::operator()(const Tensor& x, const LatteCaption& caption, const SequenceParallel& parallel) const {
@@ -77,7 +90,7 @@ LatteBlock::LatteBlock(const Weights& weights, const LatteConfig& config, Axis a
           Linear(weights / "ff" / "net" / 2, 4 * config.hidden(), config.hidden())};
 }
 
-Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& caption, Run& run) const {
+Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& caption, const LatteAttentionInputs& inputs, Run& run) const {
   const bool spatial = axis_ == Axis::space;
   const auto [attention_modulation, mlp_modulation] = modulations(scale_shift_table_, time, epsilon_);
   const Observer observe = run.observe / concat(spatial ? "spatial_block_" : "temporal_block_", index_);
@@ -86,8 +99,14 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
     return value;
   };
 
+  const auto& rotary = spatial ? inputs.spatial_rotary : inputs.temporal_rotary;
+  const auto self_attention = [&](const Tensor& rows) {
+    const Tensor bias = spatial && !inputs.spatial_bias.empty() ? run.parallel.of_attended_frames(inputs.spatial_bias) : Tensor();
+    return seen("attn1", attention_(rows, bias, rotary ? &*rotary : nullptr, spatial ? 2 : 1));
+  };
+
   x = run.residual({spatial ? Branch::spatial_attention : Branch::temporal_attention, index_}, x, attention_modulation, [&](const Tensor& h) {
-    return run.parallel.along(axis_, h, [&](const Tensor& rows) { return seen("attn1", attention_(rows)); });
+    return run.parallel.along(axis_, h, self_attention);
   });
   if (spatial)
     x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
@@ -127,7 +146,7 @@ LatteCaption Latte::embed_caption(const Tensor& y, const std::vector<int64_t>& m
   if (mask.empty()) return caption;
   require(int64_t(mask.size()) == y.dim(0) * y.dim(1), "a caption mask of ", mask.size(), " values does not fit captions ", y.shape());
   std::vector<float> bias;
-  for (const int64_t kept : mask) bias.push_back(kept ? 0.f : -10000.f);
+  for (const int64_t kept : mask) bias.push_back(kept ? 0.f : masked);
   caption.bias = Tensor(y.backend(), {y.dim(0), y.dim(1)}, bias);
   return caption;
 }
@@ -146,11 +165,42 @@ Tensor Latte::position_table(int64_t rows, int64_t columns) const {
 
 Tensor Latte::frame_table(int64_t frames) const {
   std::vector<float> table;
-  for (int64_t frame = 0; frame < frames; ++frame) append_sinusoid(table, double(frame), config_.hidden());
+  for (int64_t frame = 0; frame < frames; ++frame) append_sinusoid(table, double(float(frame) / config_.temporal_scale), config_.hidden());
   return Tensor(final_table_.backend(), {frames, config_.hidden()}, table);
 }
 
-Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run) const {
+// Rotated positions are whole numbers: what the published code makes of a scaled one.
+LatteAttentionInputs Latte::attention_inputs(const Shape& latents, const std::vector<float>& kept) const {
+  const int64_t batch = latents[0], frames = latents[2], height = latents[3], width = latents[4], p = config_.patch_size;
+  const int64_t rows = height / p, columns = width / p;
+  LatteAttentionInputs inputs;
+  if (!kept.empty()) {
+    require(int64_t(kept.size()) == batch * frames * height * width, "Latte: a mask of ", kept.size(), " values for latents ", latents);
+    std::vector<float> bias;
+    for (int64_t frame = 0; frame < batch * frames; ++frame)
+      for (int64_t token = 0; token < rows * columns; ++token) {
+        bool counts = false;
+        for (int64_t i = 0; i < p * p; ++i)
+          counts = counts || kept[size_t((frame * height + token / columns * p + i / p) * width + token % columns * p + i % p)] != 0;
+        bias.push_back(counts ? 0.f : masked);
+      }
+    inputs.spatial_bias = Tensor(final_table_.backend(), {batch * frames, rows * columns}, bias);
+  }
+  if (!config_.use_rope) return inputs;
+  const int64_t scale = std::max<int64_t>(config_.sample_size / 64, 1);
+  std::vector<double> y, x, t;
+  for (int64_t token = 0; token < rows * columns; ++token) {
+    y.push_back(double(token / columns / scale));
+    x.push_back(double(token % columns / scale));
+  }
+  for (int64_t frame = 0; frame < frames; ++frame) t.push_back(std::trunc(double(float(frame) / config_.temporal_scale)));
+  inputs.spatial_rotary = rotary_table(final_table_.backend(), {y, x}, config_.head_size);
+  inputs.temporal_rotary = rotary_table(final_table_.backend(), {t}, config_.head_size);
+  return inputs;
+}
+
+Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run,
+                         const std::vector<float>& kept) const {
   require(latents.axes() == 5 && latents.dim(1) == config_.in_channels, "Latte: latents are ", latents.shape(), ", expected [batch, ",
           config_.in_channels, ", time, height, width]");
   const int64_t batch = latents.dim(0), frames = latents.dim(2), p = config_.patch_size, hidden = config_.hidden();
@@ -170,15 +220,16 @@ Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timest
   Tensor x = patches.reshape({batch, frames, space, hidden}) +
              repeat(position_table(rows, columns), 0, batch * frames).reshape({batch, frames, space, hidden});
   observe("pos_embed", x);
+  const LatteAttentionInputs inputs = attention_inputs(latents.shape(), kept);
   x = run.shard(x, {Branch::spatial_attention, 0});
   for (size_t i = 0; i < spatial_blocks_.size(); ++i) {
-    x = spatial_blocks_[i](x, time, caption, run);
+    x = spatial_blocks_[i](x, time, caption, inputs, run);
     if (!config_.temporal_attentions) continue;
     if (i == 0 && frames > 1) {
       const Tensor table = run.parallel.of_entries(repeat(frame_table(frames), 0, batch));
       x = modulate(x, table, zeros(x.backend(), table.shape()));   // x + the table's row of each frame
     }
-    x = temporal_blocks_[i](x, time, caption, run);
+    x = temporal_blocks_[i](x, time, caption, inputs, run);
   }
   const auto final_part = [&](int64_t i) {
     return run.parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, batch) + embedded);

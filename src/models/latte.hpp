@@ -1,6 +1,6 @@
 #pragma once
-// Latte-1's transformer (Ma et al., arXiv 2401.03048; diffusers' LatteTransformer3DModel): pairs of a spatial and a temporal
-// block over tokens x [batch, time, space, channels].
+// Latte-1's transformer (Ma et al., arXiv 2401.03048; diffusers' LatteTransformer3DModel) and Open-Sora-Plan v1.1's, which
+// follows it (LatteT2V): pairs of a spatial and a temporal block over tokens x [batch, time, space, channels].
 #include "base/json.hpp"
 #include "models/run.hpp"
 #include "nn/layers.hpp"
@@ -18,6 +18,8 @@ struct LatteConfig {
   bool attention_bias = true;
   float norm_eps = 1e-6f;          ///< of the blocks
   bool temporal_attentions = true; ///< false: temporal blocks are left out
+  float temporal_scale = 1;        ///< positions of frames are divided by it
+  bool use_rope = false;           ///< queries and keys of self attention are rotated as well
 
   int64_t hidden() const { return heads * head_size; }
   /// Throws Error naming `where` and the key on a value that cannot be.
@@ -34,8 +36,9 @@ struct LatteCaption {
 class LatteAttention {
  public:
   LatteAttention(const Weights& weights, const LatteConfig& config);
-  /// Sequences [n, length, hidden] to themselves.
-  Tensor operator()(const Tensor& x) const;
+  /// Sequences [n, length, hidden] to themselves. `bias` (empty: none) [n, length] is added to the scores of each key; `rotary`
+  /// (null: none) has `coordinates` coordinates a token.
+  Tensor operator()(const Tensor& x, const Tensor& bias, const RotaryTable* rotary, int64_t coordinates) const;
   /// x [entries, …, hidden] to the caption of its entry.
   Tensor operator()(const Tensor& x, const LatteCaption& caption, const SequenceParallel& parallel) const;
 
@@ -44,12 +47,18 @@ class LatteAttention {
   Linear q_, k_, v_, out_;
 };
 
+/// What the self attentions of all blocks are given besides tokens; empty where there is none.
+struct LatteAttentionInputs {
+  Tensor spatial_bias;   ///< [batch * frames, space]
+  std::optional<RotaryTable> spatial_rotary, temporal_rotary;
+};
+
 class LatteBlock {
  public:
   /// A temporal block has no cross attention.
   LatteBlock(const Weights& weights, const LatteConfig& config, Axis axis, int index);
   /// `time` [batch, 6 hidden].
-  Tensor operator()(Tensor x, const Tensor& time, const LatteCaption& caption, Run& run) const;
+  Tensor operator()(Tensor x, const Tensor& time, const LatteCaption& caption, const LatteAttentionInputs& inputs, Run& run) const;
 
  private:
   Axis axis_;
@@ -74,7 +83,9 @@ class Latte {
 
   /// latents [batch, in_channels, time, height, width] -> prediction [batch, out_channels, time, height, width]; rows and
   /// columns beyond the last whole patch are left out. Throws Error on another number of frames than the config's, or 1.
-  Tensor operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run) const;
+  /// `kept` (empty: all) [batch * time * height * width]: 0 where latents are padding; a token counts where one of its latents does.
+  Tensor operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run,
+                    const std::vector<float>& kept = {}) const;
 
  private:
   LatteConfig config_;
@@ -85,6 +96,7 @@ class Latte {
   Tensor final_table_;
   Linear final_linear_;
 
+  LatteAttentionInputs attention_inputs(const Shape& latents, const std::vector<float>& kept) const;
   Tensor position_table(int64_t rows, int64_t columns) const;
   Tensor frame_table(int64_t frames) const;
 };

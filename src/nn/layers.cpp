@@ -51,6 +51,27 @@ Tensor ScalarEmbedder::operator()(const std::vector<float>& values) const {
   return second_(first_(sinusoidal_embedding(*backend_, values, scalar_embedding_size), Activation::silu));
 }
 
+RotaryTable rotary_table(Backend& backend, const std::vector<std::vector<double>>& coordinates, int64_t head_size) {
+  const int64_t parts = int64_t(coordinates.size()), part = head_size / parts, tokens = int64_t(coordinates.front().size());
+  require(head_size % (2 * parts) == 0, "a rotary embedding of ", parts, " coordinates needs a head size that is a multiple of ", 2 * parts,
+          ", and it is ", head_size);
+  std::vector<float> cosines, sines;
+  for (int64_t token = 0; token < tokens; ++token)
+    for (const std::vector<double>& coordinate : coordinates)
+      for (int64_t i = 0; i < part / 2; ++i) {
+        const double angle = coordinate[size_t(token)] * std::pow(10000.0, -2.0 * double(i) / double(part));
+        cosines.push_back(float(std::cos(angle)));
+        sines.push_back(float(std::sin(angle)));
+      }
+  const Shape shape{tokens, head_size / 2};
+  return {Tensor(backend, shape, cosines), Tensor(backend, shape, sines)};
+}
+
+Tensor halves_paired(const Tensor& x, int64_t parts) {
+  const int64_t batch = x.dim(0), tokens = x.dim(1), heads = x.dim(2), half = x.dim(3) / parts / 2;
+  return permute(x.reshape({batch, tokens, heads, parts, 2, half}), {0, 1, 2, 3, 5, 4}).reshape(x.shape());
+}
+
 RotaryTable rotary_table(Backend& backend, int64_t tokens, const std::vector<float>& frequencies) {
   std::vector<float> cosines, sines;
   for (int64_t token = 0; token < tokens; ++token)

@@ -83,4 +83,12 @@ struct RotaryTable {
 /// angle(token, i) = token * frequencies[i].
 RotaryTable rotary_table(Backend& backend, int64_t tokens, const std::vector<float>& frequencies);
 
+/// Each head is cut into as many equal parts as a token has coordinates, and part c turns by
+/// angle(token, i) = coordinates[c][token] * 10000^(-2i / part size).
+RotaryTable rotary_table(Backend& backend, const std::vector<std::vector<double>>& coordinates, int64_t head_size);
+
+/// x [batch, tokens, heads, size] with its channels in another order, the same in queries and keys, such that rotate(), which
+/// turns channels 2i and 2i + 1, turns what is written as pairs of the first and the second half of each of `parts` parts.
+Tensor halves_paired(const Tensor& x, int64_t parts);
+
 }  // namespace pyracast

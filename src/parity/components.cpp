@@ -20,6 +20,7 @@ Results run_case(const Case& parity_case) {
       {"autoencoder_kl_temporal_decoder", run_autoencoder_kl_temporal_decoder},
       {"latte_encode_prompt", run_latte_encode_prompt},
       {"pipeline_latte", run_pipeline_latte},
+      {"osp_v110_transformer", run_osp_v110_transformer},
       {"latte_transformer", run_latte_transformer},
       {"scheduler_ddim", run_scheduler},
       {"scheduler_ddpm", run_scheduler},

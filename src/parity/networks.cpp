@@ -1,8 +1,11 @@
+#include <map>
+
 #include "models/autoencoder_kl_temporal_decoder.hpp"
 #include "models/latte.hpp"
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
 #include "models/t5.hpp"
+#include "pab/broadcast_policy.hpp"
 #include "parity/components.hpp"
 
 namespace pyracast {
@@ -75,6 +78,75 @@ void run_latte_transformer(const Case& c, Results& results) {
   run.begin(0);
   const LatteCaption caption = network.embed_caption(c.input("encoder_hidden_states"), mask, results.observer());
   network(latents, c.input_floats("timestep"), caption, run);
+}
+
+namespace {
+
+/// Tokens as they rest, [batch, frames, space, hidden] -> the rows of a spatial or of a temporal block.
+Tensor block_rows(const Tensor& x, bool temporal) {
+  const Tensor rows = temporal ? permute(x, {0, 2, 1, 3}) : x;
+  return rows.reshape({rows.dim(0) * rows.dim(1), rows.dim(2), rows.dim(3)});
+}
+
+/// Several evaluations in a row, with what broadcasting stores carried on.
+template <class Evaluate>
+void add_evaluations(const Case& c, Results& results, const BroadcastSchedule& schedule, const std::vector<Branch>& branches, Evaluate evaluate) {
+  std::vector<int64_t> computed;
+  std::vector<Tensor> outputs;
+  for (int e = 0; e < schedule.evaluations(); ++e) {
+    for (int block = 0; block < schedule.blocks(); ++block)
+      for (const Branch branch : branches) computed.push_back(!schedule.reuses(e, {branch, block}));
+    const Tensor all = c.input("hidden_states");
+    Shape one(all.shape().begin() + 1, all.shape().end()), stacked = one;
+    const Tensor out = evaluate(e, slice(all, 0, e, e + 1).reshape(one));
+    stacked = out.shape();
+    stacked.insert(stacked.begin(), 1);
+    outputs.push_back(out.reshape(stacked));
+  }
+  results.add_integers("computed", {schedule.evaluations(), schedule.blocks(), int64_t(branches.size())}, computed);
+  results.add("output", concatenate(outputs, 0));
+}
+
+}  // namespace
+
+void run_osp_v110_transformer(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const LatteConfig config = LatteConfig::from_json(c.config(), c.where());
+  const Latte network(weights, config);
+  weights.finish();
+  const Tensor text = c.input("encoder_hidden_states");   // [batch, 1, length, channels]
+  const auto mask = c.has_input("encoder_attention_mask") ? c.input_integers("encoder_attention_mask") : std::vector<int64_t>();
+  const auto kept = c.has_input("attention_mask") ? c.input_floats("attention_mask") : std::vector<float>();
+  const LatteCaption caption = network.embed_caption(text.reshape({text.dim(0), text.dim(2), text.dim(3)}), mask);
+  const std::vector<float> timesteps = c.input_floats("timestep");
+  const auto alone = make_lone_communicator();
+
+  if (c.call().contains("pab")) {
+    const std::vector<int64_t> grid(timesteps.begin(), timesteps.end());
+    const BroadcastSchedule schedule = pyramid_schedule(pab_settings(c.call().at("pab"), c.where()), grid, int(config.layers),
+                                                        value<int>(c.call(), "num_inference_steps", c.where()), 0, int(grid.size()));
+    Run run(*alone, schedule);
+    return add_evaluations(c, results, schedule, latte_branches(), [&](int e, const Tensor& latents) {
+      run.begin(e);
+      return network(latents, std::vector<float>(size_t(latents.dim(0)), timesteps[size_t(e)]), caption, run, kept);
+    });
+  }
+  results.add("caption_projection.out", caption.tokens.reshape({text.dim(0), 1, text.dim(2), -1}));
+  Run run(*alone, BroadcastSchedule(1, int(config.layers)));
+  run.observe = Observer([&](const std::string& name, const Tensor& value) {
+    static const std::map<std::string, std::string> names{{"adaln_single.embedded_timestep", "adaln_single.embedded"},
+                                                          {"adaln_single.timestep6", "adaln_single.t6"}, {"pos_embed", "pos_embed.out"},
+                                                          {"sample", "output"}};
+    if (const auto known = names.find(name); known != names.end())
+      return results.add(known->second, name == "pos_embed" ? block_rows(value, false) : value);
+    const size_t block = name.find("_block_"), dot = name.find('.', block);   // spatial_block_0.attn1 -> spatial_0.attn1_out
+    const std::string part = name.substr(dot + 1);
+    const bool temporal = name.starts_with("temporal");
+    results.add(concat(name.substr(0, block), '_', name.substr(block + 7, dot - block - 7), '.', part == "out" ? "" : part + "_", "out"),
+                value.axes() == 4 ? block_rows(value, temporal) : value);
+  });
+  run.begin(0);
+  network(c.input("hidden_states"), timesteps, caption, run, kept);
 }
 
 void run_opensora_vae(const Case& c, Results& results) {
