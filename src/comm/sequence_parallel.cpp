@@ -103,6 +103,62 @@ Tensor SequenceParallel::whole_time(const Tensor& x) {
       .reshape({parts_.batch, parts_.time, own_space, channels});
 }
 
+std::vector<Tensor> SequenceParallel::swapped(const std::vector<Tensor>& pieces, const std::vector<Shape>& arriving) {
+  std::vector<Tensor> flat;
+  std::vector<int64_t> sent, received;
+  for (const Tensor& piece : pieces) {
+    flat.push_back(piece.reshape({piece.size()}));
+    sent.push_back(piece.size());
+  }
+  for (const Shape& shape : arriving) received.push_back(size_of(shape));
+  const Tensor out = concatenate(flat, 0);
+  const Tensor in(out.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, out.dtype());
+  team_.all_to_all(out.view(), sent, in.view(), received);
+  ++ledger_.all_to_alls;
+  ledger_.all_to_all_bytes += int64_t(size_of(out.dtype())) * (out.size() - sent[size_t(team_.rank())]);
+  std::vector<Tensor> parts;
+  int64_t at = 0;
+  for (size_t rank = 0; rank < arriving.size(); at += received[rank++]) parts.push_back(slice(in, 0, at, at + received[rank]).reshape(arriving[rank]));
+  return parts;
+}
+
+// [batch, time, this rank's space, parts, heads, size] -> [batch, time, space, parts, this rank's heads, size].
+Tensor SequenceParallel::whole_tokens(const Tensor& x) {
+  assert(sharded_ == Axis::space);
+  const std::vector<int64_t> heads = part_sizes(x.dim(4), team_.size());
+  std::vector<Tensor> pieces;
+  std::vector<Shape> arriving;
+  int64_t at = 0;
+  for (const int64_t count : heads) {
+    pieces.push_back(slice(x, 4, at, at + count));
+    at += count;
+  }
+  for (const int64_t space : parts_.sizes(Axis::space)) {
+    arriving.push_back(x.shape());
+    arriving.back()[2] = space;
+    arriving.back()[4] = heads[size_t(team_.rank())];
+  }
+  return concatenate(swapped(pieces, arriving), 2);
+}
+
+// [batch, time, space, this rank's heads, size] -> [batch, time, this rank's space, heads, size].
+Tensor SequenceParallel::whole_heads(const Tensor& x, int64_t heads) {
+  std::vector<Tensor> pieces;
+  std::vector<Shape> arriving;
+  const std::vector<int64_t> space = parts_.sizes(Axis::space);
+  int64_t at = 0;
+  for (const int64_t tokens : space) {
+    pieces.push_back(slice(x, 2, at, at + tokens));
+    at += tokens;
+  }
+  for (const int64_t count : part_sizes(heads, team_.size())) {
+    arriving.push_back(x.shape());
+    arriving.back()[2] = space[size_t(team_.rank())];
+    arriving.back()[3] = count;
+  }
+  return concatenate(swapped(pieces, arriving), 3);
+}
+
 std::vector<int64_t> SequenceParallel::batch_of_entries() const {
   std::vector<int64_t> out;
   if (sharded_ == Axis::space)

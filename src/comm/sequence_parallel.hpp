@@ -75,6 +75,24 @@ class SequenceParallel {
     return timed(ledger_.seconds_along[int(axis)], [&] { return exchanged(out, whole); });
   }
 
+  /// Attention of all tokens of a video to each other: f maps all tokens of some heads, [batch, time * space, parts, heads, size],
+  /// to [batch, time * space, heads, size]. x [batch, time, this rank's space, parts, heads, size] (parts: query, key, value) ->
+  /// [batch, time, this rank's space, heads * size]. Tokens rest along space; heads are dealt out for the while (DeepSpeed-
+  /// Ulysses, Jacobs et al., arXiv 2309.14509), unevenly where they must.
+  template <class F>
+  Tensor over_heads(const Tensor& x, F f) {
+    const Shape own{x.dim(0), x.dim(1), x.dim(2), x.dim(4) * x.dim(5)};
+    const auto all_tokens = [&](const Tensor& h) {
+      const Tensor out = f(h.reshape({h.dim(0), h.dim(1) * h.dim(2), h.dim(3), h.dim(4), h.dim(5)}));
+      return out.reshape({h.dim(0), h.dim(1), h.dim(2), h.dim(4), h.dim(5)});
+    };
+    if (team_.size() == 1) return all_tokens(x).reshape(own);
+    double& seconds = ledger_.seconds_along[int(Axis::space)];
+    const Tensor own_heads = timed(seconds, [&] { return whole_tokens(x); });
+    const Tensor out = own_heads.size() == 0 ? Tensor(x.backend(), {x.dim(0), x.dim(1), parts_.space, 0, x.dim(5)}) : all_tokens(own_heads);
+    return timed(seconds, [&] { return whole_heads(out, x.dim(4)); }).reshape(own);
+  }
+
   /// The rows of `values` [batch or frames, columns] that belong to this rank's entries: modulate and gate take them.
   Tensor of_entries(const Tensor& values) const;
   /// The same of a list with one element a batch entry, for each entry.
@@ -120,6 +138,10 @@ class SequenceParallel {
   Tensor whole_space(const Tensor& x);
   Tensor whole_time(const Tensor& x);
   Tensor send(const Tensor& x, Axis from, const std::vector<int64_t>& sent, const std::vector<int64_t>& received);
+  Tensor whole_tokens(const Tensor& x);
+  Tensor whole_heads(const Tensor& x, int64_t heads);
+  /// Pieces for each rank -> what each rank sent here, of these shapes.
+  std::vector<Tensor> swapped(const std::vector<Tensor>& pieces, const std::vector<Shape>& arriving);
 };
 
 }  // namespace pyracast

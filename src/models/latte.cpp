@@ -10,13 +10,6 @@ constexpr float final_epsilon = 1e-6f;
 
 constexpr float masked = -10000;   // added to the scores of tokens that do not count
 
-/// [sin(p w_0) …, cos(p w_0) …] with w_k = 10000^(-k / (size / 2)), in double: `size` numbers appended.
-void append_sinusoid(std::vector<float>& table, double position, int64_t size) {
-  const auto angle = [&](int64_t k) { return position * std::pow(10000.0, -double(k) / (double(size) / 2)); };
-  for (int64_t k = 0; k < size / 2; ++k) table.push_back(float(std::sin(angle(k))));
-  for (int64_t k = 0; k < size / 2; ++k) table.push_back(float(std::cos(angle(k))));
-}
-
 }  // namespace
 
 LatteConfig LatteConfig::from_json(const Json& json, const std::string& where) {
@@ -121,10 +114,7 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
 Latte::Latte(const Weights& weights, const LatteConfig& config) : config_(config) {
   const int64_t hidden = config.hidden(), p = config.patch_size;
   patches_ = Convolution(weights / "pos_embed" / "proj", config.in_channels, hidden, {.kernel = {1, p, p}, .stride = {1, p, p}}, 2);
-  const Weights time = weights / "adaln_single";
-  timestep_first_ = Linear(time / "emb" / "timestep_embedder" / "linear_1", 256, hidden);
-  timestep_second_ = Linear(time / "emb" / "timestep_embedder" / "linear_2", hidden, hidden);
-  timestep_all_ = Linear(time / "linear", hidden, 6 * hidden);
+  time_ = AdaLnSingle(weights / "adaln_single", hidden);
   caption_projection_ = {Linear(weights / "caption_projection" / "linear_1", config.caption_channels, hidden),
                          Linear(weights / "caption_projection" / "linear_2", hidden, hidden)};
   for (int i = 0; i < config.layers; ++i) {
@@ -140,8 +130,8 @@ Shape Latte::token_shape(const Shape& latents) const {
   return {latents[0], latents[2], (latents[3] / config_.patch_size) * (latents[4] / config_.patch_size), config_.hidden()};
 }
 
-LatteCaption Latte::embed_caption(const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe) const {
-  LatteCaption caption{caption_projection_(y), {}};
+LatteCaption embed_caption(const Mlp& projection, const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe) {
+  LatteCaption caption{projection(y), {}};
   observe("caption_projection", caption.tokens);
   if (mask.empty()) return caption;
   require(int64_t(mask.size()) == y.dim(0) * y.dim(1), "a caption mask of ", mask.size(), " values does not fit captions ", y.shape());
@@ -149,6 +139,10 @@ LatteCaption Latte::embed_caption(const Tensor& y, const std::vector<int64_t>& m
   for (const int64_t kept : mask) bias.push_back(kept ? 0.f : masked);
   caption.bias = Tensor(y.backend(), {y.dim(0), y.dim(1)}, bias);
   return caption;
+}
+
+LatteCaption Latte::embed_caption(const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe) const {
+  return pyracast::embed_caption(caption_projection_, y, mask, observe);
 }
 
 // Columns first, then rows, scaled so that every grid spans that of `sample_size`.
@@ -174,18 +168,7 @@ LatteAttentionInputs Latte::attention_inputs(const Shape& latents, const std::ve
   const int64_t batch = latents[0], frames = latents[2], height = latents[3], width = latents[4], p = config_.patch_size;
   const int64_t rows = height / p, columns = width / p;
   LatteAttentionInputs inputs;
-  if (!kept.empty()) {
-    require(int64_t(kept.size()) == batch * frames * height * width, "Latte: a mask of ", kept.size(), " values for latents ", latents);
-    std::vector<float> bias;
-    for (int64_t frame = 0; frame < batch * frames; ++frame)
-      for (int64_t token = 0; token < rows * columns; ++token) {
-        bool counts = false;
-        for (int64_t i = 0; i < p * p; ++i)
-          counts = counts || kept[size_t((frame * height + token / columns * p + i / p) * width + token % columns * p + i % p)] != 0;
-        bias.push_back(counts ? 0.f : masked);
-      }
-    inputs.spatial_bias = Tensor(final_table_.backend(), {batch * frames, rows * columns}, bias);
-  }
+  if (!kept.empty()) inputs.spatial_bias = token_bias(final_table_.backend(), kept, batch * frames, height, width, p);
   if (!config_.use_rope) return inputs;
   const int64_t scale = std::max<int64_t>(config_.sample_size / 64, 1);
   std::vector<double> y, x, t;
@@ -210,11 +193,7 @@ Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timest
           caption.tokens.dim(0), " captions for ", batch, " latents");
   const Observer& observe = run.observe;
 
-  const Tensor embedded = timestep_second_(timestep_first_(sinusoidal_embedding(latents.backend(), timesteps, 256), Activation::silu));
-  observe("adaln_single.embedded_timestep", embedded);
-  const Tensor time = timestep_all_(activate(embedded, Activation::silu));
-  observe("adaln_single.timestep6", time);
-
+  const auto [embedded, time] = time_(latents.backend(), timesteps, observe);
   const Tensor patches = patches_(permute(latents, {0, 2, 3, 4, 1}));
   const int64_t rows = patches.dim(2), columns = patches.dim(3), space = rows * columns;
   Tensor x = patches.reshape({batch, frames, space, hidden}) +
@@ -235,8 +214,7 @@ Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timest
     return run.parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, batch) + embedded);
   };
   x = final_linear_(modulate(layer_norm(x, final_epsilon), final_part(0), final_part(1)));
-  x = run.parallel.gather(x).reshape({batch, frames, rows, columns, p, p, config_.out_channels});
-  const Tensor output = permute(x, {0, 6, 1, 2, 4, 3, 5}).reshape({batch, config_.out_channels, frames, rows * p, columns * p});
+  const Tensor output = unpatchified(run.parallel.gather(x).reshape({batch, frames, rows, columns, -1}), p, config_.out_channels);
   observe("sample", output);
   return output;
 }

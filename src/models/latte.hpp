@@ -2,6 +2,7 @@
 // Latte-1's transformer (Ma et al., arXiv 2401.03048; diffusers' LatteTransformer3DModel) and Open-Sora-Plan v1.1's, which
 // follows it (LatteT2V): pairs of a spatial and a temporal block over tokens x [batch, time, space, channels].
 #include "base/json.hpp"
+#include "models/ada_ln_single.hpp"
 #include "models/run.hpp"
 #include "nn/layers.hpp"
 
@@ -31,6 +32,9 @@ struct LatteCaption {
   Tensor tokens;   ///< [batch, length, hidden]
   Tensor bias;     ///< [batch, length] added to the attention's scores; empty: none
 };
+
+/// y [batch, length, channels] through the projection; mask [batch * length], 1 for tokens that count (empty: all do).
+LatteCaption embed_caption(const Mlp& projection, const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe);
 
 /// Attention with diffusers' key names: to_q, to_k, to_v, to_out.0.
 class LatteAttention {
@@ -90,7 +94,7 @@ class Latte {
  private:
   LatteConfig config_;
   Convolution patches_;
-  Linear timestep_first_, timestep_second_, timestep_all_;
+  AdaLnSingle time_;
   Mlp caption_projection_;
   std::vector<LatteBlock> spatial_blocks_, temporal_blocks_;
   Tensor final_table_;

@@ -21,6 +21,7 @@ Results run_case(const Case& parity_case) {
       {"latte_encode_prompt", run_latte_encode_prompt},
       {"pipeline_latte", run_pipeline_latte},
       {"osp_v110_transformer", run_osp_v110_transformer},
+      {"osp_v120_transformer", run_osp_v120_transformer},
       {"latte_transformer", run_latte_transformer},
       {"scheduler_ddim", run_scheduler},
       {"scheduler_ddpm", run_scheduler},

@@ -2,6 +2,7 @@
 
 #include "models/autoencoder_kl_temporal_decoder.hpp"
 #include "models/latte.hpp"
+#include "models/open_sora_t2v.hpp"
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
 #include "models/t5.hpp"
@@ -144,6 +145,44 @@ void run_osp_v110_transformer(const Case& c, Results& results) {
     const bool temporal = name.starts_with("temporal");
     results.add(concat(name.substr(0, block), '_', name.substr(block + 7, dot - block - 7), '.', part == "out" ? "" : part + "_", "out"),
                 value.axes() == 4 ? block_rows(value, temporal) : value);
+  });
+  run.begin(0);
+  network(c.input("hidden_states"), timesteps, caption, run, kept);
+}
+
+void run_osp_v120_transformer(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const OpenSoraT2vConfig config = OpenSoraT2vConfig::from_json(c.config(), c.where());
+  const OpenSoraT2v network(weights, config);
+  weights.finish();
+  const int layers = int(config.sizes.layers);
+  const Tensor text = c.input("encoder_hidden_states");
+  const auto mask = c.has_input("encoder_attention_mask") ? c.input_integers("encoder_attention_mask") : std::vector<int64_t>();
+  const auto kept = c.has_input("attention_mask") ? c.input_floats("attention_mask") : std::vector<float>();
+  const LatteCaption caption = network.embed_caption(text.reshape({text.dim(0), text.dim(2), text.dim(3)}), mask);
+  const std::vector<float> timesteps = c.input_floats("timestep");
+  const auto alone = make_lone_communicator();
+
+  if (c.call().contains("pab")) {
+    const std::vector<int64_t> grid(timesteps.begin(), timesteps.end());
+    const BroadcastSchedule schedule = pyramid_schedule(pab_settings(c.call().at("pab"), c.where()), grid, layers,
+                                                        value<int>(c.call(), "num_inference_steps", c.where()), 0, int(grid.size()));
+    Run run(*alone, schedule, TokenPlan(schedule, {}, Axis::space), StoredOutput::ungated);
+    const std::vector<Branch> branches{Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp};
+    return add_evaluations(c, results, schedule, branches, [&](int e, const Tensor& latents) {
+      run.begin(e);
+      return network(latents, std::vector<float>(size_t(latents.dim(0)), timesteps[size_t(e)]), caption, run, kept);
+    });
+  }
+  results.add("caption_projection.out", caption.tokens.reshape({text.dim(0), 1, text.dim(2), -1}));
+  Run run(*alone, BroadcastSchedule(1, layers));
+  run.observe = Observer([&](const std::string& name, const Tensor& value) {
+    static const std::map<std::string, std::string> names{{"adaln_single.embedded_timestep", "adaln_single.embedded"},
+                                                          {"adaln_single.timestep6", "adaln_single.t6"}, {"pos_embed", "pos_embed.out"},
+                                                          {"sample", "output"}};
+    const auto known = names.find(name);
+    const std::string shown = known != names.end() ? known->second : name.ends_with(".out") ? name : name + "_out";
+    results.add(shown, value.axes() == 4 ? value.reshape({value.dim(0), -1, value.dim(3)}) : value);
   });
   run.begin(0);
   network(c.input("hidden_states"), timesteps, caption, run, kept);
