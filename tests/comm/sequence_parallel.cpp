@@ -79,6 +79,34 @@ TEST_P(SequencesOn, SpaceCostTwoAllToAllsOfWhatIsNotThereYetAndOnTimeNothing) {
   EXPECT_EQ(bytes, expected);
 }
 
+// Each head gives the running sums of its queries over all tokens, times what is in its keys and values: a token or a head in
+// the wrong place shows.
+TEST_P(SequencesOn, AllTokensOfEachHeadAreThoseOfOneRank) {
+  const auto attend = [](const Tensor& qkv) {
+    const int64_t batch = qkv.dim(0), tokens = qkv.dim(1), heads = qkv.dim(3), size = qkv.dim(4);
+    const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({batch, tokens, heads * size}); };
+    return (running_sums(part(0)) * part(1) + part(2)).reshape({batch, tokens, heads, size});
+  };
+  for (const Shape& shape : {Shape{2, 3, 7, 3, 5, 2}, Shape{1, 1, 4, 3, 8, 1}, Shape{2, 2, 1, 3, 3, 2}}) {
+    const auto backend = make_cpu_backend();
+    const auto whole = [&](Backend& own) { return counted(own, {shape[0], shape[1], shape[2], 3 * shape[4] * shape[5]}); };
+    const auto result = [&](SequenceParallel& parallel, Backend& own) {
+      const Tensor x = parallel.shard(whole(own));
+      return parallel.gather(parallel.over_heads(x.reshape({x.dim(0), x.dim(1), x.dim(2), 3, shape[4], shape[5]}), attend)).to_host();
+    };
+    const auto lone = make_lone_communicator();
+    SequenceParallel alone(*lone);
+    const std::vector<float> expected = result(alone, *backend);
+    std::vector<std::vector<float>> got(static_cast<size_t>(GetParam()));
+    on_threads(GetParam(), [&](int rank, Communicator& team, Backend& own) {
+      SequenceParallel parallel(team);
+      got[size_t(rank)] = result(parallel, own);
+      EXPECT_EQ(parallel.ledger().all_to_alls, team.size() > 1 ? 2 : 0);
+    });
+    for (const auto& values : got) EXPECT_EQ(values, expected) << concat(shape);
+  }
+}
+
 TEST_P(SequencesOn, RanksGetWhatTheRootBroadcasts) {
   on_threads(GetParam(), [&](int rank, Communicator& team, Backend& backend) {
     const Tensor data(backend, {3}, std::vector<float>(3, float(rank)));
