@@ -22,6 +22,7 @@ void run_pab_trace(const Case&, Results&);
 void run_autoencoder_kl_temporal_decoder(const Case&, Results&);
 void run_osp_v110_transformer(const Case&, Results&);
 void run_osp_v120_transformer(const Case&, Results&);
+void run_causal_vae(const Case&, Results&);
 void run_latte_encode_prompt(const Case&, Results&);
 void run_pipeline_latte(const Case&, Results&);
 void run_latte_transformer(const Case&, Results&);

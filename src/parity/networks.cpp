@@ -1,6 +1,7 @@
 #include <map>
 
 #include "models/autoencoder_kl_temporal_decoder.hpp"
+#include "models/causal_vae.hpp"
 #include "models/latte.hpp"
 #include "models/open_sora_t2v.hpp"
 #include "models/open_sora_vae.hpp"
@@ -10,6 +11,13 @@
 #include "parity/components.hpp"
 
 namespace pyracast {
+
+static std::optional<CausalVaeTiling> causal_vae_tiling(const Json& json, const std::string& where) {
+  if (json.is_null()) return std::nullopt;
+  return CausalVaeTiling{value<int64_t>(json, "tile_sample_min_size", where), value<int64_t>(json, "tile_latent_min_size", where),
+                         value<int64_t>(json, "tile_sample_min_size_t", where), value<int64_t>(json, "tile_latent_min_size_t", where),
+                         value<double>(json, "tile_overlap_factor", where)};
+}
 
 void run_stdit3(const Case& c, Results& results) {
   const Weights weights = c.weights("model");
@@ -54,6 +62,22 @@ void run_autoencoder_kl_temporal_decoder(const Case& c, Results& results) {
   results.add("decoded", to_planes(vae.decode_videos(latents, value<int64_t>(c.call(), "num_frames", c.where()), results.observer("decoder."))));
   for (const int64_t chunk : value<std::vector<int64_t>>(c.call(), "decode_chunk_sizes", c.where()))
     results.add(concat("decoded_chunk", chunk), to_planes(vae.decode(latents, chunk)));
+}
+
+void run_causal_vae(const Case& c, Results& results) {
+  const Weights weights = c.weights("model");
+  const CausalVae vae(weights, CausalVaeConfig::from_json(c.config(), c.where()));
+  weights.finish();
+  const auto channels_last = [](const Tensor& x) { return permute(x, {0, 2, 3, 4, 1}); };
+  const auto channels_first = [](const Tensor& x) { return permute(x, {0, 4, 1, 2, 3}); };
+  for (const Json& run : c.call().at("runs")) {
+    const auto name = value<std::string>(run, "name", c.where());
+    const Observer observe = results.observer(name + ".");
+    if (value<std::string>(run, "kind", c.where()) == "encode")
+      results.add(name + ".moments", channels_first(vae.encode(channels_last(c.input(name + ".x")), causal_vae_tiling(run.at("tiling"), c.where()), observe)));
+    else
+      results.add(name + ".frames", channels_first(vae.decode(channels_last(c.input(name + ".z")), causal_vae_tiling(run.at("tiling"), c.where()), observe)));
+  }
 }
 
 void run_latte_transformer(const Case& c, Results& results) {
