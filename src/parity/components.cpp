@@ -22,6 +22,8 @@ Results run_case(const Case& parity_case) {
       {"pipeline_latte", run_pipeline_latte},
       {"osp_v110_transformer", run_osp_v110_transformer},
       {"osp_v120_transformer", run_osp_v120_transformer},
+      {"pipeline_osp110", run_pipeline_osp110},
+      {"pipeline_osp120", run_pipeline_osp120},
       {"causal_vae_v110", run_causal_vae},
       {"causal_vae_v120", run_causal_vae},
       {"latte_transformer", run_latte_transformer},

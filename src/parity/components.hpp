@@ -1,10 +1,14 @@
 #pragma once
+#include "models/causal_vae.hpp"
 #include "parity/case.hpp"
 
 namespace pyracast {
 
 /// Runs the computation a case describes. Throws Error on a component that is not known.
 Results run_case(const Case& parity_case);
+
+/// A case's description of tiles; none where it is null.
+std::optional<CausalVaeTiling> causal_vae_tiling(const Json& json, const std::string& where);
 
 // One function a component, named after it; each file holds one family.
 void run_stdit3(const Case&, Results&);
@@ -22,6 +26,8 @@ void run_pab_trace(const Case&, Results&);
 void run_autoencoder_kl_temporal_decoder(const Case&, Results&);
 void run_osp_v110_transformer(const Case&, Results&);
 void run_osp_v120_transformer(const Case&, Results&);
+void run_pipeline_osp110(const Case&, Results&);
+void run_pipeline_osp120(const Case&, Results&);
 void run_causal_vae(const Case&, Results&);
 void run_latte_encode_prompt(const Case&, Results&);
 void run_pipeline_latte(const Case&, Results&);

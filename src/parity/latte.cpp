@@ -74,7 +74,8 @@ void run_pipeline_latte(const Case& c, Results& results) {
   results.add_integers("timesteps", {int64_t(sampler->timesteps().size())}, {sampler->timesteps().begin(), sampler->timesteps().end()});
 
   std::vector<Tensor> steps;
-  const Tensor latents = pipeline.denoise(c.input("latents"), text, request, Observer([&](const std::string&, const Tensor& value) {
+  const Tensor latents = pipeline.denoise(c.input("latents"), text, request, Observer([&](const std::string& name, const Tensor& value) {
+    if (name != "latents") return;
     Shape shape = value.shape();
     shape.insert(shape.begin(), 1);
     steps.push_back(value.reshape(shape));

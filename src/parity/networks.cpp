@@ -12,13 +12,6 @@
 
 namespace pyracast {
 
-static std::optional<CausalVaeTiling> causal_vae_tiling(const Json& json, const std::string& where) {
-  if (json.is_null()) return std::nullopt;
-  return CausalVaeTiling{value<int64_t>(json, "tile_sample_min_size", where), value<int64_t>(json, "tile_latent_min_size", where),
-                         value<int64_t>(json, "tile_sample_min_size_t", where), value<int64_t>(json, "tile_latent_min_size_t", where),
-                         value<double>(json, "tile_overlap_factor", where)};
-}
-
 void run_stdit3(const Case& c, Results& results) {
   const Weights weights = c.weights("model");
   const Stdit3Config config = Stdit3Config::from_json(c.config(), c.where());

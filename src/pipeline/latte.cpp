@@ -4,21 +4,13 @@
 #include <numeric>
 
 #include "base/error.hpp"
-#include "diffusion/rectified_flow.hpp"
+#include "pipeline/guided_denoising.hpp"
+#include "pipeline/prompt_padding.hpp"
 #include "plan/video_plan.hpp"
 
 namespace pyracast {
 
 namespace {
-
-/// x [rows, tokens, width] with 0 where the mask is 0.
-Tensor without_padding(const Tensor& x, const std::vector<int64_t>& mask, int copies) {
-  const int64_t width = x.dim(2), tokens = x.dim(1), prompts = x.dim(0) / copies;
-  std::vector<float> kept;
-  for (int64_t row = 0; row < x.dim(0); ++row)
-    for (int64_t i = 0; i < tokens; ++i) kept.insert(kept.end(), size_t(width), float(mask[size_t(row / copies % prompts * tokens + i)]));
-  return x * Tensor(x.backend(), x.shape(), kept);
-}
 
 /// Each row `copies` times, one behind the other.
 Tensor repeated_rows(const Tensor& x, int copies) {
@@ -54,28 +46,20 @@ Tensor LattePipeline::denoise(const Tensor& noise, const LatteText& text, const 
   const auto sampler = make_sampler(parts_.scheduler, "scheduler", request.steps, {.eta = request.eta});
   const bool guidance = request.guidance > 1;
   require(!guidance || !text.negatives.empty(), "guidance ", request.guidance, " needs the negative prompt's embeddings");
-  const int64_t videos = noise.dim(0), halves = guidance ? 2 : 1;
   const LatteCaption caption = parts_.transformer.embed_caption(guidance ? concatenate({text.negatives, text.prompts}, 0) : text.prompts, {});
 
   const BroadcastSchedule schedule = this->schedule(request);
   Shape latent_shape = noise.shape();
-  latent_shape[0] *= halves;
+  latent_shape[0] *= guidance ? 2 : 1;
   const Shape tokens = parts_.transformer.token_shape(latent_shape);
   const VideoPlan plan = plan_video(schedule, latte_branches(), {tokens[0], tokens[1], tokens[2], team_.size()}, team_.rank(),
                                     tokens[3] * int64_t(size_of(DType::float32)), Axis::time);
   Run run(team_, schedule, plan.tokens, request.broadcast.stored_output());
 
-  Tensor latents = combine(sampler->initial_sigma(), noise, 0, noise);
-  for (size_t i = 0; i < sampler->timesteps().size(); ++i) {
-    run.begin(int(i));
-    const std::vector<float> timesteps(size_t(halves * videos), sampler->timesteps()[i]);
-    Tensor output = parts_.transformer(repeat(sampler->model_input(latents), 0, halves), timesteps, caption, run);
-    if (guidance) output = guided(slice(output, 0, videos, 2 * videos), slice(output, 0, 0, videos), float(request.guidance));
-    if (output.dim(1) == 2 * latents.dim(1)) output = slice(output, 1, 0, latents.dim(1));   // the other half is a variance
-    latents = sampler->step(output, latents, []() -> Tensor { fail("Latte with eta above 0 needs a source of noise for each step, which is not there"); });
-    observe("latents", latents);
-  }
-  return latents;
+  const auto fresh_noise = [](int) -> Tensor {
+    fail("Latte with eta above 0 needs a source of noise for each step, which is not there");
+  };
+  return denoise_with_guidance(parts_.transformer, run, *sampler, noise, caption, request.guidance, fresh_noise, observe);
 }
 
 Tensor LattePipeline::decode(const Tensor& latents, int64_t chunk) const {

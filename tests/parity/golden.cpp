@@ -44,6 +44,6 @@ void register_cases(const fs::path& root, const std::string& set, const std::set
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   pyracast::register_cases(TESTS_DIR "/golden", "Golden", {"opensora", "noise", "latte", "open-sora-plan", "metrics"});
-  pyracast::register_cases(SHARED_DIR "/goldens", "SharedGolden", {"opensora", "noise", "metrics", "latte"});
+  pyracast::register_cases(SHARED_DIR "/goldens", "SharedGolden", {"opensora", "noise", "metrics", "latte", "open-sora-plan"});
   return RUN_ALL_TESTS();
 }
