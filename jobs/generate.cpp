@@ -6,13 +6,13 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
-#include "comm/heartbeat.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/on_ranks.hpp"
 #include "jobs/open_sora_requests.hpp"
 #include "jobs/output_folder.hpp"
 #include "jobs/progress_lines.hpp"
@@ -221,26 +221,11 @@ int generate(int argc, char** argv) {
                 describe(settings_of<GenerateSettings>()).c_str());
     return 0;
   }
-  catch_stop_signals();
-  const Ranks ranks(argc, argv);
-  std::optional<Heartbeat> heartbeat;   // ends behind a mistake that all ranks tell alike
-  try {
-    ranks.on_first([&] { read_config<GenerateSettings>(argc, argv); });   // so that a mistake is told once
-    const auto settings = read_config<GenerateSettings>(argc, argv);
-    ranks.on_first([&] {
-      require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
-    });
-    // A team's own deadline says more, and comes first.
-    heartbeat.emplace(ranks, 1.5 * settings.collective_timeout);
-    return int(run(ranks, settings));
-  } catch (const AgreedError& error) {
-    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
-    return int(error.code);
-  } catch (const Error& error) {
-    ranks.abort(error.what(), int(error.code));
-  } catch (const std::exception& error) {
-    ranks.abort(error.what(), int(ExitCode::environment));
-  }
+  const auto deadline = [](const GenerateSettings& settings) {
+    require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
+    return 1.5 * settings.collective_timeout;   // a team's own deadline says more, and comes first
+  };
+  return on_ranks<GenerateSettings>(argc, argv, deadline, run);
 }
 
 }  // namespace pyracast

@@ -5,6 +5,7 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/on_ranks.hpp"
 #include "jobs/profiled_sample.hpp"
 #include "jobs/signals.hpp"
 #include "jobs/version.hpp"
@@ -124,19 +125,8 @@ int profile(int argc, char** argv) {
                 describe(settings_of<ProfileSettings>()).c_str());
     return 0;
   }
-  catch_stop_signals();
-  const Ranks ranks(argc, argv);
-  try {
-    ranks.on_first([&] { read_config<ProfileSettings>(argc, argv); });   // so that a mistake is told once
-    return int(run(ranks, read_config<ProfileSettings>(argc, argv)));
-  } catch (const AgreedError& error) {
-    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
-    return int(error.code);
-  } catch (const Error& error) {
-    ranks.abort(error.what(), int(error.code));
-  } catch (const std::exception& error) {
-    ranks.abort(error.what(), int(ExitCode::environment));
-  }
+  constexpr double deadline = 900;   // seconds; ranks compute by themselves
+  return on_ranks<ProfileSettings>(argc, argv, [](const ProfileSettings&) { return deadline; }, run);
 }
 
 }  // namespace pyracast

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/ops.hpp"
+
 namespace pyracast {
 
 namespace {
@@ -126,6 +128,16 @@ Case::Tolerance Case::tolerance(const std::string& tensor) const {
       if (matches(pattern, tensor))
         return {value_or(numbers, "atol", 0.0, where()), value_or(numbers, "rtol", 0.0, where()), true};
   return {value_or(given, "atol", 0.0, where()), value_or(given, "rtol", 0.0, where()), false};
+}
+
+Tensor stacked(const std::vector<Tensor>& parts) {
+  std::vector<Tensor> rows;
+  for (const Tensor& part : parts) {
+    Shape shape = part.shape();
+    shape.insert(shape.begin(), 1);
+    rows.push_back(part.reshape(shape));
+  }
+  return concatenate(rows, 0);
 }
 
 void Results::add(const std::string& name, Shape shape, std::vector<float> values) {

@@ -55,6 +55,9 @@ class Case {
   const StoredTensor& stored(const std::string& name) const;
 };
 
+/// Tensors of one shape along a new first axis.
+Tensor stacked(const std::vector<Tensor>& parts);
+
 /// What a component computed, in the order of computation.
 class Results {
  public:

@@ -75,12 +75,9 @@ void run_pipeline_latte(const Case& c, Results& results) {
 
   std::vector<Tensor> steps;
   const Tensor latents = pipeline.denoise(c.input("latents"), text, request, Observer([&](const std::string& name, const Tensor& value) {
-    if (name != "latents") return;
-    Shape shape = value.shape();
-    shape.insert(shape.begin(), 1);
-    steps.push_back(value.reshape(shape));
+    if (name == "latents") steps.push_back(value);
   }));
-  results.add("step_latents", concatenate(steps, 0));
+  results.add("step_latents", stacked(steps));
   if (!c.has_weights("vae")) return;
   const Tensor frames = pipeline.decode(latents, value<int64_t>(c.call(), "decode_chunk_size", c.where()));
   results.add("frames", frames);

@@ -115,14 +115,36 @@ void add_evaluations(const Case& c, Results& results, const BroadcastSchedule& s
     for (int block = 0; block < schedule.blocks(); ++block)
       for (const Branch branch : branches) computed.push_back(!schedule.reuses(e, {branch, block}));
     const Tensor all = c.input("hidden_states");
-    Shape one(all.shape().begin() + 1, all.shape().end()), stacked = one;
-    const Tensor out = evaluate(e, slice(all, 0, e, e + 1).reshape(one));
-    stacked = out.shape();
-    stacked.insert(stacked.begin(), 1);
-    outputs.push_back(out.reshape(stacked));
+    const Shape one(all.shape().begin() + 1, all.shape().end());
+    outputs.push_back(evaluate(e, slice(all, 0, e, e + 1).reshape(one)));
   }
   results.add_integers("computed", {schedule.evaluations(), schedule.blocks(), int64_t(branches.size())}, computed);
-  results.add("output", concatenate(outputs, 0));
+  results.add("output", stacked(outputs));
+}
+
+}  // namespace
+
+namespace {
+
+/// What a case of Open-Sora-Plan's transformers is given.
+struct OpenSoraPlanInputs {
+  Tensor text;                 // [batch, length, channels]
+  std::vector<int64_t> mask;   // of the text; empty: none
+  std::vector<float> kept, timesteps;
+
+  explicit OpenSoraPlanInputs(const Case& c) : timesteps(c.input_floats("timestep")) {
+    const Tensor given = c.input("encoder_hidden_states");   // [batch, 1, length, channels]
+    text = given.reshape({given.dim(0), given.dim(2), given.dim(3)});
+    if (c.has_input("encoder_attention_mask")) mask = c.input_integers("encoder_attention_mask");
+    if (c.has_input("attention_mask")) kept = c.input_floats("attention_mask");
+  }
+};
+
+/// The published rule over the case's evaluations.
+BroadcastSchedule schedule_of(const Case& c, const std::vector<float>& timesteps, int64_t layers) {
+  const std::vector<int64_t> grid(timesteps.begin(), timesteps.end());
+  return pyramid_schedule(pab_settings(c.call().at("pab"), c.where()), grid, int(layers),
+                          value<int>(c.call(), "num_inference_steps", c.where()), 0, int(grid.size()));
 }
 
 }  // namespace
@@ -132,24 +154,19 @@ void run_osp_v110_transformer(const Case& c, Results& results) {
   const LatteConfig config = LatteConfig::from_json(c.config(), c.where());
   const Latte network(weights, config);
   weights.finish();
-  const Tensor text = c.input("encoder_hidden_states");   // [batch, 1, length, channels]
-  const auto mask = c.has_input("encoder_attention_mask") ? c.input_integers("encoder_attention_mask") : std::vector<int64_t>();
-  const auto kept = c.has_input("attention_mask") ? c.input_floats("attention_mask") : std::vector<float>();
-  const LatteCaption caption = network.embed_caption(text.reshape({text.dim(0), text.dim(2), text.dim(3)}), mask);
-  const std::vector<float> timesteps = c.input_floats("timestep");
+  const OpenSoraPlanInputs in(c);
+  const LatteCaption caption = network.embed_caption(in.text, in.mask);
   const auto alone = make_lone_communicator();
 
   if (c.call().contains("pab")) {
-    const std::vector<int64_t> grid(timesteps.begin(), timesteps.end());
-    const BroadcastSchedule schedule = pyramid_schedule(pab_settings(c.call().at("pab"), c.where()), grid, int(config.layers),
-                                                        value<int>(c.call(), "num_inference_steps", c.where()), 0, int(grid.size()));
+    const BroadcastSchedule schedule = schedule_of(c, in.timesteps, config.layers);
     Run run(*alone, schedule);
     return add_evaluations(c, results, schedule, latte_branches(), [&](int e, const Tensor& latents) {
       run.begin(e);
-      return network(latents, std::vector<float>(size_t(latents.dim(0)), timesteps[size_t(e)]), caption, run, kept);
+      return network(latents, std::vector<float>(size_t(latents.dim(0)), in.timesteps[size_t(e)]), caption, run, in.kept);
     });
   }
-  results.add("caption_projection.out", caption.tokens.reshape({text.dim(0), 1, text.dim(2), -1}));
+  results.add("caption_projection.out", caption.tokens.reshape({in.text.dim(0), 1, in.text.dim(1), -1}));
   Run run(*alone, BroadcastSchedule(1, int(config.layers)));
   run.observe = Observer([&](const std::string& name, const Tensor& value) {
     static const std::map<std::string, std::string> names{{"adaln_single.embedded_timestep", "adaln_single.embedded"},
@@ -164,7 +181,7 @@ void run_osp_v110_transformer(const Case& c, Results& results) {
                 value.axes() == 4 ? block_rows(value, temporal) : value);
   });
   run.begin(0);
-  network(c.input("hidden_states"), timesteps, caption, run, kept);
+  network(c.input("hidden_states"), in.timesteps, caption, run, in.kept);
 }
 
 void run_osp_v120_transformer(const Case& c, Results& results) {
@@ -173,25 +190,20 @@ void run_osp_v120_transformer(const Case& c, Results& results) {
   const OpenSoraT2v network(weights, config);
   weights.finish();
   const int layers = int(config.sizes.layers);
-  const Tensor text = c.input("encoder_hidden_states");
-  const auto mask = c.has_input("encoder_attention_mask") ? c.input_integers("encoder_attention_mask") : std::vector<int64_t>();
-  const auto kept = c.has_input("attention_mask") ? c.input_floats("attention_mask") : std::vector<float>();
-  const LatteCaption caption = network.embed_caption(text.reshape({text.dim(0), text.dim(2), text.dim(3)}), mask);
-  const std::vector<float> timesteps = c.input_floats("timestep");
+  const OpenSoraPlanInputs in(c);
+  const LatteCaption caption = network.embed_caption(in.text, in.mask);
   const auto alone = make_lone_communicator();
 
   if (c.call().contains("pab")) {
-    const std::vector<int64_t> grid(timesteps.begin(), timesteps.end());
-    const BroadcastSchedule schedule = pyramid_schedule(pab_settings(c.call().at("pab"), c.where()), grid, layers,
-                                                        value<int>(c.call(), "num_inference_steps", c.where()), 0, int(grid.size()));
+    const BroadcastSchedule schedule = schedule_of(c, in.timesteps, layers);
     Run run(*alone, schedule, TokenPlan(schedule, {}, Axis::space), StoredOutput::ungated);
     const std::vector<Branch> branches{Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp};
     return add_evaluations(c, results, schedule, branches, [&](int e, const Tensor& latents) {
       run.begin(e);
-      return network(latents, std::vector<float>(size_t(latents.dim(0)), timesteps[size_t(e)]), caption, run, kept);
+      return network(latents, std::vector<float>(size_t(latents.dim(0)), in.timesteps[size_t(e)]), caption, run, in.kept);
     });
   }
-  results.add("caption_projection.out", caption.tokens.reshape({text.dim(0), 1, text.dim(2), -1}));
+  results.add("caption_projection.out", caption.tokens.reshape({in.text.dim(0), 1, in.text.dim(1), -1}));
   Run run(*alone, BroadcastSchedule(1, layers));
   run.observe = Observer([&](const std::string& name, const Tensor& value) {
     static const std::map<std::string, std::string> names{{"adaln_single.embedded_timestep", "adaln_single.embedded"},
@@ -202,7 +214,7 @@ void run_osp_v120_transformer(const Case& c, Results& results) {
     results.add(shown, value.axes() == 4 ? value.reshape({value.dim(0), -1, value.dim(3)}) : value);
   });
   run.begin(0);
-  network(c.input("hidden_states"), timesteps, caption, run, kept);
+  network(c.input("hidden_states"), in.timesteps, caption, run, in.kept);
 }
 
 void run_opensora_vae(const Case& c, Results& results) {

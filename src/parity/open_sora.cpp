@@ -72,13 +72,7 @@ class PipelineRecord {
     const std::vector<Tensor>& masks = steps_[loop + ".x_mask"];
     const std::vector<float> mask = concatenate(masks, 0).to_host();
     results_.add_integers(loop + ".x_mask", {int64_t(masks.size()), masks.front().dim(0)}, {mask.begin(), mask.end()});
-    std::vector<Tensor> latents;
-    for (const Tensor& step : steps_[loop + ".latents"]) {
-      Shape shape = step.shape();
-      shape.insert(shape.begin(), 1);
-      latents.push_back(step.reshape(shape));
-    }
-    results_.add(loop + ".latents", concatenate(latents, 0));
+    results_.add(loop + ".latents", stacked(steps_[loop + ".latents"]));
   }
 };
 

@@ -5,11 +5,6 @@ namespace pyracast {
 
 namespace {
 
-Shape with_front(Shape shape) {
-  shape.insert(shape.begin(), 1);
-  return shape;
-}
-
 OpenSoraPlanParts parts_of(const Case& c, bool v120) {
   const Weights transformer = c.weights("transformer"), vae = c.weights("vae");
   const Json config = c.config_part("transformer");
@@ -53,13 +48,13 @@ void run_pipeline(const Case& c, Results& results, bool v120) {
     bool first = true;
     const Tensor latents = pipeline.denoise(noise, conditioning, request, fresh_noise, Observer([&](const std::string& name, const Tensor& value) {
       if (name == "latents") {
-        steps.push_back(value.reshape(with_front(value.shape())));
+        steps.push_back(value);
         first = false;
       } else if (first) {
         results.add(concat(mode, '.', name, "_first"), value);
       }
     }));
-    results.add(mode + ".latents", concatenate(steps, 0));
+    results.add(mode + ".latents", stacked(steps));
     const Tensor frames = pipeline.decode(latents);   // [videos, frames, height, width, 3]
     results.add(mode + ".frames", permute(frames, {0, 1, 4, 2, 3}));
     const Tensor shown = slice(frames, 1, 0, std::min<int64_t>(8, frames.dim(1)));

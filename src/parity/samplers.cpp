@@ -112,15 +112,6 @@ void run_scheduler_rflow(const Case& c, Results& results) {
     z = masked ? mask.restored(updated, z, t) : updated;
     latents.push_back(z);
   }
-  const auto stacked = [](const std::vector<Tensor>& parts) {
-    std::vector<Tensor> rows;
-    for (const Tensor& part : parts) {
-      Shape shape = part.shape();
-      shape.insert(shape.begin(), 1);
-      rows.push_back(part.reshape(shape));
-    }
-    return concatenate(rows, 0);
-  };
   if (settings.use_discrete_timesteps)
     results.add_integers("timesteps", {steps, batch}, {timesteps.begin(), timesteps.end()});
   else

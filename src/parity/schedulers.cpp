@@ -38,16 +38,6 @@ Tensor fake_output(const Case& c, const Tensor& x, float t) {
   return concatenate({first, Tensor(x.backend(), x.shape(), second)}, 1);
 }
 
-Tensor stacked(const std::vector<Tensor>& parts) {
-  std::vector<Tensor> rows;
-  for (const Tensor& part : parts) {
-    Shape shape = part.shape();
-    shape.insert(shape.begin(), 1);
-    rows.push_back(part.reshape(shape));
-  }
-  return concatenate(rows, 0);
-}
-
 void add_timesteps(Results& results, const std::string& name, const Sampler& sampler) {
   const std::vector<float>& timesteps = sampler.timesteps();
   const Shape shape{int64_t(timesteps.size())};

@@ -1,0 +1,35 @@
+#pragma once
+// How a job that runs on MPI ranks begins and ends.
+#include <cstdio>
+#include <optional>
+
+#include "base/config.hpp"
+#include "comm/heartbeat.hpp"
+#include "jobs/signals.hpp"
+
+namespace pyracast {
+
+/// Reads the settings, does `run(ranks, settings)` on every rank and gives the exit code. A mistake that all ranks see alike
+/// is told once; what only one sees ends the job. `deadline(settings)`: seconds without a sign of life after which a rank
+/// counts as lost, more than 0.
+template <class Settings, class Deadline, class Run>
+int on_ranks(int argc, char** argv, Deadline deadline, Run run) {
+  catch_stop_signals();
+  const Ranks ranks(argc, argv);
+  std::optional<Heartbeat> heartbeat;   // ends behind a mistake that all ranks tell alike
+  try {
+    ranks.on_first([&] { deadline(read_config<Settings>(argc, argv)); });
+    const auto settings = read_config<Settings>(argc, argv);
+    heartbeat.emplace(ranks, deadline(settings));
+    return int(run(ranks, settings));
+  } catch (const AgreedError& error) {
+    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
+    return int(error.code);
+  } catch (const Error& error) {
+    ranks.abort(error.what(), int(error.code));
+  } catch (const std::exception& error) {
+    ranks.abort(error.what(), int(ExitCode::environment));
+  }
+}
+
+}  // namespace pyracast
