@@ -120,6 +120,7 @@ TEST_F(Writer, KilledAtAnyMomentLeavesWholeSamplesEachOnce) {
       submit(writer, 1000);
       ::_exit(0);
     }
+    ASSERT_GT(child, 0);   // kill(-1) would mean every process there is
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     ::kill(child, SIGKILL);
     ASSERT_EQ(::waitpid(child, nullptr, 0), child);

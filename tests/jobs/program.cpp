@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 namespace pyracast::testing {
@@ -26,6 +27,7 @@ Program::Program(const std::vector<std::string>& command, fs::path log) : log_(s
     ::execvp(arguments[0], arguments.data());
     ::_exit(127);
   }
+  if (process_ < 0) throw std::runtime_error("no process can be started");   // a signal to -1 would go to every process there is
   ::setpgid(process_, process_);
 }
 
