@@ -63,7 +63,9 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest
     auto& counts = record.step_counts.emplace_back();
     std::copy(cost.computed.begin(), cost.computed.end(), counts.begin());
     const std::array<int64_t, 4> sent{cost.all_to_alls, cost.all_to_all_bytes, cost.all_to_all_bytes_avoided, cost.gather_bytes};
-    std::copy(sent.begin(), sent.end(), counts.begin() + branch_count);
+    auto next = std::copy(sent.begin(), sent.end(), counts.begin() + branch_count);
+    next = std::copy(cost.branch_all_to_alls.begin(), cost.branch_all_to_alls.end(), next);
+    std::copy(cost.branch_bytes.begin(), cost.branch_bytes.end(), next);
   }
   if (record.status == int64_t(SampleStatus::failed)) return record;
   if (saves(settings, "latents")) record.latents = {result.latent_shape, result.latents};

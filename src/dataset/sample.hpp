@@ -21,10 +21,13 @@ inline constexpr std::array<const char*, 6> step_phases{"spatial_attention", "te
                                                         "mlp", "communication", "other"};
 
 /// Columns of `step_counts`: blocks whose branch was computed (the others reused a stored output), and what the team's
-/// first rank sent to other ranks, or would have sent for what it reused.
-inline constexpr std::array<const char*, 10> step_counters{
+/// first rank sent to other ranks, or would have sent for what it reused; and for which branch the all-to-alls were.
+inline constexpr std::array<const char*, 22> step_counters{
     "spatial_attention_computed", "temporal_attention_computed", "spatial_cross_computed", "temporal_cross_computed",
-    "spatial_mlp_computed", "temporal_mlp_computed", "all_to_alls", "all_to_all_bytes", "all_to_all_bytes_avoided", "gather_bytes"};
+    "spatial_mlp_computed", "temporal_mlp_computed", "all_to_alls", "all_to_all_bytes", "all_to_all_bytes_avoided", "gather_bytes",
+    "spatial_attention_all_to_alls", "temporal_attention_all_to_alls", "spatial_cross_all_to_alls", "temporal_cross_all_to_alls",
+    "spatial_mlp_all_to_alls", "temporal_mlp_all_to_alls", "spatial_attention_bytes", "temporal_attention_bytes", "spatial_cross_bytes",
+    "temporal_cross_bytes", "spatial_mlp_bytes", "temporal_mlp_bytes"};
 
 /// An array of one sample, row-major; empty where it is not kept.
 template <class Element>

@@ -21,7 +21,16 @@ class Run {
   Observer observe;
 
   /// Before each evaluation of the network.
-  void begin(int evaluation) { cached.begin(evaluation); }
+  void begin(int evaluation) {
+    cached.begin(evaluation);
+    sent_ = {};
+  }
+
+  /// All-to-alls and their bytes since begin(), by the branch that they were for (index: Branch).
+  struct Sent {
+    int64_t all_to_alls = 0, bytes = 0;
+  };
+  const std::array<Sent, branch_count>& sent() const { return sent_; }
 
   /// Whole x [batch, time, space, channels] -> this rank's part, as the first branch, `site`, wants it.
   Tensor shard(const Tensor& x, Site site) { return parallel.shard(x, plan_.resting(cached.evaluation(), site)); }
@@ -29,6 +38,7 @@ class Run {
   /// x plus a branch: branch(x).
   template <class F>
   Tensor residual(Site site, Tensor x, F branch) {
+    const Counted counted(*this, site.branch);
     x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
     return x + output(site, [&] { return branch(x); });
   }
@@ -36,6 +46,7 @@ class Run {
   /// x plus a modulated branch: gate * branch(modulation(x)).
   template <class F>
   Tensor residual(Site site, Tensor x, const Modulation& whole, F branch) {
+    const Counted counted(*this, site.branch);
     x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
     const bool gate_first = stored_ == StoredOutput::gated;
     if (gate_first && cached.reuses(site)) return x + reused(site);
@@ -50,6 +61,25 @@ class Run {
  private:
   TokenPlan plan_;
   StoredOutput stored_;
+  std::array<Sent, branch_count> sent_{};
+
+  /// Puts what is sent during its life down to a branch.
+  class Counted {
+   public:
+    Counted(Run& run, Branch branch) : run_(run), branch_(branch), before_(run.parallel.ledger()) {}
+    ~Counted() {
+      const CommunicationLedger sent = run_.parallel.ledger() - before_;
+      run_.sent_[size_t(branch_)].all_to_alls += sent.all_to_alls;
+      run_.sent_[size_t(branch_)].bytes += sent.all_to_all_bytes;
+    }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+   private:
+    Run& run_;
+    Branch branch_;
+    CommunicationLedger before_;
+  };
 
   template <class Compute>
   Tensor output(Site site, Compute compute) {

@@ -197,6 +197,10 @@ std::optional<Tensor> OpenSora::denoise(const OpenSoraRequest& request, const Op
     observe("latents", latents);
 
     EvaluationCost cost = cost_of(evaluation.cached, evaluation.parallel.ledger() - before);
+    for (size_t branch = 0; branch < branch_count; ++branch) {
+      cost.branch_all_to_alls[branch] = evaluation.sent()[branch].all_to_alls;
+      cost.branch_bytes[branch] = evaluation.sent()[branch].bytes;
+    }
     assert(cost.all_to_alls == plan.exchanges[size_t(step)].count() && cost.all_to_all_bytes == plan.bytes[size_t(step)]);
     if (team_.guidance) cost.gather_bytes += int64_t(velocity.bytes()) / 2;
     cost.communication += guidance_seconds;

@@ -38,6 +38,7 @@ struct EvaluationCost {
   double communication = 0, other = 0;
   std::array<int64_t, branch_count> computed{};
   int64_t all_to_alls = 0, all_to_all_bytes = 0, all_to_all_bytes_avoided = 0, gather_bytes = 0;
+  std::array<int64_t, branch_count> branch_all_to_alls{}, branch_bytes{};   ///< of the all-to-alls, by the branch they were for
 };
 
 /// What became of a request.

@@ -122,9 +122,13 @@ TEST_P(OpenSoraOnATeam, SendsExactlyWhatWasPlanned) {
       EXPECT_EQ(own.calls, own.planned_calls);
       EXPECT_EQ(own.bytes, own.planned_bytes);
       EXPECT_EQ(own.calls > 0, ranks > (cfg_parallel ? 2 : 1));
-      int64_t ledger = 0;
-      for (const EvaluationCost& cost : results[size_t(rank)].evaluations) ledger += cost.all_to_all_bytes;
+      int64_t ledger = 0, of_branches = 0;
+      for (const EvaluationCost& cost : results[size_t(rank)].evaluations) {
+        ledger += cost.all_to_all_bytes;
+        for (const int64_t bytes : cost.branch_bytes) of_branches += bytes;
+      }
       EXPECT_EQ(ledger, own.bytes);
+      EXPECT_EQ(of_branches, own.bytes);
     }
   }
 }
