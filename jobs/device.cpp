@@ -41,8 +41,8 @@ std::optional<DType> weight_dtype(const std::string& name) {
   return DType::bfloat16;
 }
 
-std::unique_ptr<VideoModel> find_model(const ModelSettings& s) {
-  return find_model(ModelChoice{s.model, s.snapshot, {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}, s.sampler});
-}
+SnapshotPaths find_given(const ModelSettings& s) { return {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}; }
+
+std::unique_ptr<VideoModel> find_model(const ModelSettings& s) { return find_model(ModelChoice{s.model, s.snapshot, find_given(s), s.sampler}); }
 
 }  // namespace pyracast

@@ -18,6 +18,8 @@ int set_threads(int threads, const Ranks& ranks);
 /// How weights are kept: float32, bfloat16, or as stored (auto).
 std::optional<DType> weight_dtype(const std::string& name);
 
+/// The parts whose places the settings name.
+SnapshotPaths find_given(const ModelSettings& settings);
 /// The model that the settings name.
 std::unique_ptr<VideoModel> find_model(const ModelSettings& settings);
 

@@ -197,7 +197,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   if (team.leads())
     shards.emplace(ShardWriterOptions{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
                                       uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
-  const auto pipeline = model->open(*backend, weight_dtype(settings.model.dtype), channels);
+  const auto pipeline = model->open(*backend, {weight_dtype(settings.model.dtype)}, channels);
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
   const Job job{ranks, settings, team, channels, manifest, requests, attempt};
   uint64_t failed = 0;

@@ -20,6 +20,12 @@ int profile(int argc, char** argv);
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 
+/// `pyracast inspect SNAPSHOT`: what a snapshot is and takes, and what is wrong with it.
+int inspect(int argc, char** argv);
+
+/// `pyracast models`: the families and their presets.
+int models(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

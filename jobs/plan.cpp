@@ -23,7 +23,7 @@ struct PlanSettings {
     visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused (configs/broadcast/)");
     visit("Plan", "ranks-per-video", s.ranks_per_video, "ranks that make a video together");
     visit("Plan", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
-    visit("Video", "model", s.model, "opensora-1.2, latte-1 or opensora-plan-1.1");
+    visit("Video", "model", s.model, "opensora-1.2, latte-1, osp-1.1 or osp-1.2");
     visit("Video", "dtype", s.dtype, "of tokens and timesteps: float32 or bfloat16");
     visit("Video", "height", s.height, "pixels; 0: the model's published size");
     visit("Video", "width", s.width, "pixels; 0: the model's published size");
@@ -38,12 +38,12 @@ struct TeamTotals {
   int64_t all_exchanges = 0, all_bytes = 0, most_stored_bytes = 0;
 };
 
-TeamTotals totals(const BroadcastSchedule& schedule, const TokenPlan& tokens, const TokenParts& parts, int64_t token_bytes,
-                  Axis published) {
+TeamTotals totals(const PlannedVideo& video, const BroadcastSchedule& schedule, const TokenParts& parts, int64_t token_bytes,
+                  Placement placement) {
   TeamTotals sum;
   sum.bytes.resize(size_t(schedule.evaluations()));
   for (int rank = 0; rank < parts.ranks; ++rank) {
-    const VideoPlan plan = plan_video(schedule, tokens, parts, rank, token_bytes, published);
+    const VideoPlan plan = plan_video(video, schedule, parts, rank, token_bytes, placement);
     sum.most_stored_bytes = std::max(sum.most_stored_bytes, plan.stored_bytes);
     sum.exchanges.clear();
     for (size_t e = 0; e < plan.bytes.size(); ++e) {
@@ -70,16 +70,13 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
   const BroadcastSchedule everything(schedule.evaluations(), video.blocks);
   const TokenParts parts{s.cfg_parallel ? 1 : 2, video.time, video.space, s.cfg_parallel ? s.ranks_per_video / 2 : s.ranks_per_video};
   const int64_t token_bytes = video.hidden * int64_t(size_of(dtype));
-  const auto of = [&](const BroadcastSchedule& of_schedule, const TokenPlan& tokens) {
-    return totals(of_schedule, tokens, parts, token_bytes, video.published);
-  };
-  const TeamTotals without = of(everything, TokenPlan(everything, video.order, video.published));
-  const TeamTotals published = of(schedule, TokenPlan(schedule, video.order, video.published));
-  const TeamTotals planned = of(schedule, least_exchanges(schedule, video.order, parts, may_rest_over_time(parts)));
+  const TeamTotals without = totals(video, everything, parts, token_bytes, Placement::published);
+  const TeamTotals published = totals(video, schedule, parts, token_bytes, Placement::published);
+  const TeamTotals planned = totals(video, schedule, parts, token_bytes, Placement::least);
 
   const int halves = s.cfg_parallel ? 2 : 1;
   std::printf("%s, %lld x %lld tokens (time x space) wide %lld, %d blocks, %d ranks a video%s\n", s.model.c_str(), (long long)video.time,
-              (long long)video.space, (long long)video.hidden, 2 * video.blocks, s.ranks_per_video,
+              (long long)video.space, (long long)video.hidden, video.heads ? video.blocks : 2 * video.blocks, s.ranks_per_video,
               s.cfg_parallel ? " in two halves" : "");
   std::printf("                   no broadcasting         placed as published           planned\n");
   std::printf("step  timestep  all-to-alls       MiB   all-to-alls       MiB   all-to-alls       MiB\n");
@@ -95,7 +92,7 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
               share(published.all_bytes, without.all_bytes), share(planned.all_bytes, without.all_bytes));
   std::printf("stored outputs, the most on a rank: %.1f MiB placed as published, %.1f MiB planned\n", mib(published.most_stored_bytes),
               mib(planned.most_stored_bytes));
-  if (parts.ranks > 1 && !may_rest_over_time(parts))
+  if (parts.ranks > 1 && !video.heads && !may_rest_over_time(parts))
     std::printf("tokens rest along space only: %lld frames are too few to be dealt out to %d ranks\n", (long long)parts.frames(), parts.ranks);
 }
 

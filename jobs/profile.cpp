@@ -99,7 +99,7 @@ ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   const auto backend = open_device(settings.generate.model);
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
-  const auto pipeline = model->open(*backend, weight_dtype(settings.generate.model.dtype), alone);
+  const auto pipeline = model->open(*backend, {weight_dtype(settings.generate.model.dtype)}, alone);
 
   const auto own = profile_samples(ranks, settings, samples, *pipeline);
   if (any_rank(ranks, !own)) {

@@ -45,6 +45,8 @@ T5Config T5Config::from_json(const Json& json, const std::string& where) {
 T5Encoder::T5Encoder(const Weights& weights, const T5Config& c)
     : config_(c), embedding_(weights.table("shared.weight", {c.vocab_size, c.d_model})) {
   weights.ignore("encoder.embed_tokens.weight");   // a copy of shared.weight
+  weights.ignore_all("decoder.");                  // of whole models, as mT5 is published
+  weights.ignore("lm_head.weight");
   const Weights encoder = weights / "encoder";
   const int64_t inner = c.num_heads * c.d_kv;
   for (int64_t i = 0; i < c.num_layers; ++i) {

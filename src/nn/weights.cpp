@@ -110,18 +110,18 @@ Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
 
 Tensor Weights::table(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  return stored ? stored_as(to_floats(*stored), shape, matrix_dtype(*stored)) : Tensor();
+  return stored && !contents_->storage.hollow ? stored_as(to_floats(*stored), shape, matrix_dtype(*stored)) : Tensor();
 }
 
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
   const StoredTensor* stored = take(name, {columns, depth});
-  if (!stored) return {};
+  if (!stored || contents_->storage.hollow) return {};
   return backend().pack(stored_as(to_floats(*stored), {columns, depth}, matrix_dtype(*stored)).view());
 }
 
 PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  if (!stored) return {};
+  if (!stored || contents_->storage.hollow) return {};
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
   const std::vector<float> values = to_floats(*stored);
   std::vector<float> reordered(values.size());   // [out, in, taps] -> [out, taps, in]
@@ -133,6 +133,11 @@ PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const
 }
 
 void Weights::ignore(const std::string& name) const { contents_->taken.insert(prefix_ + name); }
+
+void Weights::ignore_all(const std::string& beginning) const {
+  for (const auto& [name, stored] : contents_->tensors)
+    if (name.starts_with(prefix_ + beginning)) contents_->taken.insert(name);
+}
 
 void Weights::finish() const {
   std::vector<std::string> problems = contents_->problems;

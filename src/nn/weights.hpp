@@ -11,6 +11,8 @@ namespace pyracast {
 /// float32). Arithmetic on the CPU is float32 in every case.
 struct WeightStorage {
   std::optional<DType> dtype;
+  /// Names and shapes are checked, matrices are not read: the network can be asked about itself, but computes nothing.
+  bool hollow = false;
 };
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
@@ -43,6 +45,8 @@ class Weights {
   PackedWeights kernel(const std::string& name, const Shape& shape) const;
   /// Says that a stored tensor is known and not needed.
   void ignore(const std::string& name) const;
+  /// The same of all tensors whose names begin so.
+  void ignore_all(const std::string& beginning) const;
 
   Backend& backend() const { return *contents_->backend; }
   /// All tensors under their whole names; of random weights those that a network has asked for so far.

@@ -18,8 +18,8 @@ class LatteModel final : public TextToVideoModel {
     if (frames == config_.video_length || frames == 1) return std::nullopt;
     return concat(frames, " frames: this model makes ", config_.video_length, ", or 1");
   }
-  TextToVideoParts load(Backend& backend, std::optional<DType> dtype) const override {
-    return {load_network<Latte, LatteConfig>(files().transformer, backend, dtype), load_latte_decoder(files().vae, backend, dtype)};
+  TextToVideoParts load(Backend& backend, WeightStorage storage) const override {
+    return {load_network<Latte, LatteConfig>(files().transformer, backend, storage), load_latte_decoder(files().vae, backend, storage)};
   }
   int64_t caption_channels() const override { return config_.caption_channels; }
 };

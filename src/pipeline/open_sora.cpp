@@ -36,14 +36,14 @@ class OpenSoraModel final : public VideoModel {
 
   bool takes_hints() const override { return true; }
 
-  std::unique_ptr<VideoPipeline> open(Backend& backend, std::optional<DType> dtype, const TeamChannels& team) const override {
+  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const override {
     const SnapshotPaths& from = files();
-    Stdit3 transformer = load_network<Stdit3, Stdit3Config>(from.transformer, backend, dtype);
-    OpenSoraVae vae = load_network<OpenSoraVae, OpenSoraVaeConfig>(from.vae, backend, dtype);
+    Stdit3 transformer = load_network<Stdit3, Stdit3Config>(from.transformer, backend, storage);
+    OpenSoraVae vae = load_network<OpenSoraVae, OpenSoraVaeConfig>(from.vae, backend, storage);
     TeamTextEncoder text = open_text_encoder(from.text_encoder, from.tokenizer, transformer.config().caption_channels, from.transformer,
-                                             backend, dtype, team.whole->rank() == 0);
+                                             backend, storage, team.whole->rank() == 0);
     OpenSoraParts parts{std::move(text), std::move(transformer), std::move(vae), flow_settings(from.index, from.index_file.string())};
-    return std::make_unique<OpenSora>(std::move(parts), backend, dtype.value_or(DType::float32), team);
+    return std::make_unique<OpenSora>(std::move(parts), backend, storage.dtype.value_or(DType::float32), team);
   }
 
  private:
@@ -87,10 +87,14 @@ RectifiedFlowSchedule OpenSora::flow(const VideoRequest& request) const {
   return rectified_flow_schedule(settings, {double(request.height), double(request.width), double(request.frames)}, condition_dtype_);
 }
 
-VideoPlan OpenSora::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const {
+Shape OpenSora::token_shape(const VideoRequest& request) const {
   Shape latents = latent_shape(request);
   latents[0] = team_.guidance ? 1 : 2;   // guidance's halves: one each, or both in one batch
-  return plan_video(schedule, open_sora_branches(), parts_.transformer.token_shape(latents), team_.sharing_tokens(), Axis::space);
+  return parts_.transformer.token_shape(latents);
+}
+
+VideoPlan OpenSora::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const {
+  return plan_video(schedule, open_sora_branches(), token_shape(request), team_.sharing_tokens(), Axis::space);
 }
 
 std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const VideoRun& run, int clip, const EncodedText& text,

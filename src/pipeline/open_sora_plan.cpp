@@ -7,9 +7,9 @@ namespace pyracast {
 namespace {
 
 /// With the tiles that the published pipeline sets for both versions.
-VideoDecoder load_causal_decoder(const std::filesystem::path& folder, Backend& backend, std::optional<DType> dtype) {
+VideoDecoder load_causal_decoder(const std::filesystem::path& folder, Backend& backend, WeightStorage storage) {
   VideoDecoder decoder;
-  decoder.vae = load_network<CausalVae, CausalVaeConfig>(folder, backend, dtype);
+  decoder.vae = load_network<CausalVae, CausalVaeConfig>(folder, backend, storage);
   decoder.tiling = CausalVaeTiling{512, 64, 29, 8, 0.25};
   return decoder;
 }
@@ -27,8 +27,8 @@ class OpenSoraPlan110 final : public TextToVideoModel {
     if (frames == 1 || (frames % 2 == 1 && causal_latents(frames) == config_.video_length)) return std::nullopt;
     return concat(frames, " frames: this model makes ", whole, ", or ", whole - 2, ", or 1");
   }
-  TextToVideoParts load(Backend& backend, std::optional<DType> dtype) const override {
-    TextToVideoParts parts{load_network<Latte, LatteConfig>(files().transformer, backend, dtype), load_causal_decoder(files().vae, backend, dtype)};
+  TextToVideoParts load(Backend& backend, WeightStorage storage) const override {
+    TextToVideoParts parts{load_network<Latte, LatteConfig>(files().transformer, backend, storage), load_causal_decoder(files().vae, backend, storage)};
     parts.most_tokens = 300;
     return parts;
   }
@@ -49,9 +49,9 @@ class OpenSoraPlan120 final : public TextToVideoModel {
       return concat(frames, " frames: this model's positions are those of ", causal_frames(config_.sample_frames));
     return std::nullopt;
   }
-  TextToVideoParts load(Backend& backend, std::optional<DType> dtype) const override {
-    TextToVideoParts parts{load_network<OpenSoraT2v, OpenSoraT2vConfig>(files().transformer, backend, dtype),
-                           load_causal_decoder(files().vae, backend, dtype)};
+  TextToVideoParts load(Backend& backend, WeightStorage storage) const override {
+    TextToVideoParts parts{load_network<OpenSoraT2v, OpenSoraT2vConfig>(files().transformer, backend, storage),
+                           load_causal_decoder(files().vae, backend, storage)};
     parts.padding = Padding::masked;
     parts.most_tokens = 512;
     parts.stored = StoredOutput::ungated;

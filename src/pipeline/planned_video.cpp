@@ -1,13 +1,14 @@
 #include "pipeline/planned_video.hpp"
 
 #include "diffusion/rectified_flow.hpp"
+#include "diffusion/sampler.hpp"
 #include "diffusion/timestep_grid.hpp"
 
 namespace pyracast {
 
 namespace {
 
-constexpr int64_t pixels_per_token = 16;   // the VAE's 8 times the patches' 2, in all three families
+constexpr int64_t pixels_per_token = 16;   // the VAE's 8 times the patches' 2, in all families
 
 PlannedVideo open_sora(const PlannedSize& size, DType dtype) {
   const int64_t chunks = size.frames / 17, rest = size.frames % 17;
@@ -25,6 +26,14 @@ PlannedVideo open_sora_plan_110(const PlannedSize& size, DType) {
           .timesteps = pndm_timesteps(size.steps)};
 }
 
+PlannedVideo open_sora_plan_120(const PlannedSize& size, DType) {
+  PlannedVideo video{.order = single_block_branches(), .published = Axis::space, .blocks = 32, .time = (size.frames + 2) / 4 + 1,
+                     .hidden = 2304, .heads = 24};
+  const auto sampler = make_sampler({{"_class_name", "EulerAncestralDiscreteScheduler"}}, "the published scheduler", size.steps);
+  video.timesteps.assign(sampler->timesteps().begin(), sampler->timesteps().end());
+  return video;
+}
+
 struct Family {
   const char* name;
   PlannedSize published;
@@ -35,9 +44,17 @@ constexpr Family families[] = {
     {"opensora-1.2", {480, 854, 51, 30}, open_sora},
     {"latte-1", {512, 512, 16, 50}, latte},
     {"osp-1.1", {512, 512, 65, 150}, open_sora_plan_110},
+    {"osp-1.2", {480, 640, 93, 100}, open_sora_plan_120},
 };
 
 }  // namespace
+
+VideoPlan plan_video(const PlannedVideo& video, const BroadcastSchedule& schedule, const TokenParts& parts, int rank, int64_t token_bytes,
+                     Placement placement) {
+  if (video.heads) return plan_video_over_heads(schedule, parts, rank, token_bytes, video.heads);
+  if (placement == Placement::least) return plan_video(schedule, video.order, parts, rank, token_bytes, video.published);
+  return plan_video(schedule, TokenPlan(schedule, video.order, video.published), parts, rank, token_bytes, video.published);
+}
 
 PlannedVideo planned_video(const std::string& name, PlannedSize size, DType dtype) {
   std::vector<std::string> names;

@@ -13,6 +13,7 @@ struct PlannedVideo {
   int blocks = 28;                      ///< pairs
   int64_t time = 0, space = 0;          ///< tokens of one of guidance's halves
   int64_t hidden = 1152;
+  int64_t heads = 0;                    ///< of an attention over all tokens, for which they are exchanged; 0: attentions run along an axis
   std::vector<int64_t> timesteps;       ///< one an evaluation of the network
   int steps = 0;                        ///< that the user asked for; some samplers evaluate more often
 };
@@ -23,7 +24,14 @@ struct PlannedSize {
   int steps = 0;
 };
 
-/// `family`: opensora-1.2, latte-1 or opensora-plan-1.1. `dtype`: in which timesteps are held (Open-Sora). Throws Error on
+/// Where tokens rest: as the published implementation lets them, or such that the least is sent.
+enum class Placement { published, least };
+
+/// What `rank` sends and stores for such a video. An attention over all tokens has one placement.
+VideoPlan plan_video(const PlannedVideo& video, const BroadcastSchedule& schedule, const TokenParts& parts, int rank, int64_t token_bytes,
+                     Placement placement);
+
+/// `family`: opensora-1.2, latte-1, osp-1.1 or osp-1.2. `dtype`: in which timesteps are held (Open-Sora). Throws Error on
 /// others, and on sizes that cannot be.
 PlannedVideo planned_video(const std::string& family, PlannedSize size, DType dtype);
 

@@ -47,12 +47,27 @@ std::vector<std::pair<std::string, fs::path>> SnapshotPaths::parts() const {
   return all;
 }
 
+namespace {
+
+/// The snapshot's model_index.json, if it has one.
+void read_index(const fs::path& snapshot, SnapshotPaths& found) {
+  require(fs::is_directory(snapshot), snapshot.string(), ": is not a folder (expected the model's folder: --snapshot)");
+  found.index_file = snapshot / "model_index.json";
+  if (fs::exists(found.index_file)) found.index = read_json(found.index_file);
+}
+
+}  // namespace
+
+fs::path find_transformer(const fs::path& snapshot, const SnapshotLayout& layout) {
+  SnapshotPaths found;
+  read_index(snapshot, found);
+  return transformer_in(snapshot, found, layout);
+}
+
 SnapshotPaths find_snapshot(const fs::path& snapshot, const SnapshotPaths& given, const SnapshotLayout& layout) {
   SnapshotPaths found = given;
   if (!snapshot.empty()) {
-    require(fs::is_directory(snapshot), snapshot.string(), ": is not a folder (expected the model's folder: --snapshot)");
-    found.index_file = snapshot / "model_index.json";
-    if (fs::exists(found.index_file)) found.index = read_json(found.index_file);
+    read_index(snapshot, found);
     if (found.transformer.empty()) found.transformer = transformer_in(snapshot, found, layout);
     if (found.vae.empty()) found.vae = folder_of(snapshot, found, "vae", layout.vae);
     if (found.text_encoder.empty()) found.text_encoder = folder_of(snapshot, found, "text_encoder", {"text_encoder"});

@@ -25,6 +25,9 @@ struct SnapshotLayout {
   bool scheduler = false;               ///< whether a sampler's configuration is looked for
 };
 
+/// The folder of the transformer below `snapshot`; it need not exist. Throws Error where there are several.
+std::filesystem::path find_transformer(const std::filesystem::path& snapshot, const SnapshotLayout& layout);
+
 /// The parts below `snapshot` (folders named in its model_index.json, else as `layout` says, and the tokenizer beside the
 /// text encoder), each replaced by the path given for it. An empty `snapshot` needs all but tokenizer and scheduler given.
 /// Throws Error naming what is missing and the option that gives it.

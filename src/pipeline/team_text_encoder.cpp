@@ -23,13 +23,13 @@ void TeamTextEncoder::keep_only(const std::vector<std::string>& texts) {
 }
 
 TeamTextEncoder open_text_encoder(const std::filesystem::path& folder, const std::filesystem::path& tokenizer, int64_t width,
-                                  const std::filesystem::path& taker, Backend& backend, std::optional<DType> dtype, bool encodes) {
+                                  const std::filesystem::path& taker, Backend& backend, WeightStorage storage, bool encodes) {
   const auto config = folder / "config.json";
   const int64_t given = T5Config::from_json(read_json(config), config.string()).d_model;
   require(width == given, taker.string(), " takes captions ", width, " wide, but the text encoder ", folder.string(), " gives ", given,
           ": they do not belong together");
   std::optional<T5Encoder> encoder;
-  if (encodes) encoder = load_network<T5Encoder, T5Config>(folder, backend, dtype);
+  if (encodes) encoder = load_network<T5Encoder, T5Config>(folder, backend, storage);
   return {Tokenizer(tokenizer), std::move(encoder), width};
 }
 

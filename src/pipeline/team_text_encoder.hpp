@@ -39,13 +39,13 @@ class TeamTextEncoder {
 /// Reads a text encoder's folder and its tokenizer. `encodes`: on a team's first rank; elsewhere the weights stay unread.
 /// Throws Error where the embeddings are not `width` wide: `taker` names the folder of the network that wants them so.
 TeamTextEncoder open_text_encoder(const std::filesystem::path& folder, const std::filesystem::path& tokenizer, int64_t width,
-                                  const std::filesystem::path& taker, Backend& backend, std::optional<DType> dtype, bool encodes);
+                                  const std::filesystem::path& taker, Backend& backend, WeightStorage storage, bool encodes);
 
 /// A network from the folder that holds its config.json and weights.
 template <class Network, class Config>
-Network load_network(const std::filesystem::path& folder, Backend& backend, std::optional<DType> dtype) {
+Network load_network(const std::filesystem::path& folder, Backend& backend, WeightStorage storage) {
   const auto file = folder / "config.json";
-  const Weights weights(backend, read_weights(folder), {dtype}, folder.string());
+  const Weights weights(backend, read_weights(folder), storage, folder.string());
   Network network(weights, Config::from_json(read_json(file), file.string()));
   weights.finish();
   return network;

@@ -61,18 +61,24 @@ Shape TextToVideo::latent_shape(const VideoRequest& request) const {
           request.width / spatial_stride};
 }
 
-VideoPlan TextToVideo::plan(const Shape& latents, const BroadcastSchedule& schedule) const {
-  const Communicator& team = team_.sharing_tokens();
-  const auto* space_time = std::get_if<Latte>(&parts_.transformer);
-  if (space_time) return plan_video(schedule, latte_branches(), space_time->token_shape(latents), team, Axis::time);
-  return plan_video_over_heads(schedule, std::get<OpenSoraT2v>(parts_.transformer).token_shape(latents), sizes().heads, team);
+Shape TextToVideo::token_shape(const Shape& latents) const {
+  return std::visit([&](const auto& network) { return network.token_shape(latents); }, parts_.transformer);
 }
 
-VideoPlan TextToVideo::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const {
+Shape TextToVideo::token_shape(const VideoRequest& request) const {
   Shape latents = latent_shape(request);
   latents[0] = request.guidance > 1 && !team_.guidance ? 2 : 1;
-  return plan(latents, schedule);
+  return token_shape(latents);
 }
+
+VideoPlan TextToVideo::plan(const Shape& tokens, const BroadcastSchedule& schedule) const {
+  const Communicator& team = team_.sharing_tokens();
+  if (std::holds_alternative<Latte>(parts_.transformer)) return plan_video(schedule, latte_branches(), tokens, team, Axis::time);
+  return plan_video_over_heads(schedule, {tokens[0], tokens[1], tokens[2], team.size()}, team.rank(), tokens[3] * int64_t(size_of(DType::float32)),
+                               sizes().heads);
+}
+
+VideoPlan TextToVideo::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const { return plan(token_shape(request), schedule); }
 
 std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbeddings& text, const VideoRequest& request, const VideoRun& run,
                                            VideoResult& result) const {
@@ -82,7 +88,7 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   const BroadcastSchedule schedule = this->schedule(request, run.broadcast);
   Shape own_latents = noise.shape();
   own_latents[0] *= team_.guidance ? 1 : halves;
-  const VideoPlan plan = this->plan(own_latents, schedule);
+  const VideoPlan plan = this->plan(token_shape(own_latents), schedule);
   Run evaluation(team_.sharing_tokens(), schedule, plan.tokens, run.broadcast.stored_output(parts_.stored));
   Denoising denoising(team_, evaluation, plan, run, result);
 

@@ -44,6 +44,7 @@ class TextToVideo final : public VideoPipeline {
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return sampler(request)->timesteps(); }
   int blocks() const override;
+  Shape token_shape(const VideoRequest& request) const override;
   VideoPlan plan(const VideoRequest& request, const BroadcastSchedule& schedule) const override;
 
   /// Noise N(0, 1) [videos, channels, time, height, width] -> latents; of the request: steps, guidance and eta. `text` is what
@@ -64,7 +65,8 @@ class TextToVideo final : public VideoPipeline {
   std::unique_ptr<Sampler> sampler(const VideoRequest& request) const;
   const LatteConfig& sizes() const;
   Shape latent_shape(const VideoRequest& request) const;
-  VideoPlan plan(const Shape& latents, const BroadcastSchedule& schedule) const;
+  Shape token_shape(const Shape& latents) const;
+  VideoPlan plan(const Shape& tokens, const BroadcastSchedule& schedule) const;
   PromptEmbeddings encode(const VideoRequest& request, VideoResult& result);
 };
 

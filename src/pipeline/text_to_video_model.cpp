@@ -13,11 +13,11 @@ TextToVideoModel::TextToVideoModel(SnapshotPaths files, VideoDefaults defaults, 
   make_sampler(scheduler_, scheduler_name(), this->defaults().steps);
 }
 
-std::unique_ptr<VideoPipeline> TextToVideoModel::open(Backend& backend, std::optional<DType> dtype, const TeamChannels& team) const {
+std::unique_ptr<VideoPipeline> TextToVideoModel::open(Backend& backend, WeightStorage storage, const TeamChannels& team) const {
   const SnapshotPaths& from = files();
-  TeamTextEncoder text = open_text_encoder(from.text_encoder, from.tokenizer, caption_channels(), from.transformer, backend, dtype,
+  TeamTextEncoder text = open_text_encoder(from.text_encoder, from.tokenizer, caption_channels(), from.transformer, backend, storage,
                                            team.whole->rank() == 0);
-  TextToVideoParts parts = load(backend, dtype);
+  TextToVideoParts parts = load(backend, storage);
   parts.scheduler = scheduler_;
   parts.scheduler_file = scheduler_name();
   return std::make_unique<TextToVideo>(std::move(parts), std::move(text), backend, team);
@@ -42,13 +42,13 @@ Json scheduler_of(const SnapshotPaths& files, const ModelChoice& choice, const J
   return choice.sampler.empty() ? scheduler : with_sampler(scheduler, choice.sampler);
 }
 
-VideoDecoder load_latte_decoder(const std::filesystem::path& folder, Backend& backend, std::optional<DType> dtype) {
+VideoDecoder load_latte_decoder(const std::filesystem::path& folder, Backend& backend, WeightStorage storage) {
   const std::string where = (folder / "config.json").string();
   const Json config = read_json(where);
   const double scaling_factor = value_or(config, "scaling_factor", 0.18215, where);
   if (value<std::string>(config, "_class_name", where) == "AutoencoderKLTemporalDecoder")
-    return {load_network<AutoencoderKlTemporalDecoder, AutoencoderKlConfig>(folder, backend, dtype), scaling_factor};
-  const Weights weights(backend, read_weights(folder), {dtype}, folder.string());
+    return {load_network<AutoencoderKlTemporalDecoder, AutoencoderKlConfig>(folder, backend, storage), scaling_factor};
+  const Weights weights(backend, read_weights(folder), storage, folder.string());
   VideoDecoder decoder{AutoencoderKl(weights, AutoencoderKlConfig::from_json(config, where), AutoencoderParts::decoder), scaling_factor};
   weights.finish();
   return decoder;

@@ -10,7 +10,7 @@ class TextToVideoModel : public VideoModel {
   /// Throws Error on a sampler's configuration that cannot be.
   TextToVideoModel(SnapshotPaths files, VideoDefaults defaults, Json scheduler);
 
-  std::unique_ptr<VideoPipeline> open(Backend& backend, std::optional<DType> dtype, const TeamChannels& team) const override;
+  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const override;
 
  private:
   Json scheduler_;
@@ -21,7 +21,7 @@ class TextToVideoModel : public VideoModel {
   /// Why videos of so many frames cannot be made; nothing where they can.
   virtual std::optional<std::string> frames_refusal(int64_t frames) const = 0;
   /// The networks, as the family's published pipeline uses them.
-  virtual TextToVideoParts load(Backend& backend, std::optional<DType> dtype) const = 0;
+  virtual TextToVideoParts load(Backend& backend, WeightStorage storage) const = 0;
   /// The width of the text's embeddings that the network takes.
   virtual int64_t caption_channels() const = 0;
 };
@@ -31,6 +31,6 @@ class TextToVideoModel : public VideoModel {
 Json scheduler_of(const SnapshotPaths& files, const ModelChoice& choice, const Json& published);
 
 /// One of Latte's two VAEs, by the class that its config.json names.
-VideoDecoder load_latte_decoder(const std::filesystem::path& folder, Backend& backend, std::optional<DType> dtype);
+VideoDecoder load_latte_decoder(const std::filesystem::path& folder, Backend& backend, WeightStorage storage);
 
 }  // namespace pyracast

@@ -8,16 +8,15 @@ namespace {
 
 constexpr int64_t most_pixels = 8192;   // a side
 
-/// A family is a line here, and a file that defines what the line names.
-struct Family {
-  const char* name;
-  std::unique_ptr<VideoModel> (*find)(const ModelChoice& choice);
-};
-constexpr Family families[] = {
-    {"opensora-1.2", find_open_sora},
-    {"latte-1", find_latte},
-    {"osp-1.1", find_open_sora_plan_110},
-    {"osp-1.2", find_open_sora_plan_120},
+// A family is a line here, and a file that defines what the line names.
+constexpr ModelFamily families[] = {
+    {"opensora-1.2", "Open-Sora v1.2", "STDiT3", "hpcai-tech/OpenSora-STDiT-v3, hpcai-tech/OpenSora-VAE-v1.2, DeepFloyd/t5-v1_1-xxl",
+     "any size and length; 480 x 854, 51 frames unless said otherwise", "opensora-246, opensora-357, opensora-579", find_open_sora},
+    {"latte-1", "Latte-1", "LatteTransformer3DModel", "maxin-cn/Latte-1 (all parts)", "16 frames, or an image; 512 x 512", "latte-1-236", find_latte},
+    {"osp-1.1", "Open-Sora-Plan v1.1", "LatteT2V", "LanguageBind/Open-Sora-Plan-v1.1.0, DeepFloyd/t5-v1_1-xxl",
+     "65 or 221 frames, or an image; 512 x 512", "osp-1.1-246", find_open_sora_plan_110},
+    {"osp-1.2", "Open-Sora-Plan v1.2", "OpenSoraT2V", "LanguageBind/Open-Sora-Plan-v1.2.0, google/mt5-xxl",
+     "odd numbers of frames, 29 or 93; 480 x 640 or 720 x 1280", "osp-1.2-26", find_open_sora_plan_120},
 };
 
 }  // namespace
@@ -48,16 +47,34 @@ ImageSize VideoModel::size_of(const std::string& resolution, const std::string&)
   fail("resolution is \"", resolution, "\", but this model has no table of named resolutions: give height and width");
 }
 
-std::vector<std::string> model_families() {
+std::span<const ModelFamily> model_families() { return families; }
+
+std::vector<std::string> model_family_names() {
   std::vector<std::string> names;
-  for (const Family& family : families) names.push_back(family.name);
+  for (const ModelFamily& family : families) names.push_back(family.name);
   return names;
 }
 
+std::string family_of(const std::filesystem::path& snapshot, const SnapshotPaths& given) {
+  std::string found;
+  for (const ModelFamily& family : families) {
+    SnapshotLayout layout;
+    layout.transformer_class = family.transformer_class;
+    const std::filesystem::path folder = given.transformer.empty() ? find_transformer(snapshot, layout) : given.transformer;
+    const auto config = folder / "config.json";
+    if (!std::filesystem::exists(config)) continue;
+    const Json json = read_json(config);
+    found = value_or<std::string>(json, "_class_name", value_or<std::string>(json, "model_type", "", config.string()), config.string());
+    if (found == family.transformer_class) return family.name;
+  }
+  require(!found.empty(), snapshot.string(), ": holds no transformer's config.json: give --model, and where its parts lie");
+  fail(snapshot.string(), ": its transformer is a \"", found, "\", which no family has: give --model, one of ", model_family_names());
+}
+
 std::unique_ptr<VideoModel> find_model(const ModelChoice& choice) {
-  for (const Family& family : families)
+  for (const ModelFamily& family : families)
     if (choice.family == family.name) return family.find(choice);
-  fail("model is \"", choice.family, "\", expected one of ", model_families());
+  fail("model is \"", choice.family, "\", expected one of ", model_family_names());
 }
 
 }  // namespace pyracast

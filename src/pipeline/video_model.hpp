@@ -1,4 +1,5 @@
 #pragma once
+#include "nn/weights.hpp"
 #include "pipeline/open_sora_sizes.hpp"
 #include "pipeline/snapshot.hpp"
 #include "pipeline/video_pipeline.hpp"
@@ -43,10 +44,10 @@ class VideoModel {
   /// Whether prompts are told an aesthetic score, a motion score and a camera motion.
   virtual bool takes_hints() const { return false; }
 
-  /// Reads the weights; the text encoder's only where `team`'s first rank calls this. `dtype`: how they are kept, float32 or
-  /// bfloat16; absent: as stored. `team` must outlive what is returned. Throws Error on parts that are not whole or do not
+  /// Reads the weights, as `storage` says; the text encoder's only where `team`'s first rank calls this. `team` must outlive
+  /// what is returned. Throws Error on parts that are not whole or do not
   /// belong together.
-  virtual std::unique_ptr<VideoPipeline> open(Backend& backend, std::optional<DType> dtype, const TeamChannels& team) const = 0;
+  virtual std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const = 0;
 
  private:
   SnapshotPaths files_;
@@ -56,8 +57,24 @@ class VideoModel {
   virtual std::optional<std::string> refusal_of_family(const VideoRequest& request) const = 0;
 };
 
-/// The names of the families, in the order of their publication.
-std::vector<std::string> model_families();
+/// A family as it was published.
+struct ModelFamily {
+  const char* name;              ///< what `--model` takes
+  const char* title;
+  const char* transformer_class; ///< `_class_name` or `model_type` of its transformer's config.json
+  const char* published;         ///< the repositories of its parts
+  const char* sizes;             ///< what its published variants make
+  const char* presets;           ///< of broadcasting, under configs/broadcast
+  std::unique_ptr<VideoModel> (*find)(const ModelChoice& choice);
+};
+
+/// All of them.
+std::span<const ModelFamily> model_families();
+std::vector<std::string> model_family_names();
+
+/// The name of the family that a snapshot belongs to, by the class in its transformer's config.json. Throws Error where there is
+/// none, or an unknown one.
+std::string family_of(const std::filesystem::path& snapshot, const SnapshotPaths& given);
 
 /// The model that `choice` names. Throws Error on a family that is not known, parts that are not there and configurations that
 /// cannot be.

@@ -3,6 +3,8 @@
 
 #include <csignal>
 
+#include <nlohmann/json.hpp>
+
 #include "program.hpp"
 
 namespace pyracast::testing {
@@ -72,6 +74,23 @@ TEST_P(GenerateFamily, RefusesToGoOnWithAnotherSampler) {
   const Ended ended = run(command(1, "out", {"--sampler", "euler"}));
   EXPECT_EQ(ended.code, 65) << ended.output;
   EXPECT_THAT(ended.output, HasSubstr("sampler"));
+}
+
+TEST_P(GenerateFamily, IsToldFromItsSnapshotByInspect) {
+  const Ended ended = run({PYRACAST, "inspect", snapshot.string(), "--json", "true"});
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  const auto said = nlohmann::json::parse(ended.output);
+  EXPECT_EQ(said["model"], GetParam());
+  EXPECT_GT(said["parts"]["transformer"]["parameters"], 10000);
+  EXPECT_EQ(said["teams"].size(), 4u);
+}
+
+TEST_P(GenerateFamily, WhoseWeightsAreOfAnotherFamilyIsRefusedByInspect) {
+  const std::string other = GetParam() == std::string("latte-1") ? "osp-1.2" : "latte-1";
+  ASSERT_EQ(run({MAKE_TINY_SNAPSHOT, other, (folder / "other").string(), DEMO_SNAPSHOT}).code, 0);
+  const Ended ended = run({PYRACAST, "inspect", snapshot.string(), "--vae", (folder / "other" / "vae").string()});
+  EXPECT_EQ(ended.code, 64) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr((folder / "other" / "vae").string()));
 }
 
 INSTANTIATE_TEST_SUITE_P(, GenerateFamily, ::testing::Values("latte-1", "osp-1.1", "osp-1.2"), [](const auto& info) {

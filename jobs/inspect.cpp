@@ -1,0 +1,143 @@
+// `pyracast inspect SNAPSHOT`: what a snapshot is, what it takes to use it, and what is wrong where it cannot be used.
+#include <algorithm>
+#include <cstdio>
+
+#include "jobs/device.hpp"
+#include "jobs/jobs.hpp"
+
+namespace pyracast {
+
+namespace {
+
+struct InspectSettings {
+  std::filesystem::path config, presets = "configs/broadcast";
+  ModelSettings model{.model = ""};   // told from the snapshot
+  bool json = false;
+
+  template <class Visit>
+  static void fields(Visit&& visit, InspectSettings& s) {
+    visit("Inspect", "config", s.config, "file of `key = value` settings");
+    visit("Inspect", "presets", s.presets, "folder of broadcast files to try on the model");
+    visit("Inspect", "json", s.json, "print JSON");
+    ModelSettings::fields(visit, s.model);
+  }
+};
+
+/// Tensors, parameters and bytes of a part's weight files; `as_float32`, `as_bfloat16`: in memory (vectors stay float32).
+Json weights_of(const std::filesystem::path& folder) {
+  int64_t parameters = 0, stored_bytes = 0, as_bfloat16 = 0;
+  const StoredTensors tensors = read_weights(folder);
+  for (const auto& [name, tensor] : tensors) {
+    const int64_t size = size_of(tensor.shape);
+    parameters += size;
+    stored_bytes += int64_t(tensor.bytes.size());
+    as_bfloat16 += size * (tensor.shape.size() > 1 ? 2 : 4);
+  }
+  return {{"path", folder.string()}, {"tensors", tensors.size()}, {"parameters", parameters}, {"stored_bytes", stored_bytes},
+          {"bytes_float32", 4 * parameters}, {"bytes_bfloat16", as_bfloat16}};
+}
+
+/// The broadcast files of a folder that can do something for this model, by name.
+std::vector<std::pair<std::string, BroadcastPolicy>> fitting_presets(const std::filesystem::path& folder, const VideoPipeline& pipeline,
+                                                                     const VideoRequest& request) {
+  std::vector<std::pair<std::string, BroadcastPolicy>> fitting;
+  if (!std::filesystem::is_directory(folder)) return fitting;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".json") continue;
+    BroadcastPolicy policy(read_json(entry.path()), entry.path().string());
+    if (policy.refusal(request.steps).empty() && pipeline.warnings(request, policy).empty()) fitting.emplace_back(entry.path().stem(), std::move(policy));
+  }
+  std::sort(fitting.begin(), fitting.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return fitting;
+}
+
+/// What a video of the default size takes on each rank of teams of 1, 2, 4 and 8: the plans of the first rank, whose part is
+/// not smaller than another's by more than one row of tokens.
+Json teams_of(const VideoModel& model, const VideoRequest& request, const std::filesystem::path& presets) {
+  Json teams = Json::array();
+  const auto backend = make_cpu_backend();
+  for (const int ranks : {1, 2, 4, 8}) {
+    auto communicators = make_thread_communicators(ranks);
+    TeamChannels channels;
+    channels.whole = std::move(communicators.front());
+    const auto pipeline = model.open(*backend, {.hollow = true}, channels);
+    const Shape tokens = pipeline->token_shape(request);
+    Json team{{"ranks", ranks}, {"tokens", tokens[0] * tokens[1] * tokens[2]}, {"width", tokens[3]},
+              {"activation_bytes", tokens[0] * tokens[1] * ((tokens[2] + ranks - 1) / ranks) * tokens[3] * int64_t(size_of(DType::float32))}};
+    for (const auto& [name, policy] : fitting_presets(presets, *pipeline, request))
+      team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
+    teams.push_back(team);
+  }
+  return teams;
+}
+
+Json inspected(const InspectSettings& settings) {
+  const auto model = find_model(settings.model);
+  const VideoDefaults& d = model->defaults();
+  VideoRequest request{.negative_prompt = d.negative_prompt, .height = d.height, .width = d.width, .frames = d.frames, .fps = d.fps,
+                       .steps = d.steps, .guidance = d.guidance};
+  Json out{{"model", settings.model.model}};
+  for (const ModelFamily& family : model_families())
+    if (settings.model.model == family.name) out["title"] = family.title;
+  for (const auto& [name, path] : model->files().parts())
+    out["parts"][name] = name == "tokenizer" || name == "scheduler" ? Json{{"path", path.string()}} : weights_of(path);
+  out["defaults"] = {{"height", d.height}, {"width", d.width}, {"frames", d.frames}, {"fps", d.fps}, {"steps", d.steps}, {"guidance", d.guidance}};
+  if (const auto why = model->refusal(request)) fail("a video of the default size cannot be made: ", *why);
+  out["teams"] = teams_of(*model, request, settings.presets);
+  out["transformer_config"] = read_json(model->files().transformer / "config.json");
+  return out;
+}
+
+void print(const Json& out) {
+  const auto size = [](const Json& bytes) {
+    const double mib = bytes.get<double>() / (1 << 20);
+    char text[32];
+    std::snprintf(text, sizeof text, mib < 1024 ? "%.1f MiB" : "%.2f GiB", mib < 1024 ? mib : mib / 1024);
+    return std::string(text);
+  };
+  std::printf("%s: %s\n\n%-14s %8s %14s %10s %10s %10s\n", out["model"].get<std::string>().c_str(), out["title"].get<std::string>().c_str(), "part",
+              "tensors", "parameters", "on disk", "float32", "bfloat16");
+  for (const auto& [name, part] : out["parts"].items()) {
+    if (!part.contains("tensors")) {
+      std::printf("%-14s %s\n", name.c_str(), part["path"].get<std::string>().c_str());
+      continue;
+    }
+    std::printf("%-14s %8lld %14lld %10s %10s %10s   %s\n", name.c_str(), part["tensors"].get<long long>(), part["parameters"].get<long long>(),
+                size(part["stored_bytes"]).c_str(), size(part["bytes_float32"]).c_str(), size(part["bytes_bfloat16"]).c_str(),
+                part["path"].get<std::string>().c_str());
+  }
+  const Json& d = out["defaults"];
+  std::printf("\nvideos of %lld x %lld pixels, %lld frames at %g a second, %lld steps, guidance %g\n\n", d["height"].get<long long>(),
+              d["width"].get<long long>(), d["frames"].get<long long>(), d["fps"].get<double>(), d["steps"].get<long long>(), d["guidance"].get<double>());
+  std::printf("%-34s", "ranks a video");
+  for (const Json& team : out["teams"]) std::printf("%14lld", team["ranks"].get<long long>());
+  std::printf("\n%-34s", "one activation of a rank, float32");
+  for (const Json& team : out["teams"]) std::printf("%14s", size(team["activation_bytes"]).c_str());
+  if (out["teams"].front().contains("stored_bytes"))
+    for (const auto& [name, first] : out["teams"].front()["stored_bytes"].items()) {
+      std::printf("\n%-34s", ("stored outputs, " + name).c_str());
+      for (const Json& team : out["teams"]) std::printf("%14s", size(team["stored_bytes"][name]).c_str());
+    }
+  std::printf("\n\nAll weights fit their configuration. The text encoder is held by the first rank of a team alone.\n");
+}
+
+}  // namespace
+
+int inspect(int argc, char** argv) {
+  const std::string usage = "usage: pyracast inspect [SNAPSHOT] [settings]\n";
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("%s\nWithout --model the family is told from the transformer's config.json. Numbers are read, weights are not.\n\n%s", usage.c_str(),
+                describe(settings_of<InspectSettings>()).c_str());
+    return 0;
+  }
+  const bool named = argc > 1 && argv[1][0] != '-';
+  auto settings = read_config<InspectSettings>(argc - named, argv + named);
+  if (named) settings.model.snapshot = argv[1];
+  if (settings.model.model.empty()) settings.model.model = family_of(settings.model.snapshot, find_given(settings.model));
+  const Json out = inspected(settings);
+  if (settings.json) std::printf("%s\n", out.dump(1).c_str());
+  else print(out);
+  return 0;
+}
+
+}  // namespace pyracast
