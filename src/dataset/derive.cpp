@@ -1,11 +1,13 @@
 #include "dataset/derive.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <memory>
 
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/near_duplicates.hpp"
 #include "dataset/shard_file.hpp"
 
 namespace pyracast {
@@ -108,19 +110,69 @@ std::vector<std::string> sources_of(hid_t file, const char* path) {
   return names;
 }
 
+/// For each row of all shards the number of its group of near duplicates, or 0.
+std::vector<int64_t> groups_of(const std::vector<fs::path>& shards, DatasetCounts& counts) {
+  std::vector<ClipHash> clips;
+  std::vector<size_t> rows;
+  size_t all = 0;
+  for (const fs::path& path : shards)
+    for (const std::string& text : read_texts(path, "content/perceptual_hash")) {
+      if (const auto hash = clip_hash_from(text)) {
+        clips.push_back(*hash);
+        rows.push_back(all);
+      }
+      ++all;
+    }
+  const std::vector<int64_t> found = near_duplicate_groups(clips);
+  std::vector<int64_t> groups(all);
+  for (size_t i = 0; i < found.size(); ++i) {
+    groups[rows[i]] = found[i];
+    counts.near_duplicates += found[i] > 0;
+    counts.near_duplicate_groups = std::max(counts.near_duplicate_groups, found[i]);
+  }
+  return groups;
+}
+
+std::string metadata_line(const SampleRecord& sample, int64_t group) {
+  Json line{{"file_name", sample.video}};
+  SampleRecord::fields([&](SampleGroup part, const char* name, const auto& member) {
+    const std::string_view column = name;
+    if (part == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
+  }, sample);
+  line["near_duplicate_group"] = group;
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void count(const SampleRecord& sample, DatasetCounts& counts) {
+  const bool done = sample.status == int64_t(SampleStatus::done);
+  ++(done ? counts.done : counts.failed);
+  counts.flagged += done && !sample.quality_flags.empty();
+  for (size_t i = 0; i < quality_flags.size(); ++i) counts.with_flag[i] += done && has_flag(sample.quality_flags, quality_flags[i]);
+}
+
+Json to_json(const DatasetCounts& counts) {
+  Json flags = Json::object();
+  for (size_t i = 0; i < quality_flags.size(); ++i) flags[quality_flags[i]] = counts.with_flag[i];
+  return {{"done", counts.done}, {"failed", counts.failed}, {"shards", counts.shards}, {"flagged", counts.flagged},
+          {"with_flag", flags}, {"near_duplicates", counts.near_duplicates}, {"near_duplicate_groups", counts.near_duplicate_groups}};
+}
+
 }  // namespace
 
-void derive(const fs::path& output, Json run, size_t most_sources) {
+DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   const OutputLayout layout{output};
   std::vector<Source> sources;
   std::vector<std::string> names, hashes;
   std::vector<int64_t> rows;
-  int64_t done = 0, failed = 0;
+  const std::vector<fs::path> shards = sealed_shards(layout.shards());
+  DatasetCounts counts;
+  const std::vector<int64_t> groups = groups_of(shards, counts);
+  size_t row = 0;
   const fs::path metadata = layout.metadata().string() + ".tmp";
   std::FILE* out = std::fopen(metadata.c_str(), "wb");
   require(out, metadata.string(), ": cannot be written");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closed(out, std::fclose);
-  for (const fs::path& path : sealed_shards(layout.shards())) {
+  for (const fs::path& path : shards) {
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
     names.push_back("shards/" + path.filename().string());
@@ -128,17 +180,10 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
     rows.push_back(int64_t(samples.size()));
     sources.push_back({names.back(), samples.size()});
     for (const SampleRecord& sample : samples) {
-      if (sample.status != int64_t(SampleStatus::done)) {
-        ++failed;
-        continue;
-      }
-      ++done;
-      Json line{{"file_name", sample.video}};
-      SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
-        const std::string_view column = name;
-        if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
-      }, sample);
-      const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      count(sample, counts);
+      const int64_t group = groups.at(row++);
+      if (sample.status != int64_t(SampleStatus::done)) continue;
+      const std::string text = metadata_line(sample, group);
       require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
     }
   }
@@ -153,8 +198,10 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
       hdf5::write_dataset(list, "rows", rows);
       hdf5::write_dataset(list, "sha256", hashes);
     });
-  run["samples"] = {{"done", done}, {"failed", failed}, {"shards", names.size()}};
+  counts.shards = int64_t(names.size());
+  run["samples"] = to_json(counts);
   write_atomically(layout.run(), run.dump(1) + "\n");
+  return counts;
 }
 
 void check_index(const fs::path& output) {

@@ -10,7 +10,7 @@
 
 namespace pyracast {
 
-inline constexpr int64_t shard_format_version = 2;
+inline constexpr int64_t shard_format_version = 3;
 
 /// One shard that is being written under a temporary name. Arrays go to disk at once, columns when it is sealed.
 class ShardFile {
@@ -54,6 +54,9 @@ class ShardFile {
 /// The rows of a sealed shard without their arrays, in order. Throws Error naming the file where it is not a sound
 /// shard of this format.
 std::vector<SampleRecord> read_shard(const std::filesystem::path& path);
+
+/// One column of texts of a sealed shard, say "content/prompt". Throws Error naming the file.
+std::vector<std::string> read_texts(const std::filesystem::path& path, const std::string& column);
 
 /// The fingerprint a shard was written under.
 std::string shard_fingerprint(const std::filesystem::path& path);

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "dataset/clip_hash.hpp"
 #include "samples.hpp"
 
 namespace pyracast {
@@ -101,7 +102,31 @@ TEST_F(Derive, RunCountsSamplesAndShards) {
   derive(output_, {{"ranks", 4}});
   const Json run = read_json(layout_.run());
   EXPECT_EQ(run["ranks"], 4);
-  EXPECT_EQ(run["samples"].dump(), R"({"done":4,"failed":2,"shards":2})");
+  EXPECT_EQ(run["samples"].dump(), R"({"done":4,"failed":2,"shards":2,"flagged":4,"with_flag":{"black":0,"frozen":4,"saturated":0},)"
+                                   R"("near_duplicates":0,"near_duplicate_groups":0})");
+}
+
+TEST_F(Derive, CountsFlagsAndNumbersTheVideosThatLookNearlyAlike) {
+  SampleRecord black = small_sample(0), still = small_sample(1), alone = small_sample(2), failed = failed_sample(3);
+  black.quality_flags = "black,frozen";
+  still.quality_flags = "frozen";
+  alone.quality_flags = failed.quality_flags = failed.perceptual_hash = "";
+  black.perceptual_hash = still.perceptual_hash = to_text(ClipHash{});
+  alone.perceptual_hash = to_text(hash_of(small_video()));
+  put_shard({failed, black});
+  put_shard({alone, still});
+  const DatasetCounts counts = derive(output_, {});
+  EXPECT_EQ(counts.flagged, 2);
+  EXPECT_THAT(counts.with_flag, ElementsAre(1, 2, 0));
+  EXPECT_EQ(counts.near_duplicates, 2);
+  EXPECT_EQ(counts.near_duplicate_groups, 1);
+  EXPECT_EQ(read_json(layout_.run())["samples"]["with_flag"]["frozen"], 2);
+  std::ifstream in(layout_.metadata());
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line);
+    EXPECT_EQ(json["near_duplicate_group"], json["id"] == "sample-2" ? 0 : 1) << line;
+    EXPECT_EQ(json["quality_flags"], json["id"] == "sample-0" ? "black,frozen" : json["id"] == "sample-1" ? "frozen" : "");
+  }
 }
 
 TEST_F(Derive, OfNoShardHasNoIndex) {
