@@ -133,16 +133,6 @@ std::vector<int64_t> groups_of(const std::vector<fs::path>& shards, DatasetCount
   return groups;
 }
 
-std::string metadata_line(const SampleRecord& sample, int64_t group) {
-  Json line{{"file_name", sample.video}};
-  SampleRecord::fields([&](SampleGroup part, const char* name, const auto& member) {
-    const std::string_view column = name;
-    if (part == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
-  }, sample);
-  line["near_duplicate_group"] = group;
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 void count(const SampleRecord& sample, DatasetCounts& counts) {
   const bool done = sample.status == int64_t(SampleStatus::done);
   ++(done ? counts.done : counts.failed);
@@ -157,7 +147,43 @@ Json to_json(const DatasetCounts& counts) {
           {"with_flag", flags}, {"near_duplicates", counts.near_duplicates}, {"near_duplicate_groups", counts.near_duplicate_groups}};
 }
 
+/// Lines of text under a temporary name, until they are whole.
+class LinesFile {
+ public:
+  explicit LinesFile(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp"), file_(std::fopen(temporary_.c_str(), "wb")) {
+    require(file_ != nullptr, temporary_.string(), ": cannot be written");
+  }
+  void add(const std::string& line) {
+    require(std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size(), temporary_.string(), ": writing failed");
+  }
+  void publish() {
+    require(std::fflush(file_.get()) == 0, temporary_.string(), ": writing failed");
+    pyracast::publish(temporary_, path_);
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  fs::path path_, temporary_;
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+std::string near_duplicate_line(const SampleRecord& sample, int64_t group) {
+  return Json{{"group", group}, {"file_name", sample.video}, {"id", sample.id}, {"sample", sample.sample}}.dump(
+             -1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
+
+std::string metadata_line(const SampleRecord& sample) {
+  Json line{{"file_name", sample.video}};
+  SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
+    const std::string_view column = name;
+    if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
+  }, sample);
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   const OutputLayout layout{output};
@@ -168,10 +194,7 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   DatasetCounts counts;
   const std::vector<int64_t> groups = groups_of(shards, counts);
   size_t row = 0;
-  const fs::path metadata = layout.metadata().string() + ".tmp";
-  std::FILE* out = std::fopen(metadata.c_str(), "wb");
-  require(out, metadata.string(), ": cannot be written");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closed(out, std::fclose);
+  LinesFile metadata(layout.metadata()), near_duplicates(layout.near_duplicates());
   for (const fs::path& path : shards) {
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
@@ -183,12 +206,12 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
       count(sample, counts);
       const int64_t group = groups.at(row++);
       if (sample.status != int64_t(SampleStatus::done)) continue;
-      const std::string text = metadata_line(sample, group);
-      require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
+      metadata.add(metadata_line(sample));
+      if (group > 0) near_duplicates.add(near_duplicate_line(sample, group));
     }
   }
-  require(std::fflush(out) == 0, metadata.string(), ": writing failed");
-  publish(metadata, layout.metadata());
+  metadata.publish();
+  near_duplicates.publish();
 
   remove_index(output);
   if (!sources.empty())
