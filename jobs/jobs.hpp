@@ -20,6 +20,9 @@ int profile(int argc, char** argv);
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 
+/// `pyracast report`: a page about a dataset, whole or not, and its card.
+int report(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

@@ -30,6 +30,13 @@ inline constexpr std::array<const char*, 22> step_counters{
     "spatial_mlp_all_to_alls", "temporal_mlp_all_to_alls", "spatial_attention_bytes", "temporal_attention_bytes", "spatial_cross_bytes",
     "temporal_cross_bytes", "spatial_mlp_bytes", "temporal_mlp_bytes"};
 
+/// The column of `step_counts` with this name.
+consteval size_t step_counter(std::string_view name) {
+  size_t at = 0;
+  while (name != step_counters.at(at)) ++at;
+  return at;
+}
+
 /// An array of one sample, row-major; empty where it is not kept.
 template <class Element>
 struct SampleArray {
