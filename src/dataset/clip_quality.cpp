@@ -11,11 +11,13 @@ namespace pyracast {
 
 namespace {
 
-bool at_an_end(uint8_t value) { return value == 0 || value == 255; }
-
 bool is_clipped(const uint8_t* rgb) {
-  const bool bright = rgb[0] == 255 || rgb[1] == 255 || rgb[2] == 255;
-  return bright && at_an_end(rgb[0]) && at_an_end(rgb[1]) && at_an_end(rgb[2]);
+  int at_top = 0, at_bottom = 0;
+  for (int c = 0; c < 3; ++c) {
+    at_top += rgb[c] >= 255 - clipped_margin;
+    at_bottom += rgb[c] <= clipped_margin;
+  }
+  return at_top > 0 && at_top + at_bottom >= 2;
 }
 
 }  // namespace

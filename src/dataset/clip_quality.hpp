@@ -12,7 +12,7 @@ namespace pyracast {
 struct ClipQuality {
   double mean_luma = 0;
   double dark_share = 0;        ///< of pixels: luma below dark_luma
-  double clipped_share = 0;     ///< of pixels: all three channels at 0 or 255, one at 255 at least
+  double clipped_share = 0;     ///< of pixels: two channels or all within clipped_margin of an end, one of them of 255
   double frame_difference = 0;  ///< mean absolute difference of luma between neighbouring frames; 0 of a single frame
   double still_share = 0;       ///< of pairs of neighbouring frames: differing by less than still_difference; 0 of a single frame
 };
@@ -20,6 +20,7 @@ struct ClipQuality {
 /// Thresholds. Those of black and frozen are the defaults of ffmpeg's filters blackdetect and freezedetect.
 inline constexpr double dark_luma = 25.5, black_from = 0.98;            ///< a tenth of the range; share of dark pixels
 inline constexpr double still_difference = 0.255, frozen_from = 0.9;    ///< a thousandth of the range; share of still pairs
+inline constexpr int clipped_margin = 4;
 inline constexpr double saturated_from = 0.5;                           ///< share of clipped pixels
 
 /// The flags there are, in the order in which they stand in a text.

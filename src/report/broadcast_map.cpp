@@ -13,7 +13,7 @@ namespace pyracast {
 
 namespace {
 
-constexpr double names_width = 150, shares_width = 110, grid_width = 760, row_height = 24, top = 6, axis_height = 40;
+constexpr double names_width = 150, shares_width = 140, grid_width = 760, row_height = 24, top = 6, axis_height = 40;
 
 pugi::xml_node add(pugi::xml_node parent, const char* name, const std::vector<std::pair<const char*, double>>& numbers, const char* kind = "") {
   pugi::xml_node node = parent.append_child(name);

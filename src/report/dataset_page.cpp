@@ -17,8 +17,10 @@ namespace {
 
 // What this page has besides.
 constexpr const char* style = R"css(
+.cards { grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); }
 .clips { grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); }
-.clips img { width: 100%; display: block; border-radius: 6px; image-rendering: pixelated; background: var(--line); }
+.clips { align-items: start; }
+.clips img { width: 100%; max-height: 130px; object-fit: contain; display: block; border-radius: 6px; image-rendering: pixelated; background: var(--line); }
 .clips figure { padding: 8px; } .clips figcaption { font-size: 12px; overflow-wrap: anywhere; }
 .wide { grid-template-columns: 1fr; } .wide svg { max-height: 420px; }
 .map { width: 100%; height: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
@@ -39,6 +41,7 @@ std::string time_of(double seconds) {
 }
 
 std::string duration(double seconds) {
+  if (seconds < 1) return fixed(1000 * seconds, seconds < 0.1 ? 1 : 0) + " ms";
   if (seconds < 120) return fixed(seconds, seconds < 10 ? 2 : 1) + " s";
   if (seconds < 2 * 3600) return fixed(seconds / 60, 1) + " min";
   if (seconds < 48 * 3600) return fixed(seconds / 3600, 1) + " h";
@@ -65,8 +68,9 @@ std::string heading(const DatasetSummary& s) {
   std::string out = "<h1>" + escaped(s.folder.string()) + "</h1>\n<p class=\"soft\">";
   if (s.configuration.contains("model")) out += "model " + escaped(text_of(s.configuration["model"])) + "<br>";
   if (!s.ends.empty()) out += time_of(s.attempts.begin()->second.began) + " to " + time_of(s.ends.back()) + "<br>";
-  if (s.run.is_null()) out += "no run has come to its end: this is from the shards" + std::string(s.in_journals ? concat(" and ", s.in_journals, " samples in journals") : "");
+  if (s.run.is_null()) out += "no run has come to its end: this is from the shards" + std::string(s.in_journals ? concat(" and from journals (", s.in_journals, " samples)") : "");
   else if (s.run.contains("version")) out += "pyracast " + escaped(text_of(s.run["version"].value("pyracast", Json("?")))) + " (" + escaped(text_of(s.run["version"].value("revision", Json("?")))) + ")";
+  if (s.rejected) out += concat("<br>", grouped_digits(int64_t(s.rejected)), " lines of the manifest were rejected (rejected.jsonl)");
   out += "</p>\n";
   if (s.problems.empty()) return out;
   out += "<ul class=\"problems\">\n";
@@ -83,7 +87,7 @@ std::string cards(const DatasetSummary& s) {
   out += card(grouped_digits(s.failed), "failed");
   out += card(grouped_digits(s.flagged), "with a quality flag");
   out += card(s.alike_is_known ? grouped_digits(s.alike) : "–", s.alike_is_known ? "look nearly like another one" : "near duplicates are looked for at the end of a run");
-  out += card(std::isfinite(rate) ? fixed(rate, rate < 100 ? 1 : 0) : "–", "videos an hour while it ran");
+  out += card(!std::isfinite(rate) ? "–" : rate < 100 ? fixed(rate, 1) : grouped_digits(std::llround(rate)), "videos an hour while it ran");
   out += card(s.done ? duration(seconds / double(s.done)) : "–", "a video on its team, mean");
   out += card(in_bytes(double(s.video_bytes)), duration(s.video_seconds) + " of film");
   out += card(fixed(percent(double(s.attentions_reused), double(s.attentions)), 1) + " %", "attention outputs reused");
@@ -102,8 +106,8 @@ LineChart throughput_chart(const DatasetSummary& s) {
     series.x.push_back((double(bin) + 0.5) * span / double(bins) / unit);
     series.y.push_back(double(counts[bin]) / (span / double(bins)) * (in_minutes ? 60 : 3600));
   }
-  return {.title = "Throughput", .x_label = concat(name, " since the first run began"), .y_label = in_minutes ? "samples a minute" : "samples an hour",
-          .series = {series}, .width = 1080, .height = 300};
+  return {.title = "Samples by the time they were finished", .x_label = concat(name, " since the first run began"), .y_label = in_minutes ? "samples a minute" : "samples an hour",
+          .from_zero = true, .series = {series}, .width = 1080, .height = 300};
 }
 
 std::string throughput(const DatasetSummary& s) {
@@ -129,7 +133,7 @@ std::string of_which_samples(const DatasetSummary& s) {
 }
 
 LineChart timing_chart(const StepTotals& steps) {
-  LineChart chart{.title = "Seconds of each evaluation, mean over videos", .x_label = "evaluation", .y_label = "seconds", .width = 1080, .height = 360};
+  LineChart chart{.title = "Seconds of each evaluation, mean over videos", .x_label = "evaluation", .y_label = "seconds", .from_zero = true, .width = 1080, .height = 360};
   for (size_t phase = 0; phase < step_phases.size(); ++phase) {
     ChartSeries series{words(step_phases[phase]), {}, {}};
     double sum = 0;
@@ -153,7 +157,7 @@ std::string stages_table(const DatasetSummary& s) {
     if (phases[phase] > 0) rows.emplace_back("denoising: " + words(step_phases[phase]), phases[phase]);
   rows.insert(rows.end(), {{"decoding", s.stages.decoding}, {"MP4, while the next video is made", s.stages.encoding}, {"to disk, likewise", s.stages.writing}});
   double all = s.stages.text + s.stages.denoising + s.stages.decoding;
-  std::string out = "<table><tr><th>where the seconds went</th><th class=\"number\">a video</th><th class=\"number\">all</th><th class=\"number\">of making it</th></tr>\n";
+  std::string out = "<table><tr><th>where the seconds of each team's first rank went</th><th class=\"number\">a video</th><th class=\"number\">all</th><th class=\"number\">of making it</th></tr>\n";
   for (const auto& [name, seconds] : rows) {
     const bool beside = name.find("while") != std::string::npos || name.find("likewise") != std::string::npos;
     out += "<tr>" + text_cell(name) + number_cell(duration(seconds / double(s.done))) + number_cell(duration(seconds)) +
@@ -183,7 +187,7 @@ LineChart communication_chart(const StepTotals& steps) {
       series->x.push_back(double(e + 1));
       series->y.push_back(double(bytes) / double(steps.samples) / 1024);
     }
-  return {.title = "All-to-all of each evaluation, mean over videos", .x_label = "evaluation", .y_label = "KiB", .series = {sent, avoided}, .width = 1080, .height = 320};
+  return {.title = "All-to-all of each evaluation, mean over videos", .x_label = "evaluation", .y_label = "KiB", .from_zero = true, .series = {sent, avoided}, .width = 1080, .height = 320};
 }
 
 std::string communication(const DatasetSummary& s) {
@@ -270,7 +274,7 @@ std::string quality(const DatasetSummary& s) {
   static const std::map<std::string, std::string> meanings{
       {"black", concat("at least ", 100 * black_from, " % of the pixels have a luma below ", dark_luma)},
       {"frozen", concat("at least ", 100 * frozen_from, " % of neighbouring frames differ by less than ", still_difference, " levels")},
-      {"saturated", concat("at least ", 100 * saturated_from, " % of the pixels stand at the ends of all channels")}};
+      {"saturated", concat("at least ", 100 * saturated_from, " % of the pixels have two channels within ", clipped_margin, " levels of their ends, and are not black")}};
   std::string out = "<table id=\"flags\"><tr><th>flag</th><th class=\"number\">videos</th><th class=\"number\">of all</th><th>when</th></tr>\n";
   for (const char* flag : quality_flags) {
     const auto found = s.with_flag.find(flag);

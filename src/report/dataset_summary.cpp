@@ -67,7 +67,11 @@ class Gathering {
             ": holds neither shards/ nor journal/: expected the --output folder of `pyracast generate`");
     if (fs::exists(layout_.run())) reading(layout_.run(), [&] { out_.run = read_json(layout_.run()); });
     if (fs::exists(layout_.work() / "manifest.index"))
-      reading(layout_.work() / "manifest.index", [&] { out_.asked_for = Manifest(layout_.root).total_samples(); });
+      reading(layout_.work() / "manifest.index", [&] {
+        const Manifest manifest(layout_.root);
+        out_.asked_for = manifest.total_samples();
+        out_.rejected = manifest.rejected();
+      });
     const auto unsealed = read_journals();
     std::set<std::pair<std::string, int64_t>> in_journals;
     for (const SampleRecord& row : unsealed) in_journals.emplace(row.id, row.sample);

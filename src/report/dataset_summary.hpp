@@ -63,6 +63,7 @@ struct DatasetSummary {
   std::filesystem::path folder;
   Json configuration = Json::object(), run;        ///< resolved settings; run.json, null where no run has come to its end
   std::optional<uint64_t> asked_for;               ///< samples of the manifest, where its index is there
+  uint64_t rejected = 0;                           ///< lines of the manifest that are no prompts
   int64_t done = 0, failed = 0, in_journals = 0;   ///< in_journals: of both, those that no sealed shard holds
   double video_seconds = 0;                        ///< how long the videos play
   int64_t video_bytes = 0;                         ///< of their files

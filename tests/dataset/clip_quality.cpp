@@ -33,8 +33,8 @@ TEST(ClipQuality, CountsDarkPixels) {
   EXPECT_DOUBLE_EQ(measure_quality(video).dark_share, 0.3);
 }
 
-TEST(ClipQuality, CountsPixelsWhoseChannelsAllStandAtAnEndAndAreNotBlack) {
-  const std::array<uint8_t, 3> colours[] = {{255, 255, 255}, {255, 0, 255}, {0, 0, 0}, {255, 0, 1}, {254, 254, 254}};
+TEST(ClipQuality, CountsPixelsOfWhichTwoChannelsStandAtAnEndAndAreNotBlack) {
+  const std::array<uint8_t, 3> colours[] = {{251, 251, 120}, {255, 4, 90}, {0, 0, 0}, {255, 5, 250}, {0, 0, 120}};
   const Video video = clip(1, [&](int, int, int x) { return colours[x / 2]; });
   EXPECT_DOUBLE_EQ(measure_quality(video).clipped_share, 0.4);
 }
