@@ -74,7 +74,9 @@ std::string jpeg_of(const Video& picture) {
   const libav::Scaler scaler(check(sws_getContext(picture.width, picture.height, AV_PIX_FMT_RGB24, picture.width, picture.height, jpeg_format,
                                                   SWS_POINT | SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr),
                                    "JPEG", "converter of pixel formats"));
-  const uint8_t* rows[] = {picture.rgb.data()};
+  std::vector<uint8_t> padded(picture.rgb.begin(), picture.rgb.begin() + long(picture.frame_bytes()));
+  padded.resize(padded.size() + 64);   // swscale may read past a row's end
+  const uint8_t* rows[] = {padded.data()};
   const int stride[] = {picture.width * 3};
   check(sws_scale(scaler.get(), rows, stride, 0, picture.height, frame->data, frame->linesize), "JPEG", "converting");
   const libav::Packet packet(check(av_packet_alloc(), "JPEG", "packet"));
