@@ -13,7 +13,8 @@ std::string quality_line(const DatasetCounts& counts) {
     if (counts.with_flag[i]) line += concat(std::exchange(before, ", "), counts.with_flag[i], ' ', quality_flags[i]);
   if (counts.flagged) line += ')';
   line += concat(", ", counts.near_duplicates, " look nearly alike");
-  if (counts.near_duplicates) line += concat(" (", counts.near_duplicate_groups, counts.near_duplicate_groups == 1 ? " group)" : " groups)");
+  if (counts.near_duplicates)
+    line += concat(" (", counts.near_duplicate_groups, counts.near_duplicate_groups == 1 ? " group)" : " groups)");
   return line;
 }
 

@@ -58,7 +58,8 @@ Video film_strip(const Video& video, int count, int longest) {
   const double scale = std::min(1.0, double(longest) / std::max(video.height, video.width));
   const int width = std::max(1, int(std::lround(video.width * scale))), height = std::max(1, int(std::lround(video.height * scale)));
   Video strip{1, height, width * count, video.fps, std::vector<uint8_t>(size_t(height) * size_t(width) * size_t(count) * 3)};
-  for (int i = 0; i < count; ++i) put(strip, video, count == 1 ? 0 : int(int64_t(i) * (video.frames - 1) / (count - 1)), i * width, width);
+  for (int i = 0; i < count; ++i)
+    put(strip, video, count == 1 ? 0 : int(int64_t(i) * (video.frames - 1) / (count - 1)), i * width, width);
   return strip;
 }
 
@@ -71,8 +72,8 @@ std::string jpeg_of(const Video& picture) {
   frame->height = picture.height;
   frame->quality = codec->global_quality;
   check(av_frame_get_buffer(frame.get(), 0), "JPEG", "making room for a picture");
-  const libav::Scaler scaler(check(sws_getContext(picture.width, picture.height, AV_PIX_FMT_RGB24, picture.width, picture.height, jpeg_format,
-                                                  SWS_POINT | SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr),
+  const libav::Scaler scaler(check(sws_getContext(picture.width, picture.height, AV_PIX_FMT_RGB24, picture.width, picture.height,
+                                                  jpeg_format, SWS_POINT | SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr),
                                    "JPEG", "converter of pixel formats"));
   std::vector<uint8_t> padded(picture.rgb.begin(), picture.rgb.begin() + long(picture.frame_bytes()));
   padded.resize(padded.size() + 64);   // swscale may read past a row's end

@@ -15,7 +15,8 @@ namespace {
 
 constexpr double names_width = 150, shares_width = 140, grid_width = 760, row_height = 24, top = 6, axis_height = 40;
 
-pugi::xml_node add(pugi::xml_node parent, const char* name, const std::vector<std::pair<const char*, double>>& numbers, const char* kind = "") {
+pugi::xml_node add(pugi::xml_node parent, const char* name, const std::vector<std::pair<const char*, double>>& numbers,
+                   const char* kind = "") {
   pugi::xml_node node = parent.append_child(name);
   for (const auto& [attribute, value] : numbers) node.append_attribute(attribute) = fixed(value, 2).c_str();
   if (*kind) node.append_attribute("class") = kind;
@@ -73,7 +74,8 @@ std::string broadcast_map_svg(const StepTotals& steps) {
   }
   const double axis = top + row_height * double(branches.size()) + 13;
   const size_t step = step_of_axis(evaluations);
-  for (size_t e = step; e <= evaluations; e += step) add_text(svg, names_width + cell * (double(e) - 0.5), axis, "middle", std::to_string(e));
+  for (size_t e = step; e <= evaluations; e += step)
+    add_text(svg, names_width + cell * (double(e) - 0.5), axis, "middle", std::to_string(e));
   add_text(svg, names_width + grid_width / 2, axis + 19, "middle", "evaluation");
   std::ostringstream out;
   svg.print(out, "", pugi::format_raw);

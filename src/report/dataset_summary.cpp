@@ -41,7 +41,8 @@ class ChosenSamples {
   std::vector<SampleRecord> in_order() const {
     std::vector<SampleRecord> rows;
     for (const auto& [key, row] : chosen_) rows.push_back(row);
-    std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return std::tie(a.id, a.sample) < std::tie(b.id, b.sample); });
+    std::sort(rows.begin(), rows.end(),
+              [](const auto& a, const auto& b) { return std::tie(a.id, a.sample) < std::tie(b.id, b.sample); });
     return rows;
   }
 
@@ -60,7 +61,9 @@ struct Work {
 
 class Gathering {
  public:
-  Gathering(const fs::path& folder, size_t clips, size_t flagged) : layout_{folder}, clips_(clips), flagged_(flagged) { out_.folder = folder; }
+  Gathering(const fs::path& folder, size_t clips, size_t flagged) : layout_{folder}, clips_(clips), flagged_(flagged) {
+    out_.folder = folder;
+  }
 
   DatasetSummary operator()() {
     require(fs::is_directory(layout_.shards()) || fs::is_directory(layout_.journal()), layout_.root.string(),
@@ -154,7 +157,8 @@ class Gathering {
   }
 
   void add_failure(const SampleRecord& row) {
-    FailureTotals& failures = out_.failures.try_emplace(failure_class(row.reason), FailureTotals{0, row.id, row.reason, row.sample}).first->second;
+    FailureTotals& failures = out_.failures.try_emplace(failure_class(row.reason), FailureTotals{0, row.id, row.reason, row.sample})
+                                  .first->second;
     ++failures.samples;
   }
 
@@ -238,7 +242,8 @@ class Gathering {
       }
       out_.nodes.push_back(totals);
     }
-    std::stable_sort(out_.nodes.begin(), out_.nodes.end(), [](const auto& a, const auto& b) { return a.relative_time() > b.relative_time(); });
+    std::stable_sort(out_.nodes.begin(), out_.nodes.end(),
+                     [](const auto& a, const auto& b) { return a.relative_time() > b.relative_time(); });
     if (missing_) out_.problems.push_back(concat(missing_, " videos are not there: the same generate command makes them again"));
     out_.clips = clips_.in_order();
     out_.flagged_clips = flagged_.in_order();

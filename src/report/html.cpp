@@ -36,8 +36,10 @@ figcaption { margin-top: 8px; font-size: 13px; }
 }  // namespace
 
 std::string html_page(const HtmlPage& page) {
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
-                    "initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" + escaped(page.title) + "</title><style>";
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
+      escaped(page.title) + "</title><style>";
   out += style + page.style + "</style></head><body><main>\n" + page.body + "</main>";
   if (!page.script.empty()) out += "<script>" + page.script + "</script>";
   return out + "</body></html>\n";
@@ -86,8 +88,8 @@ std::string in_bytes(double bytes) {
 
 std::string data_uri(std::string_view type, std::string_view bytes) {
   std::string base64(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  base64.resize(size_t(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
-                                       int(bytes.size()))));
+  base64.resize(size_t(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()),
+                                       reinterpret_cast<const unsigned char*>(bytes.data()), int(bytes.size()))));
   return "data:" + std::string(type) + ";base64," + base64;
 }
 

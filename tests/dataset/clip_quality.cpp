@@ -29,7 +29,9 @@ TEST(ClipQuality, MeasuresLumaOfBt709) {
 }
 
 TEST(ClipQuality, CountsDarkPixels) {
-  const Video video = clip(2, [](int, int, int x) { return x < 3 ? std::array<uint8_t, 3>{25, 25, 25} : std::array<uint8_t, 3>{26, 26, 26}; });
+  const Video video = clip(2, [](int, int, int x) {
+    return x < 3 ? std::array<uint8_t, 3>{25, 25, 25} : std::array<uint8_t, 3>{26, 26, 26};
+  });
   EXPECT_DOUBLE_EQ(measure_quality(video).dark_share, 0.3);
 }
 
@@ -40,7 +42,9 @@ TEST(ClipQuality, CountsPixelsOfWhichTwoChannelsStandAtAnEndAndAreNotBlack) {
 }
 
 TEST(ClipQuality, MeasuresHowMuchNeighbouringFramesDiffer) {
-  const Video video = clip(3, [](int frame, int, int) { return frame == 2 ? std::array<uint8_t, 3>{110, 110, 110} : std::array<uint8_t, 3>{100, 100, 100}; });
+  const Video video = clip(3, [](int frame, int, int) {
+    return frame == 2 ? std::array<uint8_t, 3>{110, 110, 110} : std::array<uint8_t, 3>{100, 100, 100};
+  });
   const ClipQuality quality = measure_quality(video);
   EXPECT_NEAR(quality.frame_difference, 5, 0.01) << "0 and 10 levels";
   EXPECT_DOUBLE_EQ(quality.still_share, 0.5);
@@ -48,7 +52,9 @@ TEST(ClipQuality, MeasuresHowMuchNeighbouringFramesDiffer) {
 
 TEST(ClipQuality, FlagsWhatIsBlackFrozenOrSaturated) {
   const auto moving = [](uint8_t ground, uint8_t shape) {
-    return clip(9, [=](int frame, int, int x) { return x == frame ? std::array{shape, shape, shape} : std::array{ground, ground, ground}; });
+    return clip(9, [=](int frame, int, int x) {
+      return x == frame ? std::array{shape, shape, shape} : std::array{ground, ground, ground};
+    });
   };
   EXPECT_EQ(flags(moving(100, 200)), "");
   EXPECT_EQ(flags(moving(0, 20)), "black");
@@ -61,7 +67,10 @@ TEST(ClipQuality, FlagsWhatIsBlackFrozenOrSaturated) {
 
 TEST(ClipQuality, IsFrozenWhereNineOfTenPairsOfFramesAreStill) {
   const auto jumps = [](int count) {
-    return clip(11, [=](int frame, int, int) { const auto level = uint8_t(100 + 10 * std::min(frame, count)); return std::array{level, level, level}; });
+    return clip(11, [=](int frame, int, int) {
+      const auto level = uint8_t(100 + 10 * std::min(frame, count));
+      return std::array{level, level, level};
+    });
   };
   EXPECT_EQ(flags(jumps(1)), "frozen");
   EXPECT_EQ(flags(jumps(2)), "");

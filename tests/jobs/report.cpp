@@ -16,7 +16,8 @@ class Report : public GenerateTest {
  protected:
   void SetUp() override {
     GenerateTest::SetUp();
-    if (Program({"gnuplot", "--version"}, folder / "log").wait().code != 0) GTEST_SKIP() << "gnuplot is not installed (package gnuplot-nox)";
+    if (Program({"gnuplot", "--version"}, folder / "log").wait().code != 0)
+      GTEST_SKIP() << "gnuplot is not installed (package gnuplot-nox)";
   }
   Ended report(std::vector<std::string> more = {}) const {
     std::vector<std::string> command{PYRACAST, "report", "--output", (folder / "out").string()};
@@ -31,20 +32,27 @@ TEST_F(Report, WritesAPageAndACardAndLeavesTheDatasetAsItIs) {
   const auto before = content_of(folder / "out");
   const Ended ended = report();
   ASSERT_EQ(ended.code, 0) << ended.output;
-  EXPECT_THAT(read_text(folder / "out" / "report.html"), AllOf(HasSubstr("videos of 3 asked for"), HasSubstr("all-to-all sent"), HasSubstr("data:image/jpeg;base64,")));
-  EXPECT_THAT(read_text(folder / "out" / "README.md"), AllOf(HasSubstr("| videos | 3 of 3 asked for, 0 failed |"), HasSubstr("\"spatial_range\": 2")));
+  EXPECT_THAT(read_text(folder / "out" / "report.html"),
+              AllOf(HasSubstr("videos of 3 asked for"), HasSubstr("all-to-all sent"), HasSubstr("data:image/jpeg;base64,")));
+  EXPECT_THAT(read_text(folder / "out" / "README.md"),
+              AllOf(HasSubstr("| videos | 3 of 3 asked for, 0 failed |"), HasSubstr("\"spatial_range\": 2")));
   EXPECT_EQ(content_of(folder / "out"), before);
-  EXPECT_EQ(run(command(2, manifest(2), "out", {"--broadcast", broadcast.string(), "--ranks-per-video", "2"})).code, 0) << "generate does not mind them";
+  EXPECT_EQ(run(command(2, manifest(2), "out", {"--broadcast", broadcast.string(), "--ranks-per-video", "2"})).code, 0)
+      << "generate does not mind them";
 }
 
 TEST_F(Report, TellsOfAJobThatWasKilled) {
   Program program(command(0, manifest(8), "out", {"--steps", "60"}), folder / "killed.log");
-  ASSERT_TRUE(eventually([&] { return fs::exists(folder / "out" / "journal" / "team-0.journal") && fs::file_size(folder / "out" / "journal" / "team-0.journal") > 1000; }));
+  ASSERT_TRUE(eventually([&] {
+    return fs::exists(folder / "out" / "journal" / "team-0.journal") &&
+           fs::file_size(folder / "out" / "journal" / "team-0.journal") > 1000;
+  }));
   program.signal_all(SIGKILL);
   program.wait();
   const Ended ended = report({"--html", (folder / "page.html").string(), "--card", "false"});
   ASSERT_EQ(ended.code, 0) << ended.output;
-  EXPECT_THAT(read_text(folder / "page.html"), AllOf(HasSubstr("no run has come to its end"), HasSubstr("videos of 11 asked for"), HasSubstr("data:image/jpeg;base64,")));
+  EXPECT_THAT(read_text(folder / "page.html"), AllOf(HasSubstr("no run has come to its end"), HasSubstr("videos of 11 asked for"),
+                                                     HasSubstr("data:image/jpeg;base64,")));
   EXPECT_FALSE(fs::exists(folder / "out" / "report.html"));
   EXPECT_FALSE(fs::exists(folder / "out" / "README.md"));
 }

@@ -133,11 +133,13 @@ TEST_F(DatasetReport, TellsWhatIsBrokenAndShowsTheRest) {
   const DatasetSummary s = summary();
   EXPECT_EQ(s.done, 2);
   EXPECT_THAT(s.problems, ElementsAre(HasSubstr(broken.filename().string()), HasSubstr("1 videos are not there")));
-  EXPECT_THAT(dataset_page(s), AllOf(HasSubstr(broken.filename().string()), HasSubstr("sample-0.mp4: opening failed"), HasSubstr("data:image/jpeg;base64,/9j/")));
+  EXPECT_THAT(dataset_page(s), AllOf(HasSubstr(broken.filename().string()), HasSubstr("sample-0.mp4: opening failed"),
+                                     HasSubstr("data:image/jpeg;base64,/9j/")));
 }
 
 TEST_F(DatasetReport, RefusesWhatIsNoDataset) {
-  EXPECT_THAT([&] { summarize_dataset(output_ / "none", 1, 1); }, ThrowsMessage<Error>(HasSubstr("holds neither shards/ nor journal/")));
+  EXPECT_THAT([&] { summarize_dataset(output_ / "none", 1, 1); },
+              ThrowsMessage<Error>(HasSubstr("holds neither shards/ nor journal/")));
 }
 
 TEST_F(DatasetReport, OfNothingIsAPageAllTheSame) {
@@ -173,7 +175,8 @@ TEST_F(DatasetReport, PageShowsFlaggedAndAlikeVideosAndNothingOfAPromptsMarkup) 
   const std::string page = dataset_page(s);
   EXPECT_THAT(page, AllOf(HasSubstr("&lt;script&gt;alert(1)"), Not(HasSubstr("<script>")), HasSubstr("&lt;node&gt;"),
                           HasSubstr("<span class=\"flag\">black</span><span class=\"flag\">frozen</span>"),
-                          HasSubstr("2 videos look nearly like another one, in 1 group"), HasSubstr("latents are not finite after step N"), HasSubstr("model a model")));
+                          HasSubstr("2 videos look nearly like another one, in 1 group"),
+                          HasSubstr("latents are not finite after step N"), HasSubstr("model a model")));
 }
 
 TEST_F(DatasetReport, MapHasACellForEachBranchAndEvaluation) {
@@ -197,8 +200,9 @@ TEST_F(DatasetReport, CardSaysWhatIsInTheSetAndHowItWasMade) {
   const std::string card = dataset_card(summary());
   EXPECT_EQ(card.substr(0, 4), "---\n");
   EXPECT_THAT(card, AllOf(HasSubstr("license: unknown\n"), HasSubstr("size_categories:\n- n<1K\n"), HasSubstr(card_mark),
-                          HasSubstr("| videos | 2, 1 failed |"), HasSubstr("| size | 16 x 32 pixels, 3 frames |"), HasSubstr("\"spatial_range\": 2"),
-                          HasSubstr("- `vae/model.safetensors` abc"), HasSubstr(run_fingerprint), Not(HasSubstr("/secret"))));
+                          HasSubstr("| videos | 2, 1 failed |"), HasSubstr("| size | 16 x 32 pixels, 3 frames |"),
+                          HasSubstr("\"spatial_range\": 2"), HasSubstr("- `vae/model.safetensors` abc"), HasSubstr(run_fingerprint),
+                          Not(HasSubstr("/secret"))));
 }
 
 }  // namespace
