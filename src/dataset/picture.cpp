@@ -57,9 +57,10 @@ Video film_strip(const Video& video, int count, int longest) {
   count = std::min(count, video.frames);
   const double scale = std::min(1.0, double(longest) / std::max(video.height, video.width));
   const int width = std::max(1, int(std::lround(video.width * scale))), height = std::max(1, int(std::lround(video.height * scale)));
-  Video strip{1, height, width * count, video.fps, std::vector<uint8_t>(size_t(height) * size_t(width) * size_t(count) * 3)};
+  const int step = width + 1 + width / 100, all = step * (count - 1) + width;
+  Video strip{1, height, all, video.fps, std::vector<uint8_t>(size_t(height) * size_t(all) * 3, 255)};
   for (int i = 0; i < count; ++i)
-    put(strip, video, count == 1 ? 0 : int(int64_t(i) * (video.frames - 1) / (count - 1)), i * width, width);
+    put(strip, video, count == 1 ? 0 : int(int64_t(i) * (video.frames - 1) / (count - 1)), i * step, width);
   return strip;
 }
 

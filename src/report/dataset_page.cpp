@@ -20,7 +20,7 @@ constexpr const char* style = R"css(
 .cards { grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); }
 .clips { grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); }
 .clips { align-items: start; }
-.clips img { width: 100%; max-height: 130px; object-fit: contain; display: block; border-radius: 6px; image-rendering: pixelated; background: var(--line); }
+.clips img { width: 100%; max-height: 110px; object-fit: contain; display: block; border-radius: 6px; image-rendering: pixelated; background: var(--line); }
 .clips figure { padding: 8px; } .clips figcaption { font-size: 12px; overflow-wrap: anywhere; }
 .wide { grid-template-columns: 1fr; } .wide svg { max-height: 420px; }
 .map { width: 100%; height: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
@@ -105,7 +105,7 @@ std::string cards(const DatasetSummary& s) {
 
 LineChart throughput_chart(const DatasetSummary& s) {
   const double began = s.attempts.begin()->second.began, span = std::max(s.ends.back() - began, 1e-3);
-  const size_t bins = std::clamp<size_t>(s.ends.size() / 8, 6, 100);
+  const size_t bins = std::clamp<size_t>(s.ends.size() / 4, 6, 120);
   const auto [unit, name] = span < 300        ? std::pair{1.0, "seconds"}
                             : span < 3 * 3600 ? std::pair{60.0, "minutes"}
                                               : std::pair{3600.0, "hours"};
@@ -215,14 +215,17 @@ std::string broadcast(const DatasetSummary& s) {
 
 LineChart communication_chart(const StepTotals& steps) {
   ChartSeries sent{"sent", {}, {}}, avoided{"avoided", {}, {}};
+  const int64_t most = std::max(*std::max_element(steps.bytes_sent.begin(), steps.bytes_sent.end()),
+                                *std::max_element(steps.bytes_avoided.begin(), steps.bytes_avoided.end()));
+  const bool small = double(most) / double(steps.samples) < (4 << 20);
   for (size_t e = 0; e < steps.bytes_sent.size(); ++e)
     for (auto [series, bytes] : {std::pair{&sent, steps.bytes_sent[e]}, {&avoided, steps.bytes_avoided[e]}}) {
       series->x.push_back(double(e + 1));
-      series->y.push_back(double(bytes) / double(steps.samples) / 1024);
+      series->y.push_back(double(bytes) / double(steps.samples) / (small ? 1 << 10 : 1 << 20));
     }
   return {.title = "All-to-all of each evaluation, mean over videos",
           .x_label = "evaluation",
-          .y_label = "KiB",
+          .y_label = small ? "KiB" : "MiB",
           .from_zero = true,
           .series = {sent, avoided},
           .width = 1080,
@@ -231,7 +234,8 @@ LineChart communication_chart(const StepTotals& steps) {
 
 std::string communication(const DatasetSummary& s) {
   const CommunicationTotals& c = s.communication;
-  if (c.bytes_sent == 0 && c.bytes_avoided == 0) return "<p class=\"soft\">Each video was made by one rank: nothing was sent.</p>\n";
+  if (c.bytes_sent == 0 && c.bytes_avoided == 0 && c.gather_bytes == 0)
+    return "<p class=\"soft\">Each video was made by one rank: nothing was sent.</p>\n";
   std::string out = "<div class=\"cards\">\n" +
                     card(in_bytes(double(c.bytes_sent)), "all-to-all sent, by the first rank of each team") +
                     card(in_bytes(double(c.bytes_avoided)), "avoided, against everything computed and placed as published") +

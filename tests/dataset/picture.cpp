@@ -21,10 +21,10 @@ TEST(FilmStrip, ShowsTheFirstTheLastAndFramesBetweenSideBySide) {
   const Video strip = film_strip(ramp(9, 2, 2), 3, 100);
   EXPECT_EQ(strip.frames, 1);
   EXPECT_EQ(strip.height, 2);
-  EXPECT_EQ(strip.width, 6);
+  EXPECT_EQ(strip.width, 8);
   std::vector<int> row;
-  for (int x = 0; x < 6; ++x) row.push_back(strip.rgb[size_t(3 * x)]);
-  EXPECT_THAT(row, ElementsAre(0, 100, 40, 140, 80, 180));
+  for (int x = 0; x < 8; ++x) row.push_back(strip.rgb[size_t(3 * x)]);
+  EXPECT_THAT(row, ElementsAre(0, 100, 255, 40, 140, 255, 80, 180));
 }
 
 TEST(FilmStrip, MakesLargeFramesSmallerByMeans) {
@@ -34,7 +34,7 @@ TEST(FilmStrip, MakesLargeFramesSmallerByMeans) {
   EXPECT_THAT(strip.rgb, ElementsAre(0, 0, 0, 50, 50, 50, 100, 100, 100, 0, 0, 0, 50, 50, 50, 100, 100, 100));
 }
 
-TEST(FilmStrip, OfAShortClipHasEachFrameOnce) { EXPECT_EQ(film_strip(ramp(2, 4, 4), 5, 100).width, 8); }
+TEST(FilmStrip, OfAShortClipHasEachFrameOnce) { EXPECT_EQ(film_strip(ramp(2, 4, 4), 5, 100).width, 9); }
 
 TEST(Jpeg, IsAWholeFileAndTheSameEachTime) {
   const Video strip = film_strip(ramp(9, 17, 33), 5, 100);
