@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <memory>
 
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/manifest_files.hpp"
 #include "dataset/near_duplicates.hpp"
 #include "dataset/shard_file.hpp"
 
@@ -110,28 +110,18 @@ std::vector<std::string> sources_of(hid_t file, const char* path) {
   return names;
 }
 
-/// For each row of all shards the number of its group of near duplicates, or 0.
-std::vector<int64_t> groups_of(const std::vector<fs::path>& shards, DatasetCounts& counts) {
-  std::vector<ClipHash> clips;
-  std::vector<size_t> rows;
-  size_t all = 0;
-  for (const fs::path& path : shards)
-    for (const std::string& text : read_texts(path, "content/perceptual_hash")) {
-      if (const auto hash = clip_hash_from(text)) {
-        clips.push_back(*hash);
-        rows.push_back(all);
-      }
-      ++all;
-    }
-  const std::vector<int64_t> found = near_duplicate_groups(clips);
-  std::vector<int64_t> groups(all);
-  for (size_t i = 0; i < found.size(); ++i) {
-    groups[rows[i]] = found[i];
-    counts.near_duplicates += found[i] > 0;
-    counts.near_duplicate_groups = std::max(counts.near_duplicate_groups, found[i]);
+/// What all videos look like, and where their rows are.
+struct Looks {
+  std::vector<ClipHash> hashes;
+  std::vector<std::pair<uint32_t, uint32_t>> places;   // shard, row
+
+  void add(const SampleRecord& sample, size_t shard, size_t row) {
+    const auto hash = clip_hash_from(sample.perceptual_hash);
+    if (!hash) return;
+    hashes.push_back(*hash);
+    places.emplace_back(uint32_t(shard), uint32_t(row));
   }
-  return groups;
-}
+};
 
 void count(const SampleRecord& sample, DatasetCounts& counts) {
   const bool done = sample.status == int64_t(SampleStatus::done);
@@ -147,31 +137,27 @@ Json to_json(const DatasetCounts& counts) {
           {"with_flag", flags}, {"near_duplicates", counts.near_duplicates}, {"near_duplicate_groups", counts.near_duplicate_groups}};
 }
 
-/// Lines of text under a temporary name, until they are whole.
-class LinesFile {
- public:
-  explicit LinesFile(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp"), file_(std::fopen(temporary_.c_str(), "wb")) {
-    require(file_ != nullptr, temporary_.string(), ": cannot be written");
-  }
-  void add(const std::string& line) {
-    require(std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size(), temporary_.string(), ": writing failed");
-  }
-  void publish() {
-    require(std::fflush(file_.get()) == 0, temporary_.string(), ": writing failed");
-    pyracast::publish(temporary_, path_);
-  }
+fs::path temporary(const fs::path& path) { return path.string() + ".tmp"; }
 
- private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  fs::path path_, temporary_;
-  std::unique_ptr<std::FILE, Close> file_;
-};
-
-std::string near_duplicate_line(const SampleRecord& sample, int64_t group) {
-  return Json{{"group", group}, {"file_name", sample.video}, {"id", sample.id}, {"sample", sample.sample}}.dump(
-             -1, ' ', false, Json::error_handler_t::replace) + "\n";
+/// near_duplicates.jsonl: of the shards that hold such videos, which are read once more.
+void write_near_duplicates(const OutputLayout& layout, const std::vector<std::string>& shards, const Looks& looks,
+                           DatasetCounts& counts) {
+  const std::vector<int64_t> groups = near_duplicate_groups(looks.hashes);
+  GrowingFile out(temporary(layout.near_duplicates()));
+  std::vector<SampleRecord> rows;
+  size_t read = shards.size();   // which shard's they are
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i] == 0) continue;
+    const auto [shard, row] = looks.places[i];
+    if (shard != read) rows = read_shard(layout.root / shards[read = shard]);
+    const SampleRecord& sample = rows.at(row);
+    const Json line{{"group", groups[i]}, {"file_name", sample.video}, {"id", sample.id}, {"sample", sample.sample}};
+    out.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    ++counts.near_duplicates;
+    counts.near_duplicate_groups = std::max(counts.near_duplicate_groups, groups[i]);
+  }
+  out.close();
+  publish(out.path(), layout.near_duplicates());
 }
 
 }  // namespace
@@ -190,28 +176,26 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   std::vector<Source> sources;
   std::vector<std::string> names, hashes;
   std::vector<int64_t> rows;
-  const std::vector<fs::path> shards = sealed_shards(layout.shards());
   DatasetCounts counts;
-  const std::vector<int64_t> groups = groups_of(shards, counts);
-  size_t row = 0;
-  LinesFile metadata(layout.metadata()), near_duplicates(layout.near_duplicates());
-  for (const fs::path& path : shards) {
+  Looks looks;
+  GrowingFile metadata(temporary(layout.metadata()));
+  for (const fs::path& path : sealed_shards(layout.shards())) {
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
     names.push_back("shards/" + path.filename().string());
     hashes.push_back(sha256_of_file(path));
     rows.push_back(int64_t(samples.size()));
     sources.push_back({names.back(), samples.size()});
-    for (const SampleRecord& sample : samples) {
-      count(sample, counts);
-      const int64_t group = groups.at(row++);
-      if (sample.status != int64_t(SampleStatus::done)) continue;
-      metadata.add(metadata_line(sample));
-      if (group > 0) near_duplicates.add(near_duplicate_line(sample, group));
+    for (size_t row = 0; row < samples.size(); ++row) {
+      count(samples[row], counts);
+      if (samples[row].status != int64_t(SampleStatus::done)) continue;
+      looks.add(samples[row], names.size() - 1, row);
+      metadata.append(metadata_line(samples[row]));
     }
   }
-  metadata.publish();
-  near_duplicates.publish();
+  metadata.close();
+  publish(metadata.path(), layout.metadata());
+  write_near_duplicates(layout, names, looks, counts);
 
   remove_index(output);
   if (!sources.empty())

@@ -135,14 +135,6 @@ std::vector<SampleRecord> read_shard(const std::filesystem::path& path) {
   }
 }
 
-std::vector<std::string> read_texts(const std::filesystem::path& path, const std::string& column) {
-  try {
-    return hdf5::read_dataset<std::string>(hdf5::open_file(path), column);
-  } catch (const Error& error) {
-    fail(path.string(), ": is not a sound shard: ", error.what());
-  }
-}
-
 std::string shard_fingerprint(const std::filesystem::path& path) {
   try {
     return hdf5::read_text_attribute(hdf5::open_file(path), "fingerprint");

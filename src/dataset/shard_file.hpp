@@ -55,9 +55,6 @@ class ShardFile {
 /// shard of this format.
 std::vector<SampleRecord> read_shard(const std::filesystem::path& path);
 
-/// One column of texts of a sealed shard, say "content/prompt". Throws Error naming the file.
-std::vector<std::string> read_texts(const std::filesystem::path& path, const std::string& column);
-
 /// The fingerprint a shard was written under.
 std::string shard_fingerprint(const std::filesystem::path& path);
 
