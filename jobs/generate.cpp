@@ -16,6 +16,7 @@
 #include "jobs/video_requests.hpp"
 #include "jobs/output_folder.hpp"
 #include "jobs/progress_lines.hpp"
+#include "jobs/quality_line.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/savings.hpp"
 #include "jobs/signals.hpp"
@@ -205,7 +206,10 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
-  on_first_at_the_disk(ranks, [&] { derive(settings.output, describe_run(settings, fingerprint, ranks, manifest)); });
+  on_first_at_the_disk(ranks, [&] {
+    const DatasetCounts counts = derive(settings.output, describe_run(settings, fingerprint, ranks, manifest));
+    std::fprintf(stderr, "pyracast: %s\n", quality_line(counts).c_str());
+  });
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
   spdlog::info("the job ends: {}", codes[0] ? "more to do" : codes[1] ? "complete with failures" : "complete");
   return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;

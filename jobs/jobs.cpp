@@ -24,6 +24,7 @@ constexpr JobEntry jobs[] = {
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},
     {"inspect", inspect, "say what a snapshot is, what it takes and what it lacks: inspect SNAPSHOT"},
     {"models", models, "list the model families and their presets"},
+    {"report", report, "draw a page of a dataset from its files: throughput, steps, reuse, failures, quality, clips; and its card"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},
 };

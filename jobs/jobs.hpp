@@ -26,6 +26,9 @@ int inspect(int argc, char** argv);
 /// `pyracast models`: the families and their presets.
 int models(int argc, char** argv);
 
+/// `pyracast report`: a page about a dataset, whole or not, and its card.
+int report(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

@@ -1,11 +1,13 @@
 #include "dataset/derive.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <memory>
 
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/manifest_files.hpp"
+#include "dataset/near_duplicates.hpp"
 #include "dataset/shard_file.hpp"
 
 namespace pyracast {
@@ -108,18 +110,75 @@ std::vector<std::string> sources_of(hid_t file, const char* path) {
   return names;
 }
 
+/// What all videos look like, and where their rows are.
+struct Looks {
+  std::vector<ClipHash> hashes;
+  std::vector<std::pair<uint32_t, uint32_t>> places;   // shard, row
+
+  void add(const SampleRecord& sample, size_t shard, size_t row) {
+    const auto hash = clip_hash_from(sample.perceptual_hash);
+    if (!hash) return;
+    hashes.push_back(*hash);
+    places.emplace_back(uint32_t(shard), uint32_t(row));
+  }
+};
+
+void count(const SampleRecord& sample, DatasetCounts& counts) {
+  const bool done = sample.status == int64_t(SampleStatus::done);
+  ++(done ? counts.done : counts.failed);
+  counts.flagged += done && !sample.quality_flags.empty();
+  for (size_t i = 0; i < quality_flags.size(); ++i) counts.with_flag[i] += done && has_flag(sample.quality_flags, quality_flags[i]);
+}
+
+Json to_json(const DatasetCounts& counts) {
+  Json flags = Json::object();
+  for (size_t i = 0; i < quality_flags.size(); ++i) flags[quality_flags[i]] = counts.with_flag[i];
+  return {{"done", counts.done}, {"failed", counts.failed}, {"shards", counts.shards}, {"flagged", counts.flagged},
+          {"with_flag", flags}, {"near_duplicates", counts.near_duplicates}, {"near_duplicate_groups", counts.near_duplicate_groups}};
+}
+
+fs::path temporary(const fs::path& path) { return path.string() + ".tmp"; }
+
+/// near_duplicates.jsonl: of the shards that hold such videos, which are read once more.
+void write_near_duplicates(const OutputLayout& layout, const std::vector<std::string>& shards, const Looks& looks,
+                           DatasetCounts& counts) {
+  const std::vector<int64_t> groups = near_duplicate_groups(looks.hashes);
+  GrowingFile out(temporary(layout.near_duplicates()));
+  std::vector<SampleRecord> rows;
+  size_t read = shards.size();   // which shard's they are
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i] == 0) continue;
+    const auto [shard, row] = looks.places[i];
+    if (shard != read) rows = read_shard(layout.root / shards[read = shard]);
+    const SampleRecord& sample = rows.at(row);
+    const Json line{{"group", groups[i]}, {"file_name", sample.video}, {"id", sample.id}, {"sample", sample.sample}};
+    out.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    ++counts.near_duplicates;
+    counts.near_duplicate_groups = std::max(counts.near_duplicate_groups, groups[i]);
+  }
+  out.close();
+  publish(out.path(), layout.near_duplicates());
+}
+
 }  // namespace
 
-void derive(const fs::path& output, Json run, size_t most_sources) {
+std::string metadata_line(const SampleRecord& sample) {
+  Json line{{"file_name", sample.video}};
+  SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
+    const std::string_view column = name;
+    if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
+  }, sample);
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   const OutputLayout layout{output};
   std::vector<Source> sources;
   std::vector<std::string> names, hashes;
   std::vector<int64_t> rows;
-  int64_t done = 0, failed = 0;
-  const fs::path metadata = layout.metadata().string() + ".tmp";
-  std::FILE* out = std::fopen(metadata.c_str(), "wb");
-  require(out, metadata.string(), ": cannot be written");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closed(out, std::fclose);
+  DatasetCounts counts;
+  Looks looks;
+  GrowingFile metadata(temporary(layout.metadata()));
   for (const fs::path& path : sealed_shards(layout.shards())) {
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
@@ -127,23 +186,16 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
     hashes.push_back(sha256_of_file(path));
     rows.push_back(int64_t(samples.size()));
     sources.push_back({names.back(), samples.size()});
-    for (const SampleRecord& sample : samples) {
-      if (sample.status != int64_t(SampleStatus::done)) {
-        ++failed;
-        continue;
-      }
-      ++done;
-      Json line{{"file_name", sample.video}};
-      SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
-        const std::string_view column = name;
-        if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
-      }, sample);
-      const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-      require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
+    for (size_t row = 0; row < samples.size(); ++row) {
+      count(samples[row], counts);
+      if (samples[row].status != int64_t(SampleStatus::done)) continue;
+      looks.add(samples[row], names.size() - 1, row);
+      metadata.append(metadata_line(samples[row]));
     }
   }
-  require(std::fflush(out) == 0, metadata.string(), ": writing failed");
-  publish(metadata, layout.metadata());
+  metadata.close();
+  publish(metadata.path(), layout.metadata());
+  write_near_duplicates(layout, names, looks, counts);
 
   remove_index(output);
   if (!sources.empty())
@@ -153,8 +205,10 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
       hdf5::write_dataset(list, "rows", rows);
       hdf5::write_dataset(list, "sha256", hashes);
     });
-  run["samples"] = {{"done", done}, {"failed", failed}, {"shards", names.size()}};
+  counts.shards = int64_t(names.size());
+  run["samples"] = to_json(counts);
   write_atomically(layout.run(), run.dump(1) + "\n");
+  return counts;
 }
 
 void check_index(const fs::path& output) {

@@ -108,4 +108,9 @@ JournalEnd read_journal(const std::filesystem::path& path, const std::string& fi
   return read_journal(file.bytes(), fingerprint, each);
 }
 
+std::string journal_fingerprint(std::span<const std::byte> bytes) {
+  if (bytes.size() < header_size) return "";
+  return {reinterpret_cast<const char*>(bytes.data()) + header_size - fingerprint_size, fingerprint_size};
+}
+
 }  // namespace pyracast

@@ -43,4 +43,7 @@ JournalEnd read_journal(std::span<const std::byte> bytes, const std::string& fin
 JournalEnd read_journal(const std::filesystem::path& path, const std::string& fingerprint,
                         const std::function<void(SampleRecord)>& each);
 
+/// The fingerprint in a journal's header; empty where it has not got so far.
+std::string journal_fingerprint(std::span<const std::byte> bytes);
+
 }  // namespace pyracast

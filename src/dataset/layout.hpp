@@ -17,6 +17,7 @@ struct OutputLayout {
   std::filesystem::path quarantine() const { return root / "quarantine"; }
   std::filesystem::path index() const { return root / "index.h5"; }
   std::filesystem::path metadata() const { return root / "metadata.jsonl"; }
+  std::filesystem::path near_duplicates() const { return root / "near_duplicates.jsonl"; }
   std::filesystem::path run() const { return root / "run.json"; }
 };
 

@@ -24,7 +24,7 @@ AVRational frame_rate(double fps) {
 
 /// Packed RGB of one frame with even sides: the last row and column are repeated where the video's are odd.
 std::vector<uint8_t> even_frame(const Video& video, int frame, int height, int width) {
-  std::vector<uint8_t> out(size_t(height) * width * 3);
+  std::vector<uint8_t> out(size_t(height) * width * 3 + 64);   // swscale may read past the last row
   const uint8_t* in = video.rgb.data() + size_t(frame) * video.frame_bytes();
   for (int y = 0; y < height; ++y) {
     const uint8_t* row = in + size_t(std::min(y, video.height - 1)) * video.width * 3;

@@ -7,6 +7,7 @@
 #include "base/json.hpp"
 #include "base/video.hpp"
 #include "base/weight_file.hpp"
+#include "dataset/clip_quality.hpp"
 
 namespace pyracast {
 
@@ -28,6 +29,13 @@ inline constexpr std::array<const char*, 22> step_counters{
     "spatial_attention_all_to_alls", "temporal_attention_all_to_alls", "spatial_cross_all_to_alls", "temporal_cross_all_to_alls",
     "spatial_mlp_all_to_alls", "temporal_mlp_all_to_alls", "spatial_attention_bytes", "temporal_attention_bytes", "spatial_cross_bytes",
     "temporal_cross_bytes", "spatial_mlp_bytes", "temporal_mlp_bytes"};
+
+/// The column of `step_counts` with this name.
+consteval size_t step_counter(std::string_view name) {
+  size_t at = 0;
+  while (name != step_counters.at(at)) ++at;
+  return at;
+}
 
 /// An array of one sample, row-major; empty where it is not kept.
 template <class Element>
@@ -53,6 +61,9 @@ struct SampleRecord {
   std::string settings;           ///< what else decides the pixels, JSON
   std::string video;              ///< path relative to the dataset's folder; empty for a failure
   std::string video_sha256;
+  ClipQuality quality;            ///< of the pixels before encoding; zeros for a failure, like the texts below
+  std::string quality_flags;      ///< flags_of(quality)
+  std::string perceptual_hash;    ///< to_text(hash_of(video))
 
   double text_seconds = 0, decode_seconds = 0, encode_seconds = 0, write_seconds = 0;
   std::string host;
@@ -93,6 +104,13 @@ struct SampleRecord {
     visit(content, "settings", r.settings);
     visit(content, "video", r.video);
     visit(content, "video_sha256", r.video_sha256);
+    visit(content, "mean_luma", r.quality.mean_luma);
+    visit(content, "dark_share", r.quality.dark_share);
+    visit(content, "clipped_share", r.quality.clipped_share);
+    visit(content, "frame_difference", r.quality.frame_difference);
+    visit(content, "still_share", r.quality.still_share);
+    visit(content, "quality_flags", r.quality_flags);
+    visit(content, "perceptual_hash", r.perceptual_hash);
     visit(provenance, "text_seconds", r.text_seconds);
     visit(provenance, "decode_seconds", r.decode_seconds);
     visit(provenance, "encode_seconds", r.encode_seconds);

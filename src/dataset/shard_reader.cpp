@@ -1,5 +1,7 @@
 #include "dataset/shard_reader.hpp"
 
+#include <algorithm>
+
 #include "dataset/shard_file.hpp"
 
 namespace pyracast {
@@ -31,6 +33,26 @@ SampleArray<Element> ShardReader::array(const std::string& name, size_t row, siz
   const auto shape = hdf5::read_rows<int64_t>(file_, name + "_shapes", row, 1);
   require(shape.size() == axes && limits[0] < limits[1], "the offsets and shapes of ", name, " are damaged");
   return {shape, hdf5::read_rows<Element>(file_, name, hsize_t(limits[0]), hsize_t(limits[1] - limits[0]))};
+}
+
+std::vector<SampleRecord> ShardReader::rows_with_steps() const try {
+  std::vector<SampleRecord> rows = rows_;
+  const auto seconds = hdf5::read_dataset<float>(file_, "provenance/step_seconds");
+  const auto counts = hdf5::read_dataset<int64_t>(file_, "provenance/step_counts");
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto fill = [&]<class Row>(const auto& all, std::vector<Row>& out) {
+      for (int64_t step = step_offsets_.at(i); step < step_offsets_.at(i + 1); ++step) {
+        const size_t width = std::tuple_size_v<Row>, at = size_t(step) * width;
+        require(step >= 0 && at + width <= all.size(), "its step_offsets are damaged");
+        std::copy_n(all.begin() + long(at), width, out.emplace_back().begin());
+      }
+    };
+    fill(seconds, rows[i].step_seconds);
+    fill(counts, rows[i].step_counts);
+  }
+  return rows;
+} catch (const Error& error) {
+  fail(path_.string(), ": its steps cannot be read: ", error.what());
 }
 
 SampleRecord ShardReader::whole(size_t row) const try {

@@ -14,6 +14,10 @@ class ShardReader {
   size_t size() const { return rows_.size(); }
   /// All rows without their arrays.
   const std::vector<SampleRecord>& rows() const { return rows_; }
+  /// All rows with their step_seconds and step_counts.
+  std::vector<SampleRecord> rows_with_steps() const;
+  /// The run's configuration, JSON text.
+  std::string configuration() const { return hdf5::read_text_attribute(file_, "configuration"); }
   /// One row with its arrays, whose checksums are checked on the way.
   SampleRecord whole(size_t row) const;
 

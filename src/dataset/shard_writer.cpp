@@ -4,6 +4,7 @@
 
 #include "base/file.hpp"
 #include "base/stopwatch.hpp"
+#include "dataset/clip_hash.hpp"
 #include "dataset/mp4.hpp"
 
 namespace pyracast {
@@ -87,6 +88,9 @@ void ShardWriter::run() {
 void ShardWriter::write(Task task) {
   SampleRecord& record = task.record;
   if (task.video) {
+    record.quality = measure_quality(*task.video);
+    record.quality_flags = flags_of(record.quality);
+    record.perceptual_hash = to_text(hash_of(*task.video));
     const Stopwatch encoding;
     record.video = video_path(record.id, int(record.sample));
     const auto path = options_.output / record.video;

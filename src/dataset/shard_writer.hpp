@@ -23,8 +23,8 @@ struct ShardWriterOptions {
   bool keep_pixels = false;      ///< frames in the shard as well
 };
 
-/// Makes finished samples durable, one team's: the video is written, then its record is appended to the team's journal,
-/// then folded into a shard; all on a thread of its own, while the next video is made. What fails there is thrown by the
+/// Makes finished samples durable, one team's: the video is measured and written, then its record is appended to the team's
+/// journal, then folded into a shard; all on a thread of its own, while the next video is made. What fails there is thrown by the
 /// next call.
 class ShardWriter {
  public:

@@ -122,12 +122,9 @@ void add_costs(RunTotals& total, const SampleRecord& record) {
       total.attentions += all;
       total.attentions_reused += all - counts[branch];
     }
-  const auto counter = [&](const char* name) {
-    return size_t(std::find(step_counters.begin(), step_counters.end(), std::string_view(name)) - step_counters.begin());
-  };
   for (const auto& counts : record.step_counts) {
-    total.bytes_sent += counts[counter("all_to_all_bytes")];
-    total.bytes_avoided += counts[counter("all_to_all_bytes_avoided")];
+    total.bytes_sent += counts[step_counter("all_to_all_bytes")];
+    total.bytes_avoided += counts[step_counter("all_to_all_bytes_avoided")];
   }
 }
 

@@ -1,45 +1,24 @@
 #include "report/comparison_page.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "base/file.hpp"
+#include "report/html.hpp"
 #include "report/line_chart.hpp"
 
 namespace pyracast {
 
 namespace {
 
-// Colours follow the reader's choice of light or dark.
+// What this page has besides.
 constexpr const char* style = R"css(
-:root { --ground: #f6f7f9; --card: #ffffff; --ink: #1c2330; --soft: #5b6676; --line: #d9dee6; --mark: #2f6fde; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #12161d; --card: #1b212b; --ink: #e6eaf0; --soft: #9aa5b5; --line: #303947; --mark: #77a7ff; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 12px; }
-.soft { color: var(--soft); } .number { text-align: right; font-variant-numeric: tabular-nums; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin-top: 20px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
-.card b { display: block; font-size: 24px; font-variant-numeric: tabular-nums; }
-table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line); font-size: 14px; }
-th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-th { color: var(--soft); font-weight: 600; } th.number { text-align: right; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; }
-.charts svg { width: 100%; height: auto; border-radius: 10px; }
-.clips { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 14px; }
-figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
+.clips { grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); }
 .pair { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
 .pair video { width: 100%; display: block; border-radius: 6px; background: #000; image-rendering: pixelated; }
 .pair span { font-size: 12px; color: var(--soft); }
 .difference { position: relative; filter: brightness(4); isolation: isolate; border-radius: 6px; overflow: hidden; }
 .difference video + video { position: absolute; inset: 0; mix-blend-mode: difference; }
-figcaption { margin-top: 8px; font-size: 13px; }
 button { font: inherit; color: #fff; background: var(--mark); border: 0; border-radius: 8px; padding: 7px 14px; cursor: pointer; }
 )css";
 
@@ -63,37 +42,6 @@ const together = () => {
 document.getElementById('together').onclick = together;
 window.onload = together;
 )js";
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '"') out += "&quot;";
-    else out += c;
-  }
-  return out;
-}
-
-std::string fixed(double value, int digits) {
-  if (!std::isfinite(value)) return "–";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-std::string fixed(const std::optional<double>& value, int digits) { return fixed(value.value_or(NAN), digits); }
-
-std::string base64(const std::string& bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  out.resize(size_t(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
-                                    int(bytes.size()))));
-  return out;
-}
-
-std::string card(const std::string& value, const std::string& what) {
-  return "<div class=\"card\"><b>" + value + "</b><span class=\"soft\">" + what + "</span></div>\n";
-}
 
 std::string cards(const DatasetComparison& c) {
   const auto mean_of = [&](auto member) { return c.mean([&](const SampleComparison& s) { return std::optional<double>(s.*member); }); };
@@ -182,9 +130,9 @@ std::string clip_pair(const SampleComparison& sample) {
   std::string out = "<figure><div class=\"pair\">\n";
   const char* const names[] = {"first run", "second run"};
   for (int run = 0; run < 2; ++run)
-    out += concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"data:video/mp4;base64,", base64(read_file(sample.video[run])),
+    out += concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"", data_uri("video/mp4", read_file(sample.video[run])),
                   "\"></video><span>", names[run], "</span></div>\n");
-  return out + "</div><figcaption><b>" + escaped(sample.id) + "</b> " + escaped(sample.prompt.substr(0, 300)) + "<br><span class=\"soft\">PSNR " +
+  return out + "</div><figcaption><b>" + escaped(sample.id) + "</b> " + escaped(shortened(sample.prompt, 300)) + "<br><span class=\"soft\">PSNR " +
          fixed(sample.mean_psnr, 2) + " dB, SSIM " + fixed(sample.mean_ssim, 4) + "</span></figcaption></figure>\n";
 }
 
@@ -200,12 +148,11 @@ std::string sample_table(const std::vector<const SampleComparison*>& samples) {
   constexpr size_t most = 500;   // a page, not a database: compare.json has all
   std::string out = "<table id=\"samples\"><tr><th>sample</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th><th class=\"number\">LPIPS</th>"
                     "<th class=\"number\">drift</th><th class=\"number\">denoising, first (s)</th><th class=\"number\">second (s)</th></tr>\n";
-  const auto cell = [](const std::string& text) { return "<td class=\"number\">" + text + "</td>"; };
   for (size_t i = 0; i < std::min(most, samples.size()); ++i) {
     const SampleComparison& s = *samples[i];
-    out += "<tr><td>" + escaped(s.id) + (s.sample ? concat(" (", s.sample, ')') : "") + "</td>" + cell(fixed(s.mean_psnr, 2)) +
-           cell(fixed(s.mean_ssim, 4)) + cell(fixed(s.mean_lpips, 4)) + cell(fixed(s.latents_drift, 4)) + cell(fixed(s.denoising_seconds[0], 3)) +
-           cell(fixed(s.denoising_seconds[1], 3)) + "</tr>\n";
+    out += "<tr><td>" + escaped(s.id) + (s.sample ? concat(" (", s.sample, ')') : "") + "</td>" + number_cell(fixed(s.mean_psnr, 2)) +
+           number_cell(fixed(s.mean_ssim, 4)) + number_cell(fixed(s.mean_lpips, 4)) + number_cell(fixed(s.latents_drift, 4)) + number_cell(fixed(s.denoising_seconds[0], 3)) +
+           number_cell(fixed(s.denoising_seconds[1], 3)) + "</tr>\n";
   }
   out += "</table>\n";
   if (samples.size() > most) out += concat("<p class=\"soft\">", samples.size() - most, " more, more alike, are in compare.json.</p>\n");
@@ -229,10 +176,7 @@ std::string comparison_page(const DatasetComparison& c, size_t clips) {
   for (const SampleComparison& sample : c.samples) samples.push_back(&sample);
   std::stable_sort(samples.begin(), samples.end(), [](const auto* a, const auto* b) { return a->mean_psnr < b->mean_psnr; });
 
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
-                    "initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>pyracast compare</title><style>";
-  out += style;
-  out += "</style></head><body><main>\n<h1>Two runs of one manifest</h1>\n";
+  std::string out = "<h1>Two runs of one manifest</h1>\n";
   out += "<p class=\"soft\">first: " + escaped(c.runs[0].folder) + "<br>second: " + escaped(c.runs[1].folder) + "<br>" +
          concat(c.samples.size(), " samples; ", c.pixels_kept ? "pixels as they were before encoding" : "pixels read from MP4 files, behind the codec's loss") + "</p>\n";
   out += cards(c) + left_out(c);
@@ -241,9 +185,7 @@ std::string comparison_page(const DatasetComparison& c, size_t clips) {
   out += "<h2>Side by side, least alike first</h2>\n<p><button id=\"together\" type=\"button\">Play all from the start</button></p>\n<div class=\"clips\">\n";
   for (size_t i = 0; i < std::min(clips, samples.size()); ++i) out += clip_pair(*samples[i]);
   out += "</div>\n<h2>All samples, least alike first</h2>\n" + sample_table(samples);
-  out += "</main><script>";
-  out += script;
-  return out + "</script></body></html>\n";
+  return html_page({.title = "pyracast compare", .style = style, .body = out, .script = script});
 }
 
 }  // namespace pyracast

@@ -77,11 +77,12 @@ std::string script_of(const LineChart& chart) {
          << "set terminal svg size " << chart.width << ',' << chart.height
          << " fixed noenhanced font 'sans-serif,13' background rgb '#ffffff' rounded\n"
          << "set border 3 lc rgb '#444444'\nset tics nomirror\nset grid lt 1 lw 1 lc rgb '#dddddd'\n"
-         << "set key below center horizontal Left reverse samplen 2.5\nset rmargin 3\n"
+         << "set key below center horizontal Left reverse samplen 2.5 height 1\nset rmargin 3\n"
          << "set title " << gnuplot_string(chart.title) << '\n'
-         << "set xlabel " << gnuplot_string(chart.x_label) << '\n'
+         << "set xlabel " << gnuplot_string(chart.x_label) << " offset 0,0.3\n"   // apart from the key
          << "set ylabel " << gnuplot_string(chart.y_label) << '\n';
   if (chart.log_y) script << "set logscale y\nset format y '%g'\n";
+  if (chart.from_zero) script << "set yrange [0:*]\n";
   if (few_whole_numbers(chart)) script << "set xtics 1\n";
   write_data(script, chart);
   script << "plot ";

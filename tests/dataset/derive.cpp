@@ -1,7 +1,9 @@
 #include "dataset/derive.hpp"
 
 #include <fstream>
+#include <set>
 
+#include "dataset/clip_hash.hpp"
 #include "samples.hpp"
 
 namespace pyracast {
@@ -89,7 +91,7 @@ TEST_F(Derive, AMissingOrChangedShardIsNoticed) {
 
 TEST_F(Derive, MadeAgainIsTheSameBytes) {
   put_shards(3);
-  const auto bytes = [&] { return read_file(layout_.index()) + read_file(layout_.metadata()) + read_file(layout_.run()); };
+  const auto bytes = [&] { return read_file(layout_.index()) + read_file(layout_.metadata()) + read_file(layout_.near_duplicates()) + read_file(layout_.run()); };
   derive(output_, {{"version", 1}});
   const std::string before = bytes();
   derive(output_, {{"version", 1}});
@@ -101,7 +103,38 @@ TEST_F(Derive, RunCountsSamplesAndShards) {
   derive(output_, {{"ranks", 4}});
   const Json run = read_json(layout_.run());
   EXPECT_EQ(run["ranks"], 4);
-  EXPECT_EQ(run["samples"].dump(), R"({"done":4,"failed":2,"shards":2})");
+  EXPECT_EQ(run["samples"].dump(), R"({"done":4,"failed":2,"shards":2,"flagged":4,"with_flag":{"black":0,"frozen":4,"saturated":0},)"
+                                   R"("near_duplicates":0,"near_duplicate_groups":0})");
+}
+
+TEST_F(Derive, CountsFlagsAndNumbersTheVideosThatLookNearlyAlike) {
+  SampleRecord black = small_sample(0), still = small_sample(1), alone = small_sample(2), failed = failed_sample(3);
+  black.quality_flags = "black,frozen";
+  still.quality_flags = "frozen";
+  alone.quality_flags = failed.quality_flags = failed.perceptual_hash = "";
+  black.perceptual_hash = still.perceptual_hash = to_text(ClipHash{});
+  alone.perceptual_hash = to_text(hash_of(small_video()));
+  put_shard({failed, black});
+  put_shard({alone, still});
+  const DatasetCounts counts = derive(output_, {});
+  EXPECT_EQ(counts.flagged, 2);
+  EXPECT_THAT(counts.with_flag, ElementsAre(1, 2, 0));
+  EXPECT_EQ(counts.near_duplicates, 2);
+  EXPECT_EQ(counts.near_duplicate_groups, 1);
+  EXPECT_EQ(read_json(layout_.run())["samples"]["with_flag"]["frozen"], 2);
+  std::ifstream in(layout_.metadata()), alike(layout_.near_duplicates());
+  std::set<std::string> ids;
+  for (std::string line; std::getline(alike, line);) {
+    const Json json = Json::parse(line);
+    EXPECT_EQ(json["group"], 1);
+    EXPECT_EQ(json["file_name"], video_path(json["id"].get<std::string>(), 0));
+    ids.insert(json["id"]);
+  }
+  EXPECT_THAT(ids, ElementsAre("sample-0", "sample-1"));
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line);
+    EXPECT_EQ(json["quality_flags"], json["id"] == "sample-0" ? "black,frozen" : json["id"] == "sample-1" ? "frozen" : "");
+  }
 }
 
 TEST_F(Derive, OfNoShardHasNoIndex) {

@@ -32,6 +32,7 @@ inline SampleRecord small_sample(int n) {
   record.sample = 0;
   record.status = int64_t(SampleStatus::done);
   record.reason = "";
+  record.quality_flags = "frozen";
   record.video = video_path(record.id, 0);
   record.frames = 3, record.height = 16, record.width = 32, record.fps = 8;
   return record;

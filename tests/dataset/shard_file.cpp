@@ -56,7 +56,7 @@ TEST_F(Shard, ChecksumsEveryDataset) {
     return 0;
   };
   H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, each, &datasets, H5O_INFO_BASIC);
-  EXPECT_EQ(datasets, 26 + 5 + 3 + 3 + 3 + 2);   // columns, steps (seconds, counts, names of both, offsets), latents, of each step, embedding, frames
+  EXPECT_EQ(datasets, 33 + 5 + 3 + 3 + 3 + 2);   // columns, steps (seconds, counts, names of both, offsets), latents, of each step, embedding, frames
 }
 
 /// The content group as values: columns and arrays of all rows.
@@ -129,9 +129,9 @@ TEST_F(Shard, OfAnotherVersionIsRefused) {
   {
     const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose, "opening");
     H5Adelete(file, "format_version");
-    hdf5::write_attribute(file, "format_version", int64_t(3));
+    hdf5::write_attribute(file, "format_version", int64_t(4));
   }
-  EXPECT_THAT([&] { read_shard(path); }, ThrowsMessage<Error>(HasSubstr("version 3, this program reads version 2")));
+  EXPECT_THAT([&] { read_shard(path); }, ThrowsMessage<Error>(HasSubstr("version 4, this program reads version 3")));
 }
 
 }  // namespace

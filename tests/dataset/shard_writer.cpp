@@ -6,6 +6,7 @@
 #include <csignal>
 #include <set>
 
+#include "dataset/clip_hash.hpp"
 #include "dataset/mp4.hpp"
 #include "samples.hpp"
 
@@ -60,6 +61,21 @@ TEST_F(Writer, KeepsTheSecondsOfEncodingAndOfWriting) {
   EXPECT_LT(row.encode_seconds, 60);
   EXPECT_GT(row.write_seconds, 0);
   EXPECT_LT(row.write_seconds, 60);
+}
+
+TEST_F(Writer, MeasuresTheVideoAndFlagsIt) {
+  {
+    ShardWriter writer(options());
+    writer.submit(small_sample(0), small_video());
+    writer.submit(small_sample(1), Video{3, 16, 32, 8, std::vector<uint8_t>(3 * 16 * 32 * 3)});
+    writer.close();
+  }
+  const auto rows = read_shard(sealed_shards(layout_.shards()).at(0));
+  EXPECT_EQ(rows.at(0).quality_flags, "frozen") << "its frames are equal";
+  EXPECT_EQ(rows.at(0).quality.mean_luma, measure_quality(small_video()).mean_luma);
+  EXPECT_EQ(rows.at(0).perceptual_hash, to_text(hash_of(small_video())));
+  EXPECT_EQ(rows.at(1).quality_flags, "black,frozen");
+  EXPECT_EQ(rows.at(1).quality.dark_share, 1);
 }
 
 TEST_F(Writer, BeginsAnotherShardAfterSoManySamples) {

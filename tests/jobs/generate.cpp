@@ -68,6 +68,7 @@ TEST_F(Generate, MakesNothingAnewWhenItIsRunAgain) {
   const Ended again = run(command(1, prompts, "out"));
   EXPECT_EQ(again.code, 0) << again.output;
   EXPECT_THAT(again.output, HasSubstr("3 of 3 videos (3 were there)"));
+  EXPECT_THAT(again.output, HasSubstr("of 3 videos flagged"));
   for (const auto& [path, time] : times) EXPECT_EQ(fs::last_write_time(path), time) << path;
 }
 

@@ -137,6 +137,17 @@ TEST(LineChart, LeavesAGapAtPointsThatCannotBeDrawn) {
   EXPECT_EQ(marks(line_chart_svg(chart)), 5u + 1u);
 }
 
+TEST(LineChart, BeginsAtZeroWhereAskedTo) {
+  LineChart chart{.y_label = "seconds", .series = {{"step", {1, 2, 3}, {50, 52, 54}}}};
+  const auto ticks = [&](const std::string& tick) {   // gnuplot puts a space before a tick's number
+    const auto found = texts(parsed(line_chart_svg(chart)));
+    return found.count(tick) + found.count(" " + tick);
+  };
+  EXPECT_EQ(ticks("0"), 0u);
+  chart.from_zero = true;
+  EXPECT_EQ(ticks("0"), 1u);
+}
+
 TEST(LineChart, DrawsMoreSeriesThanItHasColours) {
   LineChart chart;
   for (int i = 0; i < 20; ++i) chart.series.push_back({concat("series ", i), {0.5, 1.5}, {double(i), double(i + 1)}});

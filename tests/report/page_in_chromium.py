@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Opens a comparison page in headless Chromium: every clip decodes, nothing is asked of the network, the console stays
-quiet, and the table has its numbers. usage: page_in_chromium.py PYRACAST SNAPSHOT BROADCAST [SCREENSHOT]
+"""Opens the pages of compare and report in headless Chromium: every clip and picture decodes, nothing is asked of the
+network, the console stays quiet, and the tables have their numbers.
+usage: page_in_chromium.py PYRACAST SNAPSHOT BROADCAST [FOLDER FOR SCREENSHOTS]
 Ends with 77 (skipped) where there is no Chromium."""
 import html.parser
 import json
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-program, snapshot, broadcast, *picture = sys.argv[1:]
+program, snapshot, broadcast, *pictures = sys.argv[1:]
 browser = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 if not browser:
     print("skipped: chromium is not installed (package chromium)")
@@ -24,21 +25,26 @@ if not shutil.which("gnuplot"):
 WITNESS = """<script>
 const started = performance.now();
 const look = setInterval(() => {
-  const clips = [...document.querySelectorAll('video')];
+  const clips = [...document.querySelectorAll('video')], pictures = [...document.querySelectorAll('img')];
   const ready = clips.filter(clip => clip.readyState >= 2 && clip.videoWidth > 0 && !clip.error).length;
   if (ready < clips.length && performance.now() - started < 10000) return;
   clearInterval(look);
-  const seen = { clips: clips.length, ready,
+  const count = selector => document.querySelectorAll(selector).length;
+  const cells = selector => [...document.querySelectorAll(selector)].map(cell => cell.textContent);
+  const seen = { clips: clips.length, ready, pictures: pictures.length, drawn: pictures.filter(p => p.complete && p.naturalWidth > 0).length,
     requests: performance.getEntriesByType('resource').map(entry => entry.name).filter(name => !name.startsWith('data:')),
-    cells: [...document.querySelectorAll('#samples td.number')].map(cell => cell.textContent),
-    charts: document.querySelectorAll('.charts svg').length, wide: document.documentElement.scrollWidth > innerWidth };
+    samples: cells('#samples td.number'), flags: cells('#flags td.number'), cards: cells('.card b'),
+    charts: count('.charts svg'), computed: count('.map .computed'), reused: count('.map .reused'),
+    wide: document.documentElement.scrollWidth > innerWidth };
   console.log('SEEN ' + JSON.stringify(seen));
 }, 100);
 </script></body>"""
 
 
 class References(html.parser.HTMLParser):
-    found = []
+    def __init__(self):
+        super().__init__()
+        self.found = []
 
     def handle_starttag(self, tag, attributes):
         for name, value in attributes:
@@ -51,41 +57,75 @@ def fail(why):
     sys.exit(1)
 
 
-with tempfile.TemporaryDirectory() as folder:
-    folder = pathlib.Path(folder)
-    (folder / "prompts.jsonl").write_text('{"id": "a<b>&", "prompt": "a <red> circle & \\"more\\""}\n{"prompt": "a blue square"}\n')
-    for run, more in [("first", []), ("second", ["--broadcast", broadcast])]:
-        subprocess.run([program, "generate", "--snapshot", snapshot, "--prompts", folder / "prompts.jsonl", "--output", folder / run,
-                        "--steps", "12", "--save", "frames,step-latents", *more], check=True, stderr=subprocess.DEVNULL)
-    subprocess.run([program, "compare", folder / "first", folder / "second", "--output", folder / "page"], check=True,
-                   stdout=subprocess.DEVNULL)
-    page = (folder / "page/compare.html").read_text()
-    figures = json.loads((folder / "page/compare.json").read_text())
-    References().feed(page)
-    if References.found:
-        fail(f"the page refers to {References.found}")
-    (folder / "witness.html").write_text(page.replace("</body>", WITNESS))
+def expect(what, seen, expected):
+    if seen != expected:
+        fail(f"{what}: {seen}, expected {expected}")
+
+
+def opened(page, name):
+    """What the page says of itself in the browser."""
+    text = page.read_text()
+    references = References()
+    references.feed(text)
+    expect(f"{name} refers to", references.found, [])
+    witness = page.with_name("witness.html")
+    witness.write_text(text.replace("</body>", WITNESS))
+    shot = pathlib.Path(pictures[0] if pictures else page.parent) / f"{name}.png"
     command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr",
-               "--log-level=0", "--window-size=1200,1800", f"--user-data-dir={folder}/profile",
-               "--autoplay-policy=no-user-gesture-required"]
-    shot = picture[0] if picture else str(folder / "shot.png")
-    log = subprocess.run([*command, "--timeout=15000", f"--screenshot={shot}", f"file://{folder}/witness.html"], capture_output=True,
+               "--log-level=0", "--window-size=1200,4000", f"--user-data-dir={folder}/profile", "--autoplay-policy=no-user-gesture-required"]
+    log = subprocess.run([*command, "--timeout=15000", f"--screenshot={shot}", f"file://{witness}"], capture_output=True,
                          text=True, timeout=120).stderr
     console = [line for line in log.splitlines() if ":CONSOLE" in line]
     said = [line for line in console if "SEEN " in line]
     if not said:
-        fail("the page did not come to its end:\n" + log[-3000:])
+        fail(f"{name} did not come to its end:\n" + log[-3000:])
     seen = json.loads(re.search(r'SEEN (\{.*\})"', said[0]).group(1).replace('\\"', '"'))
-    print(seen)
-    noise = [line for line in console if "SEEN " not in line]
-    if noise:
-        fail(f"the console says {noise}")
-    if seen["clips"] != 8 or seen["ready"] != 8:   # two samples: two clips each, and twice for the difference
-        fail("not every clip decodes")
-    if seen["requests"]:
-        fail("something was asked for from outside")
-    if seen["charts"] != 3 or seen["wide"]:
-        fail("three charts are expected, and a page no wider than its window")
+    print(name, seen)
+    expect(f"the console says of {name}", [line for line in console if "SEEN " not in line], [])
+    expect(f"{name} asks for something from outside", seen["requests"], [])
+    expect(f"{name} is wider than its window", seen["wide"], False)
+    expect(f"clips of {name} that decode", seen["ready"], seen["clips"])
+    expect(f"pictures of {name} that are drawn", seen["drawn"], seen["pictures"])
+    return seen
+
+
+def check_comparison():
+    run("compare", folder / "first", folder / "second", "--output", folder / "page")
+    figures = json.loads((folder / "page/compare.json").read_text())
+    seen = opened(folder / "page/compare.html", "compare")
+    expect("clips", seen["clips"], 8)   # two samples: two clips each, and twice for the difference
+    expect("charts", seen["charts"], 3)
     worst = min(figures["samples"], key=lambda sample: sample["psnr"])
-    if seen["cells"][0] != f"{worst['psnr']:.2f}" or seen["cells"][1] != f"{worst['ssim']:.4f}":
-        fail(f"the table begins with {seen['cells'][:2]}, expected the least alike sample {worst['psnr']}, {worst['ssim']}")
+    expect("the table begins with the least alike sample", seen["samples"][:2], [f"{worst['psnr']:.2f}", f"{worst['ssim']:.4f}"])
+
+
+def check_report(name, reuses):
+    run("report", "--output", folder / name)
+    rows = [json.loads(line) for line in (folder / name / "metadata.jsonl").read_text().splitlines()]
+    seen = opened(folder / name / "report.html", f"report of {name}")
+    expect("videos, failed", seen["cards"][:2], ["2", "0"])
+    flagged = [row for row in rows if row["quality_flags"]]
+    expect("pictures", seen["pictures"], 2 + len(flagged))
+    expect("flags", seen["flags"][::2], [str(sum(flag in row["quality_flags"].split(",") for row in rows)) for flag in ("black", "frozen", "saturated")])
+    expect("charts", seen["charts"], 2)   # throughput and steps: one rank sends nothing
+    expect("cells of the map", seen["reused"], 6 * 12)
+    if (seen["computed"] < 6 * 12) != reuses:
+        fail(f"{seen['computed']} of {6 * 12} cells of the map are computed")
+    card = (folder / name / "README.md").read_text()
+    if not card.startswith("---\nlicense: unknown\n") or "| videos | 2 of 2 asked for, 0 failed |" not in card:
+        fail(f"the card says {card}")
+
+
+def run(*command):
+    subprocess.run([program, *map(str, command)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    folder = pathlib.Path(folder)
+    (folder / "prompts.jsonl").write_text('{"id": "a<b>&", "prompt": "a <red> circle & \\"more\\""}\n{"prompt": "a blue square"}\n')
+    for output, more in [("first", []), ("second", ["--broadcast", broadcast])]:
+        run("generate", "--snapshot", snapshot, "--prompts", folder / "prompts.jsonl", "--output", folder / output, "--steps", "12",
+            "--save", "frames,step-latents", *more)
+    check_comparison()
+    check_report("first", reuses=False)
+    check_report("second", reuses=True)

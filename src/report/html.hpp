@@ -1,0 +1,46 @@
+#pragma once
+// The pieces that the HTML pages are made of.
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pyracast {
+
+/// The parts of a page, as HTML.
+struct HtmlPage {
+  std::string title;          ///< any text
+  std::string style = "";     ///< CSS behind the common one
+  std::string body;
+  std::string script = "";    ///< JavaScript at the end of the page
+};
+
+/// One file that asks for nothing from outside.
+std::string html_page(const HtmlPage& page);
+
+/// Any text as HTML shows it.
+std::string escaped(std::string_view text);
+
+/// UTF-8 cut to so many bytes at most, between characters, and "…" where something was cut.
+std::string shortened(std::string_view text, size_t most);
+
+/// With so many digits behind the point; "–" for what is not a finite number.
+std::string fixed(double value, int digits);
+std::string fixed(const std::optional<double>& value, int digits);
+
+/// A whole number with its thousands apart.
+std::string grouped_digits(int64_t value);
+
+/// Bytes in the unit that suits them: "3.1 MiB".
+std::string in_bytes(double bytes);
+
+/// "data:<type>;base64,…"
+std::string data_uri(std::string_view type, std::string_view bytes);
+
+/// A figure with what it says below it; both are HTML.
+std::string card(const std::string& value, const std::string& what);
+
+/// Cells of a table; numbers stand at the right.
+std::string text_cell(std::string_view text);
+std::string number_cell(std::string_view text);
+
+}  // namespace pyracast
