@@ -8,7 +8,7 @@
 
 namespace pyracast::cpu {
 
-inline constexpr int64_t row_block = 96;       // rows of a task: their block [96][depth_block] stays in the second-level cache
+inline constexpr int64_t row_block = 240;      // rows of a task: their block [240][depth_block] stays in the second-level cache
 inline constexpr int64_t column_block = 512;   // columns of a task
 
 inline int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
