@@ -20,6 +20,12 @@ struct Scratch {
   std::vector<float> keys, values, scores, mixed, q, k;
 };
 
+/// Asks for the same tokens of the next head, a few cache lines in each of rows that lie far apart.
+void ask_for_next_head(const Tokens& tokens, int64_t size) {
+  for (int64_t t = 0; t < tokens.count; ++t)
+    for (int64_t d = 0; d < size; d += 16) __builtin_prefetch(tokens[t] + size + d);
+}
+
 float* with_room(std::vector<float>& buffer, int64_t floats) {
   if (int64_t(buffer.size()) < floats) buffer.resize(size_t(floats));
   return buffer.data();
@@ -64,16 +70,13 @@ void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Token
   float* mixed = with_room(scratch.mixed, cpu::row_block * mixed_stride);
   pack_keys(k, size, key_panels);
   pack_values(v, size, value_panels);
-  const auto panels_of = [](const float* panels, int64_t depth) {
-    return [=](int64_t p, int64_t at, int64_t) { return panels + (p * depth + at) * panel_columns; };
-  };
   for (int64_t row = 0; row < q.count; row += cpu::row_block) {
     const int64_t rows = std::min(cpu::row_block, q.count - row);
     cpu::multiply_block<cpu::Room::whole_tiles>(simd, 0, rows, 0, keys, size, cpu::PackRows{q[row], rows, q.stride},
-                                                panels_of(key_panels, size), scores, score_stride, nothing);
+                                                cpu::NearPanels{key_panels, size}, scores, score_stride, nothing);
     for (int64_t r = 0; r < rows; ++r) simd.softmax(scores + r * score_stride, keys, scale, bias(row + r));
     cpu::multiply_block<cpu::Room::whole_tiles>(simd, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, score_stride},
-                                                panels_of(value_panels, keys), mixed, mixed_stride, nothing);
+                                                cpu::NearPanels{value_panels, keys}, mixed, mixed_stride, nothing);
     for (int64_t r = 0; r < rows; ++r) std::memcpy(out + (row + r) * out_stride, mixed + r * mixed_stride, size_t(size) * 4);
   }
 }
@@ -125,6 +128,8 @@ void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View ou
     thread_local static Scratch scratch;
     const int64_t b = task / heads, h = task % heads;
     const float* x = cpu::floats(qkv) + b * length * 3 * token + h * size;
+    if (length <= 64 && h + 1 < heads)
+      for (int64_t part = 0; part < 3; ++part) ask_for_next_head(Tokens{x + part * token, length, 3 * token}, size);
     const Tokens q = prepare(x, with.q_norm, scratch.q), k = prepare(x + token, with.k_norm, scratch.k);
     attend(simd_, q, k, Tokens{x + 2 * token, length, 3 * token}, size, with.scale, no_bias,
            cpu::floats(out) + b * length * token + h * size, token, scratch);
