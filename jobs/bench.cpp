@@ -81,7 +81,7 @@ class StageTimes {
     peaks_.push_back(measured_flop_rate(isa_));
     const double start = process_cpu_seconds();
     const auto wall_start = std::chrono::steady_clock::now();
-    run_();
+    run_stage(run_);
     seconds_.push_back(process_cpu_seconds() - start);
     wall_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - wall_start).count());
   }

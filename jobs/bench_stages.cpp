@@ -197,6 +197,8 @@ BenchStage text_layer(const BenchSizes& s) {
 
 }  // namespace
 
+void run_stage(const std::function<void()>& prepared) { prepared(); }
+
 Tensor random_input(Backend& backend, const Shape& shape) {
   std::vector<float> values(size_t(size_of(shape)));
   for (size_t i = 0; i < values.size(); ++i) values[i] = float(int64_t(i * 2654435761u % 2001) - 1000) / 1000;

@@ -17,14 +17,8 @@ struct Tokens {
 
 /// Scratch of one thread, kept between calls.
 struct Scratch {
-  std::vector<float> keys, values, scores, mixed, q, k;
+  std::vector<float> keys, values, scores, mixed, q, k, v;
 };
-
-/// Asks for the same tokens of the next head, a few cache lines in each of rows that lie far apart.
-void ask_for_next_head(const Tokens& tokens, int64_t size) {
-  for (int64_t t = 0; t < tokens.count; ++t)
-    for (int64_t d = 0; d < size; d += 16) __builtin_prefetch(tokens[t] + size + d);
-}
 
 float* with_room(std::vector<float>& buffer, int64_t floats) {
   if (int64_t(buffer.size()) < floats) buffer.resize(size_t(floats));
@@ -109,30 +103,34 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
   }
 }
 
-// Queries and keys of a head are copied to scratch, normalised and rotated there; values are read where they lie.
+// The heads of a task are copied to scratch, queries and keys normalised and rotated on the way. Of short sequences all heads
+// are one task, so that memory is read in its own order.
 void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
   const int64_t batch = qkv.shape[0], length = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], token = heads * size;
-  const auto prepare = [&](const float* x, const std::optional<View>& norm, std::vector<float>& buffer) {
-    float* head = with_room(buffer, length * size);
-    for (int64_t t = 0; t < length; ++t, x += 3 * token) {
-      float* to = head + t * size;
-      if (norm) simd_.rms_norm(x, to, size, with.epsilon, cpu::floats(*norm));
-      else std::memcpy(to, x, size_t(size) * 4);
-      if (with.cosines)
-        cpu::rotate_head(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
-    }
-    return Tokens{head, length, size};
+  const int64_t group = length <= 64 ? heads : 1;
+  const auto head_of = [&](const float* x, const std::optional<View>& norm, bool turned, int64_t t, float* to) {
+    if (norm) simd_.rms_norm(x, to, size, with.epsilon, cpu::floats(*norm));
+    else std::memcpy(to, x, size_t(size) * 4);
+    if (turned)
+      cpu::rotate_head(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
   };
-#pragma omp parallel for schedule(dynamic, 4) if (batch * heads > 1)
-  for (int64_t task = 0; task < batch * heads; ++task) {
+#pragma omp parallel for schedule(dynamic) if (batch * heads / group > 1)
+  for (int64_t task = 0; task < batch * heads / group; ++task) {
     thread_local static Scratch scratch;
-    const int64_t b = task / heads, h = task % heads;
-    const float* x = cpu::floats(qkv) + b * length * 3 * token + h * size;
-    if (length <= 64 && h + 1 < heads)
-      for (int64_t part = 0; part < 3; ++part) ask_for_next_head(Tokens{x + part * token, length, 3 * token}, size);
-    const Tokens q = prepare(x, with.q_norm, scratch.q), k = prepare(x + token, with.k_norm, scratch.k);
-    attend(simd_, q, k, Tokens{x + 2 * token, length, 3 * token}, size, with.scale, no_bias,
-           cpu::floats(out) + b * length * token + h * size, token, scratch);
+    const int64_t b = task * group / heads, first = task * group % heads, head = length * size;
+    float* q = with_room(scratch.q, group * head);
+    float* k = with_room(scratch.k, group * head);
+    float* v = with_room(scratch.v, group * head);
+    for (int64_t t = 0; t < length; ++t) {
+      const float* x = cpu::floats(qkv) + (b * length + t) * 3 * token + first * size;
+      for (int64_t h = 0; h < group; ++h) head_of(x + h * size, with.q_norm, bool(with.cosines), t, q + h * head + t * size);
+      for (int64_t h = 0; h < group; ++h) head_of(x + token + h * size, with.k_norm, bool(with.cosines), t, k + h * head + t * size);
+      for (int64_t h = 0; h < group; ++h) head_of(x + 2 * token + h * size, {}, false, t, v + h * head + t * size);
+    }
+    float* result = cpu::floats(out) + b * length * token + first * size;
+    for (int64_t h = 0; h < group; ++h)
+      attend(simd_, Tokens{q + h * head, length, size}, Tokens{k + h * head, length, size}, Tokens{v + h * head, length, size}, size,
+             with.scale, no_bias, result + h * size, token, scratch);
   }
 }
 
