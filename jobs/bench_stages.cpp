@@ -111,7 +111,8 @@ BenchStage stdit3_pair(const BenchSizes& s) {
             return [=, x = random_input(backend, {s.batch, s.frames, s.space, s.hidden}), time = random_input(backend, {s.batch, 6 * s.hidden})] {
               Alone alone;
               alone.run.begin(0);
-              temporal(spatial(x, time, caption, rotary, alone.run), time, caption, rotary, alone.run);
+              const Tensor tokens = alone.run.shard(x, {Branch::spatial_attention, 0});
+              temporal(spatial(tokens, time, caption, rotary, alone.run), time, caption, rotary, alone.run);
             };
           }};
 }
@@ -132,7 +133,8 @@ BenchStage latte_pair(const BenchSizes& s) {
             return [=, x = random_input(backend, {1, frames, space, s.hidden}), time = random_input(backend, {1, 6 * s.hidden})] {
               Alone alone;
               alone.run.begin(0);
-              temporal(spatial(x, time, caption, {}, alone.run), time, caption, {}, alone.run);
+              const Tensor tokens = alone.run.shard(x, {Branch::spatial_attention, 0});
+              temporal(spatial(tokens, time, caption, {}, alone.run), time, caption, {}, alone.run);
             };
           }};
 }
