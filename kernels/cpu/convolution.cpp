@@ -12,11 +12,15 @@ struct PackPatches {
   int64_t positions, channels, size[3], out_size[3];
   const ConvolutionGeometry& geometry;
 
-  void operator()(int64_t row, int64_t k, int64_t count, float* a) const {
-    for (int64_t i = 0; i < cpu::tile_rows; ++i) pack_position(row + i, k, count, a + i);
+  bool operator()(int64_t row, int64_t k, int64_t count, float* a) const {
+    bool any = false;
+    for (int64_t i = 0; i < cpu::tile_rows; ++i) any |= pack_position(row + i, k, count, a + i * cpu::left_stride);
+    return any;
   }
 
-  void pack_position(int64_t position, int64_t k, int64_t count, float* a) const {
+  /// Whether one of the taps lies inside of x.
+  bool pack_position(int64_t position, int64_t k, int64_t count, float* a) const {
+    bool any = false;
     const bool exists = position < positions;
     const int64_t w = position % out_size[2] * geometry.stride[2] - geometry.pad_before[2];
     const int64_t h = position / out_size[2] % out_size[1] * geometry.stride[1] - geometry.pad_before[1];
@@ -32,12 +36,14 @@ struct PackPatches {
                           in_t < size[0];
       if (inside) {
         const float* from = x + (((batch * size[0] + in_t) * size[1] + in_h) * size[2] + in_w) * channels + channel;
-        for (int64_t j = 0; j < length; ++j) a[(done + j) * cpu::tile_rows] = from[j];
+        std::memcpy(a + done, from, size_t(length) * 4);
       } else {
-        for (int64_t j = 0; j < length; ++j) a[(done + j) * cpu::tile_rows] = 0;
+        std::memset(a + done, 0, size_t(length) * 4);
       }
+      any |= inside;
       done += length;
     }
+    return any;
   }
 };
 

@@ -57,10 +57,11 @@ Tensor LatteAttention::operator()(const Tensor& x, const Tensor& bias, const Rot
   return out_(attention(q, k, v_(x).reshape(split), 1 / std::sqrt(float(head_size_)), of_keys).reshape(x.shape()));
 }
 
-Tensor LatteAttention::operator()(const Tensor& x, const LatteCaption& caption, const SequenceParallel& parallel) const {
+Tensor LatteAttention::operator()(const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
+                                   const SequenceParallel& parallel) const {
   const int64_t entries = x.dim(0), batch = caption.tokens.dim(0), length = caption.tokens.dim(1), hidden = heads_ * head_size_;
   const Tensor q = q_(x).reshape({entries, -1, heads_, head_size_});
-  const Tensor k = k_(caption.tokens), v = v_(caption.tokens);
+  const Tensor &k = text.keys, &v = text.values;
   const float scale = 1 / std::sqrt(float(head_size_));
   if (caption.bias.empty()) {
     std::vector<KeyRange> of_batch;
@@ -103,7 +104,8 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
   });
   if (spatial)
     x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
-      return seen("attn2", (*cross_attention_)(h, caption, run.parallel));
+      const KeysAndValues& text = run.of_text({Branch::spatial_cross, index_}, [&] { return cross_attention_->of_text(caption); });
+      return seen("attn2", (*cross_attention_)(h, caption, text, run.parallel));
     });
   x = run.residual({spatial ? Branch::spatial_mlp : Branch::temporal_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) {
     return seen("ff", mlp_(h));

@@ -43,8 +43,10 @@ class LatteAttention {
   /// Sequences [n, length, hidden] to themselves. `bias` (empty: none) [n, length] is added to the scores of each key; `rotary`
   /// (null: none) has `coordinates` coordinates a token.
   Tensor operator()(const Tensor& x, const Tensor& bias, const RotaryTable* rotary, int64_t coordinates) const;
+  /// Of a caption's tokens, [batch, length, hidden] each.
+  KeysAndValues of_text(const LatteCaption& caption) const { return {k_(caption.tokens), v_(caption.tokens)}; }
   /// x [entries, …, hidden] to the caption of its entry.
-  Tensor operator()(const Tensor& x, const LatteCaption& caption, const SequenceParallel& parallel) const;
+  Tensor operator()(const Tensor& x, const LatteCaption& caption, const KeysAndValues& text, const SequenceParallel& parallel) const;
 
  private:
   int64_t heads_, head_size_;

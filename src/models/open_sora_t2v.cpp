@@ -69,7 +69,8 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
     return seen("attn1", out_(run.parallel.over_heads(qkv, attend)));
   });
   x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
-    return seen("attn2", cross_attention_(h, caption, run.parallel));
+    const KeysAndValues& text = run.of_text({Branch::spatial_cross, index_}, [&] { return cross_attention_.of_text(caption); });
+    return seen("attn2", cross_attention_(h, caption, text, run.parallel));
   });
   x = run.residual({Branch::spatial_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("ff", mlp_(h)); });
   return seen("out", x);

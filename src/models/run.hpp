@@ -6,6 +6,11 @@
 
 namespace pyracast {
 
+/// Keys and values of a cross attention.
+struct KeysAndValues {
+  Tensor keys, values;
+};
+
 /// What the evaluations of one video's network talk through: x and the outputs of its branches lie where the plan wants
 /// them, and are computed or reused as the schedule says. A network has neither an if for ranks nor one for broadcasting.
 class Run {
@@ -24,6 +29,7 @@ class Run {
   void begin(int evaluation) {
     cached.begin(evaluation);
     sent_ = {};
+    if (evaluation == 0) of_text_.clear();
   }
 
   /// All-to-alls and their bytes since begin(), by the branch that they were for (index: Branch).
@@ -48,20 +54,29 @@ class Run {
   Tensor residual(Site site, Tensor x, const Modulation& whole, F branch) {
     const Counted counted(*this, site.branch);
     x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
-    const bool gate_first = stored_ == StoredOutput::gated;
-    if (gate_first && cached.reuses(site)) return x + reused(site);
+    const bool reuses = cached.reuses(site), gate_first = stored_ == StoredOutput::gated && (reuses || cached.wants(site));
+    if (gate_first && reuses) return x + reused(site);
     const Modulation modulation = whole.of_entries(parallel);
     const Tensor out = output(site, [&] {
       const Tensor h = branch(modulation(x));
       return gate_first ? gate(h, modulation.gate) : h;
     });
-    return x + (gate_first ? out : gate(out, modulation.gate));
+    return gate_first ? x + out : add_gated(x, out, modulation.gate);
+  }
+
+  /// What `compute` gives for a site, computed at the first evaluation that asks for it and kept for the video: keys and values
+  /// of the text, which no timestep changes.
+  template <class Compute>
+  const KeysAndValues& of_text(Site site, Compute compute) {
+    const auto found = of_text_.find(site);
+    return found != of_text_.end() ? found->second : of_text_.emplace(site, compute()).first->second;
   }
 
  private:
   TokenPlan plan_;
   StoredOutput stored_;
   std::array<Sent, branch_count> sent_{};
+  std::map<Site, KeysAndValues> of_text_;
 
   /// Puts what is sent during its life down to a branch.
   class Counted {

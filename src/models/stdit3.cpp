@@ -60,18 +60,9 @@ Stdit3Attention::Stdit3Attention(const Weights& weights, const Stdit3Config& con
 Tensor Stdit3Attention::operator()(const Tensor& x, const RotaryTable* rotary) const {
   const int64_t n = x.dim(0), length = x.dim(1);
   const Tensor qkv = qkv_(x).reshape({n, length, 3, heads_, head_size_});
-  const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({n, length, heads_, head_size_}); };
-  Tensor q = part(0), k = part(1);
-  const Tensor v = part(2);
-  if (!q_norm_.empty()) {
-    q = rms_norm(q, norm_epsilon, q_norm_);
-    k = rms_norm(k, norm_epsilon, k_norm_);
-  }
-  if (rotary) {
-    q = rotate(q, rotary->cosines, rotary->sines);
-    k = rotate(k, rotary->cosines, rotary->sines);
-  }
-  return proj_(attention(q, k, v, 1 / std::sqrt(float(head_size_))).reshape(x.shape()));
+  const RotaryTable turn = rotary ? *rotary : RotaryTable();
+  const Tensor h = packed_attention(qkv, q_norm_, k_norm_, norm_epsilon, turn.cosines, turn.sines, 1 / std::sqrt(float(head_size_)));
+  return proj_(h.reshape(x.shape()));
 }
 
 Stdit3CrossAttention::Stdit3CrossAttention(const Weights& weights, const Stdit3Config& config)
@@ -80,12 +71,16 @@ Stdit3CrossAttention::Stdit3CrossAttention(const Weights& weights, const Stdit3C
       kv_(weights / "kv_linear", config.hidden_size, 2 * config.hidden_size),
       proj_(weights / "proj", config.hidden_size, config.hidden_size) {}
 
-Tensor Stdit3CrossAttention::operator()(const Tensor& x, const Tensor& caption, std::span<const KeyRange> keys) const {
-  const int64_t entries = x.dim(0), tokens = x.dim(1) * x.dim(2), all_keys = caption.dim(1);
-  const Tensor q = q_(x).reshape({entries, tokens, heads_, head_size_});
-  const Tensor kv = kv_(caption).reshape({1, all_keys, 2, heads_, head_size_});
-  const auto part = [&](int64_t i) { return slice(kv, 2, i, i + 1).reshape({1, all_keys, heads_, head_size_}); };
-  const Tensor h = attention(q, part(0), part(1), 1 / std::sqrt(float(head_size_)), {}, keys);
+KeysAndValues Stdit3CrossAttention::of_text(const Tensor& caption) const {
+  const int64_t keys = caption.dim(1);
+  const Tensor kv = kv_(caption).reshape({1, keys, 2, heads_, head_size_});
+  const auto part = [&](int64_t i) { return slice(kv, 2, i, i + 1).reshape({1, keys, heads_, head_size_}); };
+  return {part(0), part(1)};
+}
+
+Tensor Stdit3CrossAttention::operator()(const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const {
+  const Tensor q = q_(x).reshape({x.dim(0), x.dim(1) * x.dim(2), heads_, head_size_});
+  const Tensor h = attention(q, text.keys, text.values, 1 / std::sqrt(float(head_size_)), {}, keys);
   return proj_(h.reshape(x.shape()));
 }
 
@@ -117,7 +112,8 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
     return run.parallel.along(axis_, h, self_attention);
   });
   x = run.residual({cross_branch_, index_}, x, [&](const Tensor& h) {
-    return seen("cross_attn", cross_attention_(h, caption.tokens, run.parallel.of_entries(caption.keys)));
+    const KeysAndValues& text = run.of_text({cross_branch_, index_}, [&] { return cross_attention_.of_text(caption.tokens); });
+    return seen("cross_attn", cross_attention_(h, text, run.parallel.of_entries(caption.keys)));
   });
   x = run.residual({mlp_branch_, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("mlp", mlp_(h)); });
   return seen("out", x);

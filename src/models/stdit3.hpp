@@ -61,8 +61,10 @@ class Stdit3Attention {
 class Stdit3CrossAttention {
  public:
   Stdit3CrossAttention(const Weights& weights, const Stdit3Config& config);
+  /// Of a caption's tokens [1, all kept tokens, hidden].
+  KeysAndValues of_text(const Tensor& caption) const;
   /// `keys`: those of each entry of x.
-  Tensor operator()(const Tensor& x, const Tensor& caption, std::span<const KeyRange> keys) const;
+  Tensor operator()(const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const;
 
  private:
   int64_t heads_, head_size_;

@@ -36,6 +36,8 @@ class AttentionCache {
     assert(found != stored_.end());
     return found->second;
   }
+  /// Whether an output that is computed now is for more than its branch: kept, or shown to the listener.
+  bool wants(Site site) const { return listener_ || schedule_.needed_after(evaluation_, site); }
   /// What `compute` gives, kept if a later evaluation reuses it.
   template <class Compute>
   Tensor computed(Site site, Compute compute) {

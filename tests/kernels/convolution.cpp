@@ -25,6 +25,7 @@ const Layer layers[] = {
     {{3, 1, 6, 6, 40}, 33, {.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .pad_after = {0, 1, 1}}},
     {{2, 3, 4, 6, 4}, 96, {.kernel = {1, 2, 2}, .stride = {1, 2, 2}}},
     {{1, 2, 3, 3, 64}, 5, {.kernel = {1, 1, 1}}},
+    {{1, 3, 2, 6, 40}, 7, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},   // whole tiles of zeros
 };
 
 // The definition, in double.
