@@ -8,7 +8,8 @@
 namespace pyracast {
 
 std::unique_ptr<Backend> open_device(const ModelSettings& settings) {
-  if (settings.device == "cuda") return make_cuda_backend(0);
+  if (settings.device == "cuda")
+    return make_cuda_backend(0, settings.dtype == "bfloat16" ? CudaPrecision::bfloat16 : CudaPrecision::float32);
   require(settings.device == "cpu", "device is \"", settings.device, "\", expected cpu or cuda");
   const std::string& isa = settings.cpu_isa;
   if (isa == "auto") return make_cpu_backend(CpuIsa::automatic);
