@@ -1,12 +1,16 @@
-// `pyracast bench`: text encoding, one denoising step and one decoding at published sizes, with random weights.
+// `pyracast bench`: the stages that the networks are made of, timed beside what the processor can do; and text encoding, a
+// denoising step and a decoding at published sizes. Weights are random.
 #include <omp.h>
 
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 
 #include "base/config.hpp"
+#include "jobs/bench_stages.hpp"
 #include "jobs/jobs.hpp"
+#include "kernels/cpu/peak.hpp"
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
 #include "models/t5.hpp"
@@ -17,22 +21,31 @@ namespace {
 
 struct BenchSettings {
   std::filesystem::path config;
+  std::string phases = "stages", stages = "all", size = "published";
+  int repeats = 5;
+  bool json = false, on_request = false;
   int64_t height = 240, width = 426, frames = 51, tokens = 300, text_layers = 24;
-  int threads = 0, steps = 1;
-  std::string dtype = "bfloat16", phases = "text,step,decode";
+  int threads = 1, steps = 1;
+  std::string dtype = "float32", cpu_isa = "auto";
 
   template <class Visit>
   static void fields(Visit&& visit, BenchSettings& s) {
     visit("Bench", "config", s.config, "file of `key = value` settings");
-    visit("Bench", "phases", s.phases, "what to time, comma between: text, step, decode");
-    visit("Bench", "height", s.height, "pixels");
-    visit("Bench", "width", s.width, "pixels");
-    visit("Bench", "frames", s.frames, "frames");
-    visit("Bench", "tokens", s.tokens, "tokens of the prompt");
-    visit("Bench", "text-layers", s.text_layers, "layers of T5 v1.1 XXL (24 are published)");
-    visit("Bench", "steps", s.steps, "denoising steps to time");
+    visit("Bench", "phases", s.phases, "what to time, comma between: stages, text, step, decode");
     visit("Bench", "dtype", s.dtype, "how weights are kept: float32 or bfloat16");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
+    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2 or avx512");
+    visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
+    visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
+    visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");
+    visit("Stages", "json", s.json, "JSON instead of a table");
+    visit("Stages", "on-request", s.on_request, "names come line by line on standard input; each is run once and answered by a line of JSON");
+    visit("Networks", "height", s.height, "pixels");
+    visit("Networks", "width", s.width, "pixels");
+    visit("Networks", "frames", s.frames, "frames");
+    visit("Networks", "tokens", s.tokens, "tokens of the prompt");
+    visit("Networks", "text-layers", s.text_layers, "layers of T5 v1.1 XXL (24 are published)");
+    visit("Networks", "steps", s.steps, "denoising steps to time");
   }
 };
 
@@ -55,10 +68,102 @@ void timed(const char* name, Act act) {
   std::fflush(stdout);
 }
 
-Tensor random_input(Backend& backend, const Shape& shape) {
-  std::vector<float> values(size_t(size_of(shape)));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = float(int64_t(i * 2654435761u % 2001) - 1000) / 1000;
-  return Tensor(backend, shape, values);
+/// Runs of a stage, and the rates of the processor measured between them. Seconds are CPU time of all threads, so that other
+/// programs on the machine do not count.
+class StageTimes {
+ public:
+  StageTimes(const BenchStage& stage, Backend& backend, WeightStorage storage, CpuIsa isa)
+      : stage_(stage), isa_(isa), run_(stage.prepare(backend, storage)) {
+    run_();
+  }
+
+  void measure() {
+    peaks_.push_back(measured_flop_rate(isa_));
+    const double start = process_cpu_seconds();
+    const auto wall_start = std::chrono::steady_clock::now();
+    run_();
+    seconds_.push_back(process_cpu_seconds() - start);
+    wall_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - wall_start).count());
+  }
+
+  Json json() const {
+    const double seconds = median(seconds_), peak = median(peaks_), rate = stage_.flop / seconds;
+    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"least", *std::min_element(seconds_.begin(), seconds_.end())},
+            {"most", *std::max_element(seconds_.begin(), seconds_.end())}, {"wall_seconds", median(wall_)}, {"runs", seconds_.size()},
+            {"gflop", stage_.flop / 1e9}, {"gflop_per_second", rate / 1e9}, {"gbyte_per_second", stage_.bytes / seconds / 1e9},
+            {"peak_gflop_per_second", peak / 1e9}, {"share_of_peak", rate / peak}};
+  }
+
+ private:
+  const BenchStage& stage_;
+  CpuIsa isa_;
+  std::function<void()> run_;
+  std::vector<double> seconds_, wall_, peaks_;
+
+  static double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+  }
+};
+
+bool named(const std::string& list, const std::string& name) {
+  std::istringstream items(list);
+  for (std::string item; std::getline(items, item, ',');) {
+    const bool prefix = item.ends_with('*');
+    if (item == "all" || item == name || (prefix && name.starts_with(item.substr(0, item.size() - 1)))) return true;
+  }
+  return false;
+}
+
+CpuIsa isa_of(const std::string& name) {
+  if (name == "auto") return CpuIsa::automatic;
+  if (name == "portable") return CpuIsa::portable;
+  if (name == "avx2") return CpuIsa::avx2;
+  require(name == "avx512", "cpu-isa is \"", name, "\", expected auto, portable, avx2 or avx512");
+  return CpuIsa::avx512;
+}
+
+/// Answers names on standard input until it ends, so that another program can measure in turns with this one.
+void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, WeightStorage storage, CpuIsa isa) {
+  std::map<std::string, StageTimes> kept;
+  for (std::string name; std::getline(std::cin, name);) {
+    const auto stage = std::find_if(stages.begin(), stages.end(), [&](const BenchStage& s) { return s.name == name; });
+    require(stage != stages.end(), "there is no stage \"", name, "\"; without --on-request all are listed");
+    if (!kept.contains(name)) {
+      kept.clear();   // one stage's weights at a time
+      kept.try_emplace(name, *stage, backend, storage, isa);
+    }
+    kept.at(name).measure();
+    std::cout << kept.at(name).json().dump() << std::endl;
+  }
+}
+
+void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storage) {
+  require(s.size == "published" || s.size == "demo", "size is \"", s.size, "\", expected published or demo");
+  require(s.repeats > 0, "repeats is ", s.repeats, ", expected 1 or more");
+  const CpuIsa isa = isa_of(s.cpu_isa);
+  const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
+  if (s.on_request) return answer_requests(stages, backend, storage, isa);
+  const double peak = measured_flop_rate(isa), copy = measured_copy_rate();
+  Json all{{"device", backend.name()}, {"threads", omp_get_max_threads()}, {"size", s.size}, {"dtype", s.dtype},
+           {"peak_gflop_per_second", peak / 1e9}, {"copy_gbyte_per_second", copy / 1e9}, {"stages", Json::array()}};
+  if (!s.json)
+    std::printf("one thread's peak: %.1f GFLOP/s of multiply-adds on registers, %.1f GB/s of copying\n\n%-30s %12s %21s %9s %8s %7s\n", peak / 1e9,
+                copy / 1e9, "stage", "CPU s", "least – most", "GFLOP/s", "GB/s", "of peak");
+  for (const BenchStage& stage : stages) {
+    if (!named(s.stages, stage.name)) continue;
+    StageTimes times(stage, backend, storage, isa);
+    for (int i = 0; i < s.repeats; ++i) times.measure();
+    const Json row = times.json();
+    all["stages"].push_back(row);
+    const auto number = [&](const char* key) { return row.at(key).get<double>(); };
+    if (s.json) continue;
+    std::printf("%-30s %12.6f %9.6f – %9.6f %9.1f %8.1f %6.1f%%\n", stage.name.c_str(), number("cpu_seconds"), number("least"), number("most"),
+                number("gflop_per_second"), number("gbyte_per_second"), 100 * number("share_of_peak"));
+    std::fflush(stdout);
+  }
+  require(!all["stages"].empty(), "stages is \"", s.stages, "\", which names none; with \"all\" they are listed");
+  if (s.json) std::printf("%s\n", all.dump(2).c_str());
 }
 
 void bench_text(const BenchSettings& s, Backend& backend, WeightStorage storage) {
@@ -109,8 +214,11 @@ int bench(int argc, char** argv) {
   const auto settings = read_config<BenchSettings>(argc, argv);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
   require(settings.dtype == "float32" || settings.dtype == "bfloat16", "dtype is \"", settings.dtype, "\", expected float32 or bfloat16");
-  const auto backend = make_cpu_backend();
+  const auto backend = make_cpu_backend(isa_of(settings.cpu_isa));
   const WeightStorage storage{settings.dtype == "float32" ? DType::float32 : DType::bfloat16};
+  const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
+  if (wanted("stages")) bench_stages(settings, *backend, storage);
+  if (!wanted("text") && !wanted("step") && !wanted("decode")) return 0;
   std::printf("%s, %d threads, %lld x %lld, %lld frames, %s weights\n", backend->name().c_str(), omp_get_max_threads(),
               (long long)settings.height, (long long)settings.width, (long long)settings.frames, settings.dtype.c_str());
 
@@ -119,7 +227,6 @@ int bench(int argc, char** argv) {
   const Json published{{"micro_frame_size", 17}, {"scale", scale}, {"shift", shift}, {"vae_2d", {{"micro_batch_size", 4}}}};
   const StoredTensors factors{{"scale", {DType::float32, {1, 4, 1, 1, 1}, std::as_bytes(std::span(scale)), nullptr, "bench"}},
                               {"shift", {DType::float32, {1, 4, 1, 1, 1}, std::as_bytes(std::span(shift)), nullptr, "bench"}}};
-  const auto wanted = [&](const char* phase) { return ("," + settings.phases + ",").find(concat(',', phase, ',')) != std::string::npos; };
   const int64_t chunks = settings.frames / 17, rest = settings.frames % 17;
   const Shape latents{1, 4, chunks * 5 + (rest + 3) / 4, settings.height / 8, settings.width / 8};
   if (wanted("step")) bench_step(settings, *backend, storage, latents);

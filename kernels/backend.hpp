@@ -56,6 +56,14 @@ struct KeyRange {
   int64_t begin = 0, end = 0;
 };
 
+/// What is done to queries and keys that lie packed in one tensor before they attend.
+struct PackedAttention {
+  std::optional<View> q_norm, k_norm;      ///< [size]: RMS normalisation of each head
+  float epsilon = 1e-6f;                   ///< of the normalisation
+  std::optional<View> cosines, sines;      ///< [tokens, size / 2]: rotation, after the normalisation
+  float scale = 1;                         ///< of the scores
+};
+
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
 /// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
 /// Activations are float32 in every device's memory. Each output row depends on its own input rows only, summed in an
@@ -119,6 +127,17 @@ struct Backend {
   virtual void combine(float a, View x, float b, View y, View out) = 0;
   /// out[i] = table[indices[i]]; table [n, columns], float32 or bfloat16; out float32.
   virtual void gather_rows(View table, std::span<const int64_t> indices, View out) = 0;
+
+  // Several of the above in a row, for devices that save passes over memory by doing them at once; the results are
+  // those of the operations above, which is also what a device does that has nothing better (kernels/composed.cpp).
+
+  /// modulate(layer_norm(x)), x [groups, rows, channels].
+  virtual void modulated_norm(View x, float epsilon, View shift, View scale, View out);
+  /// out = x + gate(branch); x and branch [groups, rows, channels], gate [groups, channels].
+  virtual void add_gated(View x, View branch, View gate, View out);
+  /// attention(rotate(rms_norm(q)), rotate(rms_norm(k)), v), each as far as `with` says so;
+  /// qkv [batch, tokens, 3, heads, size], out [batch, tokens, heads, size].
+  virtual void packed_attention(View qkv, const PackedAttention& with, View out);
 };
 
 /// Which processor instructions the CPU back end may use. avx2 and avx512 give the same bits; portable gives others.

@@ -42,6 +42,7 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(const cpu::Simd& simd) : simd_(simd) {}
 
   const MemoryPool& pool() const { return *pool_; }
+  const cpu::Simd& simd() const { return simd_; }
 
   std::string name() const override;
   std::shared_ptr<void> allocate(size_t bytes) override { return pool_->allocate(bytes); }

@@ -136,12 +136,31 @@ void rms_norm(const float* x, float* out, int64_t n, float epsilon, const float*
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+constexpr int chains = 12;   // independent sums: more than a multiply-add's latency times those begun a cycle
+
+// The empty assembly makes every round's numbers known to the processor alone: nothing can be worked out beforehand.
+float multiply_adds(int64_t rounds) {
+  Vector sums[chains] = {}, one = 1.f - Vector{};
+  asm volatile("" : "+x"(one));
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) sums[c] = sums[c] * one + one;
+#pragma GCC unroll 12
+    for (int c = 0; c < chains; ++c) asm volatile("" : "+x"(sums[c]));
+  }
+  float total = 0;
+  for (int c = 0; c < chains; ++c)
+    for (int l = 0; l < width; ++l) total += sums[c][l];
+  return total;
+}
+
 }  // namespace
 
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, softmax, activate, layer_norm, rms_norm};
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, softmax, activate, layer_norm, rms_norm,
+                              multiply_adds, chains * width};
   return table;
 }
 

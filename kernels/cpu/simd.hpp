@@ -23,6 +23,10 @@ struct Simd {
   /// weight and bias may be null.
   void (*layer_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias);
   void (*rms_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight);
+  /// Adds 1 to each of fma_lanes numbers `rounds` times, by multiply-adds on registers; the sum of all. As fast as the
+  /// processor can go: the yardstick of the other loops.
+  float (*multiply_adds)(int64_t rounds);
+  int fma_lanes;
 };
 
 const Simd& simd_portable();

@@ -60,18 +60,9 @@ Stdit3Attention::Stdit3Attention(const Weights& weights, const Stdit3Config& con
 Tensor Stdit3Attention::operator()(const Tensor& x, const RotaryTable* rotary) const {
   const int64_t n = x.dim(0), length = x.dim(1);
   const Tensor qkv = qkv_(x).reshape({n, length, 3, heads_, head_size_});
-  const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({n, length, heads_, head_size_}); };
-  Tensor q = part(0), k = part(1);
-  const Tensor v = part(2);
-  if (!q_norm_.empty()) {
-    q = rms_norm(q, norm_epsilon, q_norm_);
-    k = rms_norm(k, norm_epsilon, k_norm_);
-  }
-  if (rotary) {
-    q = rotate(q, rotary->cosines, rotary->sines);
-    k = rotate(k, rotary->cosines, rotary->sines);
-  }
-  return proj_(attention(q, k, v, 1 / std::sqrt(float(head_size_))).reshape(x.shape()));
+  const RotaryTable turn = rotary ? *rotary : RotaryTable();
+  const Tensor h = packed_attention(qkv, q_norm_, k_norm_, norm_epsilon, turn.cosines, turn.sines, 1 / std::sqrt(float(head_size_)));
+  return proj_(h.reshape(x.shape()));
 }
 
 Stdit3CrossAttention::Stdit3CrossAttention(const Weights& weights, const Stdit3Config& config)

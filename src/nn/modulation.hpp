@@ -9,7 +9,7 @@ struct Modulation {
   Tensor shift, scale, gate;
   float epsilon = 1e-6f;   ///< of the normalisation
 
-  Tensor operator()(const Tensor& x) const { return modulate(layer_norm(x, epsilon), shift, scale); }
+  Tensor operator()(const Tensor& x) const { return modulated_norm(x, epsilon, shift, scale); }
 
   /// The values of the entries that this rank holds.
   Modulation of_entries(const SequenceParallel& parallel) const {

@@ -158,6 +158,41 @@ Tensor gate(const Tensor& x, const Tensor& gate) {
   return out;
 }
 
+Tensor modulated_norm(const Tensor& x, float epsilon, const Tensor& shift, const Tensor& scale) {
+  require(shift.shape() == scale.shape(), "modulated_norm: shift is ", shift.shape(), ", scale is ", scale.shape());
+  Tensor out = like(x);
+  View result = out.view();
+  const View in = grouped("modulated_norm", x, shift);
+  result.shape = in.shape;
+  x.backend().modulated_norm(in, epsilon, shift.view(), scale.view(), result);
+  return out;
+}
+
+Tensor add_gated(const Tensor& x, const Tensor& branch, const Tensor& factor) {
+  require(x.shape() == branch.shape(), "add_gated: shapes ", x.shape(), " and ", branch.shape(), " differ");
+  Tensor out = like(x);
+  const View in = grouped("add_gated", x, factor);
+  View added = branch.view(), result = out.view();
+  added.shape = result.shape = in.shape;
+  x.backend().add_gated(in, added, factor.view(), result);
+  return out;
+}
+
+Tensor packed_attention(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, float epsilon, const Tensor& cosines,
+                        const Tensor& sines, float scale) {
+  require(qkv.axes() == 5 && qkv.dim(2) == 3, "packed_attention: qkv is ", qkv.shape(), ", expected [batch, tokens, 3, heads, size]");
+  const Shape norm{qkv.dim(4)}, angles{qkv.dim(1), qkv.dim(4) / 2};
+  require(q_norm.empty() ? k_norm.empty() : q_norm.shape() == norm && k_norm.shape() == norm, "packed_attention: the norms' weights are ",
+          q_norm.shape(), " and ", k_norm.shape(), ", expected ", norm);
+  require(cosines.empty() ? sines.empty() : cosines.shape() == angles && sines.shape() == angles, "packed_attention: cosines are ",
+          cosines.shape(), ", sines are ", sines.shape(), ", expected ", angles);
+  const auto optional = [](const Tensor& x) { return x.empty() ? std::nullopt : std::optional(x.view()); };
+  Tensor out(qkv.backend(), {qkv.dim(0), qkv.dim(1), qkv.dim(3), qkv.dim(4)});
+  qkv.backend().packed_attention(qkv.view(), {optional(q_norm), optional(k_norm), epsilon, optional(cosines), optional(sines), scale},
+                                 out.view());
+  return out;
+}
+
 Tensor rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines) {
   require(x.axes() == 4, "rotate: x is ", x.shape(), ", expected [batch, tokens, heads, size]");
   const Shape expected{x.dim(1), x.dim(3) / 2};

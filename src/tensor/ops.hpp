@@ -35,6 +35,14 @@ Tensor modulate(const Tensor& x, const Tensor& shift, const Tensor& scale);
 Tensor gate(const Tensor& x, const Tensor& gate);
 /// x [batch, tokens, heads, size]; cosines, sines [tokens, size / 2].
 Tensor rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines);
+/// modulate(layer_norm(x, epsilon), shift, scale).
+Tensor modulated_norm(const Tensor& x, float epsilon, const Tensor& shift, const Tensor& scale);
+/// x + gate(branch, factor).
+Tensor add_gated(const Tensor& x, const Tensor& branch, const Tensor& factor);
+/// Self attention of qkv [batch, tokens, 3, heads, size] -> [batch, tokens, heads, size]: queries and keys normalised with
+/// q_norm and k_norm [size] (both or none empty), then rotated by cosines and sines [tokens, size / 2] (or empty).
+Tensor packed_attention(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, float epsilon, const Tensor& cosines,
+                        const Tensor& sines, float scale);
 Tensor activate(const Tensor& x, Activation activation);
 Tensor gather_rows(const Tensor& table, std::span<const int64_t> indices);
 
