@@ -101,7 +101,7 @@ ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   const SnapshotPaths snapshot = find_snapshot(settings.generate.model);
   const std::vector<SampleToProfile> samples = samples_to_profile(settings, snapshot);
   set_threads(settings.generate.model.threads, ranks);
-  const auto backend = open_device(settings.generate.model);
+  const auto backend = open_device(settings.generate.model, ranks.node().rank());
   const Json content = fingerprint_of(ranks, settings.generate, snapshot, *backend).content;
   const auto dtype = weight_dtype(settings.generate.model.dtype);
   const TeamChannels alone = lone_channels();
