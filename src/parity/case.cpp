@@ -35,7 +35,7 @@ void compare_json(const std::string& path, const Json& expected, const Json& fou
     for (size_t i = 0; i < expected.size(); ++i) compare_json(concat(path, '[', i, ']'), expected[i], found[i], out);
   } else if (expected != found && !(expected.is_number() && found.is_number() && expected.get<double>() == found.get<double>())) {
     const auto text = [](const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 300); };
-    out.push_back({path, 0, 0, "is " + text(found) + ", expected " + text(expected)});
+    out.push_back({path, 0, 0, 0, "is " + text(found) + ", expected " + text(expected)});
   }
 }
 
