@@ -10,18 +10,19 @@ constexpr int side = 16;   // a block is 16 x 16 threads
 constexpr int threads = side * side;
 constexpr int warps = threads / warp_size;
 
-constexpr int64_t row_stride(int64_t size) { return size | 1; }
+/// Floats from one row to the next in shared memory: odd, so that rows begin in different banks.
+constexpr int row_stride(int size) { return size | 1; }
 
 /// Queries, then keys or values [tile][stride]; scores [tile][tile + 1]; of each row the largest score, the sum of
 /// weights, and the factor by which a tile corrects what came before.
-constexpr size_t shared_bytes(int64_t tile, int64_t size) {
+constexpr size_t shared_bytes(int tile, int size) {
   return size_t(2 * tile * row_stride(size) + tile * (tile + 1) + 3 * tile) * sizeof(float);
 }
 
 /// Rows first to first + Tile - 1 of `rows`, zeros behind the last; `offset(row)` says where a row begins in x.
 template <int Tile, class Offset>
-__device__ void load_tile(const float* x, int64_t first, int64_t rows, int64_t size, Offset offset, float* tile) {
-  for (int64_t i = threadIdx.x; i < Tile * size; i += threads) {
+__device__ void load_tile(const float* x, int64_t first, int64_t rows, int size, Offset offset, float* tile) {
+  for (int i = threadIdx.x; i < Tile * size; i += threads) {
     const int64_t row = first + i / size;
     tile[i / size * row_stride(size) + i % size] = row < rows ? x[offset(row) + i % size] : 0.f;
   }
@@ -59,7 +60,8 @@ template <int Tile, int Columns>
 __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall call, AttentionEntries entries) {
   constexpr int each = Tile / side;
   const AttentionPart part = AttentionPart::of(blockIdx.x, call, entries, Tile);
-  const int64_t size = call.size, stride = row_stride(size), keys = part.entry.keys;
+  const int size = int(call.size), stride = row_stride(size);
+  const int64_t keys = part.entry.keys;
   const int across = threadIdx.x % side, down = threadIdx.x / side;
   float* const q = shared_floats();
   float* const k_or_v = q + Tile * stride;
@@ -81,14 +83,20 @@ __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall c
     load_tile<Tile>(call.k, first_key, keys, size, key_offset, k_or_v);
     __syncthreads();
     float products[each][each] = {};
-    for (int64_t d = 0; d < size; ++d) {
+    for (int d = 0; d < size; ++d) {
       float rows[each], columns[each];
+#pragma unroll
       for (int i = 0; i < each; ++i) rows[i] = q[(down + i * side) * stride + d];
+#pragma unroll
       for (int j = 0; j < each; ++j) columns[j] = k_or_v[(across + j * side) * stride + d];
+#pragma unroll
       for (int i = 0; i < each; ++i)
+#pragma unroll
         for (int j = 0; j < each; ++j) products[i][j] = fmaf(rows[i], columns[j], products[i][j]);
     }
+#pragma unroll
     for (int i = 0; i < each; ++i)
+#pragma unroll
       for (int j = 0; j < each; ++j) {
         const int64_t row = part.first_query + down + i * side, key = first_key + across + j * side;
         float score = products[i][j] * call.scale;
@@ -99,25 +107,32 @@ __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall c
     load_tile<Tile>(call.v, first_key, keys, size, key_offset, k_or_v);
     weigh<Tile>(scores, largest, total, correction);
     __syncthreads();
+#pragma unroll
     for (int i = 0; i < each; ++i)
+#pragma unroll
       for (int c = 0; c < Columns; ++c) sums[i][c] *= correction[down + i * side];
     for (int key = 0; key < Tile; ++key) {
       float weights[each];
+#pragma unroll
       for (int i = 0; i < each; ++i) weights[i] = scores[(down + i * side) * (Tile + 1) + key];
+#pragma unroll
       for (int c = 0; c < Columns; ++c) {
-        const int64_t column = across + c * side;
+        const int column = across + c * side;
         if (column >= size) break;
         const float value = k_or_v[key * stride + column];
+#pragma unroll
         for (int i = 0; i < each; ++i) sums[i][c] = fmaf(weights[i], value, sums[i][c]);
       }
     }
     __syncthreads();   // nobody overwrites values or weights that others still read
   }
 
+#pragma unroll
   for (int i = 0; i < each; ++i) {
     const int64_t row = part.first_query + down + i * side;
     if (row >= call.queries) continue;
     const float scale = 1 / total[down + i * side];
+#pragma unroll
     for (int c = 0; c < Columns; ++c)
       if (across + c * side < size) call.out[part.query(call, row) + across + c * side] = sums[i][c] * scale;
   }
@@ -126,7 +141,7 @@ __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall c
 template <int Tile, int Columns>
 void launch_tiles(cudaStream_t stream, const AttentionCall& call, const AttentionEntries& entries) {
   launch(stream, "attention", entries.count * call.heads * pieces_of(call.queries, Tile), threads,
-         shared_bytes(Tile, call.size), long_attention_kernel<Tile, Columns>, call, entries);
+         shared_bytes(Tile, int(call.size)), long_attention_kernel<Tile, Columns>, call, entries);
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ product_kernel(Left left, MatrixRows right, int64_t depth, ProductEnd end) {
 
   decltype(left.row(0)) left_rows[each];
   const float* right_rows[each];
+#pragma unroll
   for (int i = 0; i < each; ++i) {
     left_rows[i] = left.row(first_row + down + i * product_side);
     right_rows[i] = right.row(first_column + down + i * product_side);
@@ -50,6 +51,7 @@ product_kernel(Left left, MatrixRows right, int64_t depth, ProductEnd end) {
   float sums[each][each] = {};
   for (int64_t k = 0; k < depth; k += depth_step) {
     const auto left_tap = left.tap(k + across);
+#pragma unroll
     for (int i = 0; i < each; ++i) {
       a[across][down + i * product_side] = left(left_rows[i], left_tap);
       b[across][down + i * product_side] = right(right_rows[i], k + across);
@@ -58,15 +60,22 @@ product_kernel(Left left, MatrixRows right, int64_t depth, ProductEnd end) {
 #pragma unroll
     for (int step = 0; step < depth_step; ++step) {
       float rows[each], columns[each];
+#pragma unroll
       for (int i = 0; i < each; ++i) rows[i] = a[step][down * each + i];
+#pragma unroll
       for (int j = 0; j < each; ++j) columns[j] = b[step][across + j * product_side];
+#pragma unroll
       for (int i = 0; i < each; ++i)
+#pragma unroll
         for (int j = 0; j < each; ++j) sums[i][j] = fmaf(rows[i], columns[j], sums[i][j]);
     }
     __syncthreads();   // nobody overwrites what others still read
   }
 
+  // Unrolled: an index that is not known when compiling would move the sums from registers to memory.
+#pragma unroll
   for (int i = 0; i < each; ++i)
+#pragma unroll
     for (int j = 0; j < each; ++j) {
       const int64_t row = first_row + down * each + i, column = first_column + across + j * product_side;
       if (row >= end.rows || column >= end.columns) continue;

@@ -9,22 +9,22 @@ constexpr int warps = 8;
 constexpr int queries_of_block = 64;
 
 /// Floats from one row to the next in shared memory: odd, so that rows begin in different banks.
-constexpr int64_t row_stride(int64_t size) { return size | 1; }
+constexpr int row_stride(int size) { return size | 1; }
 
-constexpr size_t shared_bytes(int64_t size) {
-  return size_t(2 * short_keys * row_stride(size) + warps * (size + short_keys)) * sizeof(float);
+constexpr size_t shared_bytes(int size) {
+  return size_t(2 * int(short_keys) * row_stride(size) + warps * (size + int(short_keys))) * sizeof(float);
 }
 
 __global__ void __launch_bounds__(warps * warp_size) short_attention_kernel(AttentionCall call, AttentionEntries entries) {
   const AttentionPart part = AttentionPart::of(blockIdx.x, call, entries, queries_of_block);
-  const int64_t size = call.size, stride = row_stride(size), keys = part.entry.keys;
+  const int size = int(call.size), stride = row_stride(size), keys = int(part.entry.keys);
   const int warp = threadIdx.x / warp_size, lane = threadIdx.x % warp_size;
   float* const k = shared_floats();                              // [short_keys][stride]
   float* const v = k + short_keys * stride;                      // [short_keys][stride]
   float* const query = v + short_keys * stride + warp * (size + short_keys);   // [size], of this warp
   float* const weights = query + size;                           // [short_keys], of this warp
 
-  for (int64_t i = threadIdx.x; i < keys * size; i += blockDim.x) {
+  for (int i = threadIdx.x; i < keys * size; i += blockDim.x) {
     const int64_t at = part.key(call, i / size) + i % size;
     k[i / size * stride + i % size] = call.k[at];
     v[i / size * stride + i % size] = call.v[at];
@@ -33,14 +33,14 @@ __global__ void __launch_bounds__(warps * warp_size) short_attention_kernel(Atte
 
   const int64_t last = part.first_query + queries_of_block < call.queries ? part.first_query + queries_of_block : call.queries;
   for (int64_t row = part.first_query + warp; row < last; row += warps) {
-    for (int64_t d = lane; d < size; d += warp_size) query[d] = call.q[part.query(call, row) + d];
+    for (int d = lane; d < size; d += warp_size) query[d] = call.q[part.query(call, row) + d];
     __syncwarp();
     float scores[2];
     for (int i = 0; i < 2; ++i) {
-      const int64_t key = lane + i * warp_size;
+      const int key = lane + i * warp_size;
       float sum = 0;
       if (key < keys)
-        for (int64_t d = 0; d < size; ++d) sum = fmaf(query[d], k[key * stride + d], sum);
+        for (int d = 0; d < size; ++d) sum = fmaf(query[d], k[key * stride + d], sum);
       sum *= call.scale;
       if (call.bias && key < keys) sum += call.bias[part.bias(call, row) + key];
       scores[i] = key < keys ? sum : -INFINITY;
@@ -54,9 +54,9 @@ __global__ void __launch_bounds__(warps * warp_size) short_attention_kernel(Atte
     }
     total = warp_sum(total);
     __syncwarp();
-    for (int64_t d = lane; d < size; d += warp_size) {
+    for (int d = lane; d < size; d += warp_size) {
       float sum = 0;
-      for (int64_t key = 0; key < keys; ++key) sum = fmaf(weights[key], v[key * stride + d], sum);
+      for (int key = 0; key < keys; ++key) sum = fmaf(weights[key], v[key * stride + d], sum);
       call.out[part.query(call, row) + d] = sum / total;
     }
     __syncwarp();   // the next query overwrites what lanes still read
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(warps * warp_size) short_attention_kernel(Atte
 
 void short_attention(cudaStream_t stream, const AttentionCall& call, const AttentionEntries& entries) {
   launch(stream, "attention", entries.count * call.heads * pieces_of(call.queries, queries_of_block), warps * warp_size,
-         shared_bytes(call.size), short_attention_kernel, call, entries);
+         shared_bytes(int(call.size)), short_attention_kernel, call, entries);
 }
 
 }  // namespace pyracast::cuda

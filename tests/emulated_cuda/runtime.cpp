@@ -1,5 +1,3 @@
-#include <ucontext.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +8,31 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+
+// Saves what a function must keep on this stack, notes where, and goes on with another stack (System V, x86-64). The C
+// library's swapcontext asks the kernel each time.
+extern "C" void emulated_switch(void** stack, void* other);
+asm(R"(
+.text
+.type emulated_switch, @function
+emulated_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size emulated_switch, . - emulated_switch
+)");
 
 namespace emulated {
 
@@ -22,8 +45,8 @@ constexpr size_t stack_bytes = 64 << 10;
 constexpr unsigned warp_size = 32;
 
 struct Fibre {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack = std::make_unique<char[]>(stack_bytes);
+  std::unique_ptr<char[]> memory = std::make_unique<char[]>(stack_bytes);
+  void* stack = nullptr;        // where it stopped
   bool ended = true;
   uint64_t exchanges = 0, warp_barriers = 0;
   float given[2] = {0, 0};      // to the other lanes, in turns: the one before may still be read
@@ -31,7 +54,7 @@ struct Fibre {
 
 std::vector<Fibre> fibres;
 std::vector<char> shared_bytes;
-ucontext_t scheduler;
+void* scheduler = nullptr;
 unsigned current = 0;
 const std::function<void()>* body = nullptr;
 
@@ -40,13 +63,21 @@ unsigned waiting = 0, ended = 0;
 int waiting_at = 0;
 uint64_t barriers = 0;
 
-void yield() { swapcontext(&fibres[current].context, &scheduler); }
+void yield() { emulated_switch(&fibres[current].stack, scheduler); }
 
 void start() {
   (*body)();
   fibres[current].ended = true;
   ++ended;
   yield();
+}
+
+/// A stack from which emulated_switch goes on at the beginning of start().
+void* new_stack(char* memory) {
+  auto* const top = reinterpret_cast<uintptr_t*>((reinterpret_cast<uintptr_t>(memory) + stack_bytes) & ~uintptr_t(15));
+  std::fill(top - 8, top, 0);   // six registers, where to go, and where a call would have come from
+  top[-2] = reinterpret_cast<uintptr_t>(&start);
+  return top - 8;
 }
 
 [[noreturn]] void stop(const std::string& what) {   // no exception can leave a fibre
@@ -67,11 +98,7 @@ void run_block() {
   const unsigned threads = block_size.x;
   for (unsigned i = 0; i < threads; ++i) {
     Fibre& fibre = fibres[i];
-    getcontext(&fibre.context);
-    fibre.context.uc_stack.ss_sp = fibre.stack.get();
-    fibre.context.uc_stack.ss_size = stack_bytes;
-    fibre.context.uc_link = nullptr;
-    makecontext(&fibre.context, start, 0);
+    fibre.stack = new_stack(fibre.memory.get());
     fibre.ended = false;
     fibre.exchanges = fibre.warp_barriers = 0;
   }
@@ -81,7 +108,7 @@ void run_block() {
       current = falling_order ? threads - 1 - turn : turn;
       if (fibres[current].ended) continue;
       thread_index.x = current;
-      swapcontext(&scheduler, &fibres[current].context);
+      emulated_switch(&scheduler, fibres[current].stack);
       if (ended > 0 && waiting > 0) stop("a thread ended while others wait at a barrier");
     }
 }
