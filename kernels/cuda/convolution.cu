@@ -11,6 +11,7 @@ namespace {
 
 constexpr int threads = 256;
 constexpr int64_t chunk_bytes = int64_t(256) << 20;
+constexpr int64_t chunk_step = 64;   // rows: each chunk's output begins at a multiple of 256 bytes, whatever its columns
 
 // A block a patch, of `first` and what follows.
 __global__ void patches_kernel(Patches patches, int64_t first, bfloat16* out) {
@@ -33,7 +34,8 @@ void CudaBackend::convolution(View x, const PackedWeights& weight, const View* b
     return;
   }
   const int64_t row_bytes = weight.depth * int64_t(sizeof(bfloat16));
-  const int64_t most = std::min(patches.positions, std::max<int64_t>(1, cuda::chunk_bytes / row_bytes));
+  const int64_t steps = std::max<int64_t>(1, cuda::chunk_bytes / (row_bytes * cuda::chunk_step));
+  const int64_t most = std::min(patches.positions, steps * cuda::chunk_step);
   const auto chunk = allocate(size_t(most * row_bytes));
   auto* const left = static_cast<bfloat16*>(chunk.get());
   for (int64_t first = 0; first < patches.positions; first += most) {

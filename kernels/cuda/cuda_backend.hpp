@@ -63,6 +63,9 @@ class CudaBackend final : public Backend {
   void multiply(View a, View b, View out) override;
   void combine(float a, View x, float b, View y, View out) override;
   void gather_rows(View table, std::span<const int64_t> indices, View out) override;
+  void modulated_norm(View x, float epsilon, View shift, View scale, View out) override;
+  void add_gated(View x, View branch, View gate, View out) override;
+  void packed_attention(View qkv, const PackedAttention& with, View out) override;
 
  private:
   std::shared_ptr<cuda::DeviceStream> stream_;

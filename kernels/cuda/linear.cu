@@ -24,11 +24,10 @@ void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, 
   }
   const auto narrow = allocate(size_t(x.size()) * sizeof(bfloat16));
   cuda::convert(stream(), x, {narrow.get(), DType::bfloat16, x.shape});
-  const bool at_once = tensor_cores_->applies(activation);
-  tensor_cores_->multiply({static_cast<const bfloat16*>(narrow.get()), static_cast<const bfloat16*>(weight.data.get()),
-                           cuda::floats_or_null(bias), rows, weight.columns, weight.depth,
-                           at_once ? activation : Activation::none, cuda::floats(out)}, stream());
-  if (!at_once) activate(out, activation, out);
+  const Activation left =
+      tensor_cores_->multiply({static_cast<const bfloat16*>(narrow.get()), static_cast<const bfloat16*>(weight.data.get()),
+                               cuda::floats_or_null(bias), rows, weight.columns, weight.depth, activation, cuda::floats(out)}, stream());
+  if (left != Activation::none) activate(out, left, out);
 }
 
 }  // namespace pyracast

@@ -34,13 +34,16 @@ __global__ void fill_kernel(int64_t n, float* out, float value) {
 }  // namespace
 }  // namespace cuda
 
-// The host's memory may go as soon as upload returns, and pinned memory is read later than that.
+// The host's memory may go as soon as upload returns. Pageable memory has been copied to a staging buffer by then ("API
+// synchronization behavior" in the manual of the CUDA runtime); pinned memory is read later, and is waited for.
 void CudaBackend::upload(const void* host, View out) {
   if (out.size() == 0) return;
   const cudaStream_t on = stream();
   cuda::check(cudaMemcpyAsync(out.data, host, size_t(out.size()) * size_of(out.dtype), cudaMemcpyHostToDevice, on),
               "copying to the GPU");
-  cuda::check(cudaStreamSynchronize(on), "copying to the GPU");
+  cudaPointerAttributes memory{};
+  cuda::check(cudaPointerGetAttributes(&memory, host), "asking what memory this is");
+  if (memory.type != cudaMemoryTypeUnregistered) cuda::check(cudaStreamSynchronize(on), "copying to the GPU");
 }
 
 void CudaBackend::download(View x, void* host) {

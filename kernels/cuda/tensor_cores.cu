@@ -50,12 +50,6 @@ struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
     check(cublasLtMatmulPreferenceCreate(&handle), "choosing an algorithm");
     check(cublasLtMatmulPreferenceSetAttribute(handle, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
                                                sizeof workspace_bytes), "choosing an algorithm");
-    // A chunk's part of the output begins at any float.
-    const uint32_t aligned = 16, output_aligned = 4;
-    for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES})
-      check(cublasLtMatmulPreferenceSetAttribute(handle, attribute, &aligned, sizeof aligned), "choosing an algorithm");
-    for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-      check(cublasLtMatmulPreferenceSetAttribute(handle, attribute, &output_aligned, sizeof output_aligned), "choosing an algorithm");
   }
 };
 
@@ -72,25 +66,36 @@ struct Plan {
   Layout right, left, out;
   Description description;
   cublasLtMatmulAlgo_t algorithm{};
+  Activation applied = Activation::none;
 
   Plan(cublasLtHandle_t library, const TensorCoreProduct& p, size_t workspace_bytes)
       : right(CUDA_R_16BF, p.depth, p.columns), left(CUDA_R_16BF, p.depth, p.rows), out(CUDA_R_32F, p.columns, p.rows) {
     // out^T [columns x rows] = right [columns x depth] left^T, all column-major.
     description.set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     description.set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
-    description.set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p.activation, p.bias != nullptr));
     if (p.bias) {
       description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
       description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(p.bias));
     }
     const Preference preference(workspace_bytes);
+    for (const Activation activation : {p.activation, Activation::none})
+      if (choose(library, activation, p.bias != nullptr, preference)) return;
+    fail("cuBLASLt has no bfloat16 product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth, "]: use --dtype float32");
+  }
+
+ private:
+  bool choose(cublasLtHandle_t library, Activation activation, bool bias, const Preference& preference) {
+    if (activation == Activation::silu) return false;
+    description.set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(activation, bias));
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(library, description.handle, right.handle, left.handle, out.handle, out.handle,
-                                         preference.handle, 1, &best, &found), "choosing an algorithm");
-    require(found == 1, "cuBLASLt has no bfloat16 product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth,
-            "]: use --dtype float32");
+    const cublasStatus_t result = cublasLtMatmulAlgoGetHeuristic(library, description.handle, right.handle, left.handle, out.handle,
+                                                                 out.handle, preference.handle, 1, &best, &found);
+    if (result == CUBLAS_STATUS_NOT_SUPPORTED || (result == CUBLAS_STATUS_SUCCESS && found == 0)) return false;
+    check(result, "choosing an algorithm");
     algorithm = best.algo;
+    applied = activation;
+    return true;
   }
 };
 
@@ -100,9 +105,7 @@ class CublasLt final : public TensorCores {
     check(cublasLtCreate(&library_.handle), "starting");
   }
 
-  bool applies(Activation activation) const override { return activation != Activation::silu; }
-
-  void multiply(const TensorCoreProduct& p, void* stream) override {
+  Activation multiply(const TensorCoreProduct& p, void* stream) override {
     const Key key{p.rows, p.columns, p.depth, p.activation, p.bias != nullptr};
     Plan& plan = plans_.try_emplace(key, library_.handle, p, workspace_bytes).first->second;
     if (p.bias) plan.description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(p.bias));
@@ -110,6 +113,7 @@ class CublasLt final : public TensorCores {
     check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right, plan.right.handle, p.left, plan.left.handle,
                          &zero, p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
                          workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
+    return plan.applied == p.activation ? Activation::none : p.activation;
   }
 
  private:

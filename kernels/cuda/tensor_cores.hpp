@@ -9,7 +9,8 @@ namespace pyracast::cuda {
 /// Gives GPU memory.
 using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
-/// out [rows, columns] = activation(left right^T + bias), factors in bfloat16, sums and out in float32.
+/// out [rows, columns] = activation(left right^T + bias), factors in bfloat16, sums and out in float32. All memory begins
+/// at a multiple of 256 bytes.
 struct TensorCoreProduct {
   const bfloat16* left = nullptr;    ///< [rows, depth]
   const bfloat16* right = nullptr;   ///< [columns, depth]
@@ -23,10 +24,8 @@ struct TensorCoreProduct {
 class TensorCores {
  public:
   virtual ~TensorCores() = default;
-  /// Whether multiply applies this activation; others come behind it.
-  virtual bool applies(Activation activation) const = 0;
-  /// `stream` is a cudaStream_t.
-  virtual void multiply(const TensorCoreProduct& product, void* stream) = 0;
+  /// Gives the activation that is still to be applied to `out`: it has none for some shapes. `stream` is a cudaStream_t.
+  virtual Activation multiply(const TensorCoreProduct& product, void* stream) = 0;
 };
 
 /// By cuBLASLt. `allocate` gives its workspace, once.
