@@ -8,22 +8,77 @@ namespace {
 
 using cpu::panel_columns;
 
-/// Panels of `right` [depth][columns], element (k, n) at x[k * depth_stride + n * column_stride].
-void pack_right(const float* x, int64_t depth, int64_t depth_stride, int64_t columns, int64_t column_stride,
-                float* panels) {
-  for (int64_t p = 0; p * panel_columns < columns; ++p)
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t n = 0; n < panel_columns; ++n) {
-        const int64_t column = p * panel_columns + n;
-        panels[(p * depth + k) * panel_columns + n] =
-            column < columns ? x[k * depth_stride + column * column_stride] : 0.f;
-      }
-}
+/// Tokens of one head, `stride` floats apart.
+struct Tokens {
+  const float* x;
+  int64_t count, stride;
+  const float* operator[](int64_t i) const { return x + i * stride; }
+};
 
 /// Scratch of one thread, kept between calls.
 struct Scratch {
-  std::vector<float> keys, values, scores;
+  std::vector<float> keys, values, scores, mixed, q, k;
 };
+
+float* with_room(std::vector<float>& buffer, int64_t floats) {
+  if (int64_t(buffer.size()) < floats) buffer.resize(size_t(floats));
+  return buffer.data();
+}
+
+/// Panels of the keys' transpose [size][keys]. A cache line of each key of a panel at a time.
+void pack_keys(const Tokens& keys, int64_t size, float* panels) {
+  constexpr int64_t line = 16;
+  for (int64_t first = 0; first < keys.count; first += panel_columns, panels += size * panel_columns) {
+    const int64_t count = std::min(panel_columns, keys.count - first);
+    for (int64_t begin = 0; begin < size; begin += line) {
+      const int64_t end = std::min(size, begin + line);
+      for (int64_t n = 0; n < count; ++n)
+        for (int64_t d = begin; d < end; ++d) panels[d * panel_columns + n] = keys[first + n][d];
+      for (int64_t d = begin; d < end && count < panel_columns; ++d)
+        std::fill_n(panels + d * panel_columns + count, panel_columns - count, 0.f);
+    }
+  }
+}
+
+/// Panels of the values [keys][size].
+void pack_values(const Tokens& values, int64_t size, float* panels) {
+  for (int64_t first = 0; first < size; first += panel_columns) {
+    const int64_t count = std::min(panel_columns, size - first);
+    for (int64_t key = 0; key < values.count; ++key, panels += panel_columns) {
+      std::memcpy(panels, values[key] + first, size_t(count) * 4);
+      std::fill_n(panels + count, panel_columns - count, 0.f);
+    }
+  }
+}
+
+/// One head; `bias(query)` gives what is added to a query's scores, or null.
+template <class Bias>
+void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Tokens& v, int64_t size, float scale, Bias bias,
+            float* out, int64_t out_stride, Scratch& scratch) {
+  const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
+  const int64_t keys = k.count, score_stride = cpu::rounded_up(keys, panel_columns);
+  const int64_t mixed_stride = cpu::rounded_up(size, panel_columns);
+  float* key_panels = with_room(scratch.keys, cpu::packed_size(keys, size));
+  float* value_panels = with_room(scratch.values, cpu::packed_size(size, keys));
+  float* scores = with_room(scratch.scores, cpu::row_block * score_stride);
+  float* mixed = with_room(scratch.mixed, cpu::row_block * mixed_stride);
+  pack_keys(k, size, key_panels);
+  pack_values(v, size, value_panels);
+  const auto panels_of = [](const float* panels, int64_t depth) {
+    return [=](int64_t p, int64_t at, int64_t) { return panels + (p * depth + at) * panel_columns; };
+  };
+  for (int64_t row = 0; row < q.count; row += cpu::row_block) {
+    const int64_t rows = std::min(cpu::row_block, q.count - row);
+    cpu::multiply_block<cpu::Room::whole_tiles>(simd, 0, rows, 0, keys, size, cpu::PackRows{q[row], rows, q.stride},
+                                                panels_of(key_panels, size), scores, score_stride, nothing);
+    for (int64_t r = 0; r < rows; ++r) simd.softmax(scores + r * score_stride, keys, scale, bias(row + r));
+    cpu::multiply_block<cpu::Room::whole_tiles>(simd, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, score_stride},
+                                                panels_of(value_panels, keys), mixed, mixed_stride, nothing);
+    for (int64_t r = 0; r < rows; ++r) std::memcpy(out + (row + r) * out_stride, mixed + r * mixed_stride, size_t(size) * 4);
+  }
+}
+
+const float* no_bias(int64_t) { return nullptr; }
 
 }  // namespace
 
@@ -31,42 +86,48 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
                            std::span<const KeyRange> keys_of, View out) {
   const int64_t batch = q.shape[0], queries = q.shape[1], heads = q.shape[2], size = q.shape[3];
   const int64_t token = heads * size;
-  const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
-#pragma omp parallel for schedule(dynamic) if (batch * heads > 1)
+#pragma omp parallel for schedule(dynamic, 4) if (batch * heads > 1)
   for (int64_t task = 0; task < batch * heads; ++task) {
     thread_local static Scratch scratch;
     const int64_t b = task / heads, h = task % heads;
-    const int64_t first_key = keys_of.empty() ? b * k.shape[1] : keys_of[size_t(b)].begin;
-    const int64_t keys = keys_of.empty() ? k.shape[1] : keys_of[size_t(b)].end - first_key;
-    scratch.keys.resize(size_t(cpu::packed_size(keys, size)));
-    scratch.values.resize(size_t(cpu::packed_size(size, keys)));
-    scratch.scores.resize(size_t(cpu::row_block * keys));
-    const int64_t first = first_key * token + h * size;
-    pack_right(cpu::floats(k) + first, size, 1, keys, token, scratch.keys.data());
-    pack_right(cpu::floats(v) + first, keys, token, size, 1, scratch.values.data());
-    const auto panel_of = [](const std::vector<float>& panels, int64_t depth) {
-      return [&panels, depth](int64_t p, int64_t at, int64_t) { return panels.data() + (p * depth + at) * panel_columns; };
-    };
-    const float* q_rows = cpu::floats(q) + b * queries * token + h * size;
-    float* out_rows = cpu::floats(out) + b * queries * token + h * size;
-    for (int64_t row = 0; row < queries; row += cpu::row_block) {
-      const int64_t rows = std::min(cpu::row_block, queries - row);
-      float* scores = scratch.scores.data();
-      cpu::multiply_block(simd_, 0, rows, 0, keys, size, cpu::PackRows{q_rows + row * token, rows, token},
-                          panel_of(scratch.keys, size), scores, keys, nothing);
-      for (int64_t r = 0; r < rows; ++r) {
-        float* s = scores + r * keys;
-        for (int64_t i = 0; i < keys; ++i) s[i] *= scale;
-        if (bias) {
-          const float* added = cpu::floats(bias->values) + b * bias->batch_stride + h * bias->head_stride +
-                               (row + r) * bias->query_stride;
-          for (int64_t i = 0; i < keys; ++i) s[i] += added[i];
-        }
-        simd_.softmax(s, keys);
-      }
-      cpu::multiply_block(simd_, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, keys},
-                          panel_of(scratch.values, keys), out_rows + row * token, token, nothing);
+    const KeyRange range = keys_of.empty() ? KeyRange{b * k.shape[1], (b + 1) * k.shape[1]} : keys_of[size_t(b)];
+    const int64_t keys = range.end - range.begin, first_key = range.begin * token + h * size;
+    const int64_t first_query = b * queries * token + h * size;
+    const Tokens of_q{cpu::floats(q) + first_query, queries, token}, of_k{cpu::floats(k) + first_key, keys, token},
+        of_v{cpu::floats(v) + first_key, keys, token};
+    float* result = cpu::floats(out) + first_query;
+    if (!bias) {
+      attend(simd_, of_q, of_k, of_v, size, scale, no_bias, result, token, scratch);
+      continue;
     }
+    const float* added = cpu::floats(bias->values) + b * bias->batch_stride + h * bias->head_stride;
+    attend(simd_, of_q, of_k, of_v, size, scale, [&](int64_t query) { return added + query * bias->query_stride; }, result,
+           token, scratch);
+  }
+}
+
+// Queries and keys of a head are copied to scratch, normalised and rotated there; values are read where they lie.
+void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
+  const int64_t batch = qkv.shape[0], length = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], token = heads * size;
+  const auto prepare = [&](const float* x, const std::optional<View>& norm, std::vector<float>& buffer) {
+    float* head = with_room(buffer, length * size);
+    for (int64_t t = 0; t < length; ++t, x += 3 * token) {
+      float* to = head + t * size;
+      if (norm) simd_.rms_norm(x, to, size, with.epsilon, cpu::floats(*norm));
+      else std::memcpy(to, x, size_t(size) * 4);
+      if (with.cosines)
+        cpu::rotate_head(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
+    }
+    return Tokens{head, length, size};
+  };
+#pragma omp parallel for schedule(dynamic, 4) if (batch * heads > 1)
+  for (int64_t task = 0; task < batch * heads; ++task) {
+    thread_local static Scratch scratch;
+    const int64_t b = task / heads, h = task % heads;
+    const float* x = cpu::floats(qkv) + b * length * 3 * token + h * size;
+    const Tokens q = prepare(x, with.q_norm, scratch.q), k = prepare(x + token, with.k_norm, scratch.k);
+    attend(simd_, q, k, Tokens{x + 2 * token, length, 3 * token}, size, with.scale, no_bias,
+           cpu::floats(out) + b * length * token + h * size, token, scratch);
   }
 }
 

@@ -13,7 +13,7 @@ struct PackPatches {
   const ConvolutionGeometry& geometry;
 
   void operator()(int64_t row, int64_t k, int64_t count, float* a) const {
-    for (int64_t i = 0; i < cpu::tile_rows; ++i) pack_position(row + i, k, count, a + i);
+    for (int64_t i = 0; i < cpu::tile_rows; ++i) pack_position(row + i, k, count, a + i * cpu::left_stride);
   }
 
   void pack_position(int64_t position, int64_t k, int64_t count, float* a) const {
@@ -32,9 +32,9 @@ struct PackPatches {
                           in_t < size[0];
       if (inside) {
         const float* from = x + (((batch * size[0] + in_t) * size[1] + in_h) * size[2] + in_w) * channels + channel;
-        for (int64_t j = 0; j < length; ++j) a[(done + j) * cpu::tile_rows] = from[j];
+        std::memcpy(a + done, from, size_t(length) * 4);
       } else {
-        for (int64_t j = 0; j < length; ++j) a[(done + j) * cpu::tile_rows] = 0;
+        std::memset(a + done, 0, size_t(length) * 4);
       }
       done += length;
     }

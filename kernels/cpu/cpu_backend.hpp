@@ -70,6 +70,9 @@ class CpuBackend final : public Backend {
   void multiply(View a, View b, View out) override;
   void combine(float a, View x, float b, View y, View out) override;
   void gather_rows(View table, std::span<const int64_t> indices, View out) override;
+  void modulated_norm(View x, float epsilon, View shift, View scale, View out) override;
+  void add_gated(View x, View branch, View gate, View out) override;
+  void packed_attention(View qkv, const PackedAttention& with, View out) override;
 
  private:
   const cpu::Simd& simd_;
@@ -80,6 +83,20 @@ namespace cpu {
 
 /// The floats of a float32 view.
 inline float* floats(const View& x) { return static_cast<float*>(x.data); }
+
+/// A row of modulate(); out may be x.
+inline void modulate_row(const float* x, const float* shift, const float* scale, int64_t n, float* out) {
+  for (int64_t c = 0; c < n; ++c) out[c] = x[c] * (1 + scale[c]) + shift[c];
+}
+
+/// A token's head of rotate(); out may be x.
+inline void rotate_head(const float* x, const float* cosines, const float* sines, int64_t half, float* out) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float first = x[2 * i], second = x[2 * i + 1];
+    out[2 * i] = first * cosines[i] - second * sines[i];
+    out[2 * i + 1] = second * cosines[i] + first * sines[i];
+  }
+}
 
 /// Splits [0, n) into pieces of at least `grain` for OpenMP; each index is computed alike in whatever piece it falls.
 template <class Body>

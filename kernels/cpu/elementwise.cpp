@@ -32,9 +32,7 @@ void for_each_row(View x, View out, F f) {
 void CpuBackend::modulate(View x, View shift, View scale, View out) {
   const int64_t channels = x.shape[2];
   for_each_row(x, out, [&](int64_t group, const float* row, float* result) {
-    const float* add = cpu::floats(shift) + group * channels;
-    const float* factor = cpu::floats(scale) + group * channels;
-    for (int64_t c = 0; c < channels; ++c) result[c] = row[c] * (1 + factor[c]) + add[c];
+    cpu::modulate_row(row, cpu::floats(shift) + group * channels, cpu::floats(scale) + group * channels, channels, result);
   });
 }
 
@@ -46,6 +44,18 @@ void CpuBackend::gate(View x, View gate, View out) {
   });
 }
 
+void CpuBackend::add_gated(View x, View branch, View gate, View out) {
+  const int64_t rows = x.shape[1], channels = x.shape[2];
+  cpu::parallel_pieces(x.shape[0] * rows, std::max<int64_t>(1, grain / channels), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const float *row = cpu::floats(x) + r * channels, *added = cpu::floats(branch) + r * channels;
+      const float* factor = cpu::floats(gate) + r / rows * channels;
+      float* result = cpu::floats(out) + r * channels;
+      for (int64_t c = 0; c < channels; ++c) result[c] = row[c] + added[c] * factor[c];
+    }
+  });
+}
+
 void CpuBackend::rotate(View x, View cosines, View sines, View out) {
   const int64_t tokens = x.shape[1], heads = x.shape[2], size = x.shape[3], half = size / 2;
   cpu::parallel_pieces(x.shape[0] * tokens, 64, [&](int64_t begin, int64_t end) {
@@ -53,12 +63,8 @@ void CpuBackend::rotate(View x, View cosines, View sines, View out) {
       const float* cosine = cpu::floats(cosines) + row % tokens * half;
       const float* sine = cpu::floats(sines) + row % tokens * half;
       for (int64_t h = 0; h < heads; ++h) {
-        const float* pair = cpu::floats(x) + (row * heads + h) * size;
-        float* result = cpu::floats(out) + (row * heads + h) * size;
-        for (int64_t i = 0; i < half; ++i) {
-          result[2 * i] = pair[2 * i] * cosine[i] - pair[2 * i + 1] * sine[i];
-          result[2 * i + 1] = pair[2 * i + 1] * cosine[i] + pair[2 * i] * sine[i];
-        }
+        const int64_t at = (row * heads + h) * size;
+        cpu::rotate_head(cpu::floats(x) + at, cosine, sine, half, cpu::floats(out) + at);
       }
     }
   });

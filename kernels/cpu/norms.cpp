@@ -21,6 +21,17 @@ void CpuBackend::layer_norm(View x, float epsilon, const View* weight, const Vie
   });
 }
 
+void CpuBackend::modulated_norm(View x, float epsilon, View shift, View scale, View out) {
+  const int64_t rows = x.shape[1], n = x.shape[2];
+  cpu::parallel_pieces(x.shape[0] * rows, row_grain, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* result = cpu::floats(out) + r * n;
+      simd_.layer_norm(cpu::floats(x) + r * n, result, n, epsilon, nullptr, nullptr);
+      cpu::modulate_row(result, cpu::floats(shift) + r / rows * n, cpu::floats(scale) + r / rows * n, n, result);
+    }
+  });
+}
+
 void CpuBackend::rms_norm(View x, float epsilon, View weight, View out) {
   const int64_t n = x.shape.back();
   cpu::parallel_pieces(x.size() / n, row_grain, [&](int64_t begin, int64_t end) {
@@ -45,10 +56,7 @@ void CpuBackend::group_norm(View x, int64_t groups, float epsilon, View weight, 
       const int64_t first = p % pieces * piece, last = std::min(positions, first + piece);
       for (int64_t i = first; i < last; ++i) {
         const float* row = cpu::floats(x) + (p / pieces * positions + i) * channels;
-        for (int64_t c = 0; c < channels; ++c) {
-          sum[c] += row[c];
-          square[c] += double(row[c]) * row[c];
-        }
+        simd_.add_moments(row, channels, sum, square);
       }
     }
   });

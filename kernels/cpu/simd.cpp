@@ -15,7 +15,7 @@ constexpr int width = 4;
 typedef float Vector __attribute__((vector_size(width * 4), aligned(4), may_alias));
 constexpr int lanes = 16;   // partial sums of a reduction, whatever the vector width
 
-// Rows x (Vectors * width) of c stay in registers while k runs.
+// tile_rows x (Vectors * width) of c stay in registers while k runs.
 template <int Vectors>
 inline void tile_part(int64_t depth, const float* a, const float* b, float* c, int64_t stride, bool accumulate) {
   Vector sum[tile_rows][Vectors];
@@ -24,13 +24,14 @@ inline void tile_part(int64_t depth, const float* a, const float* b, float* c, i
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v)
       sum[r][v] = accumulate ? *reinterpret_cast<const Vector*>(c + r * stride + v * width) : Vector{};
-  for (int64_t k = 0; k < depth; ++k, a += tile_rows, b += panel_columns) {
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < depth; ++k, ++a, b += panel_columns) {
     Vector columns[Vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) columns[v] = *reinterpret_cast<const Vector*>(b + v * width);
 #pragma GCC unroll 8
     for (int r = 0; r < tile_rows; ++r) {
-      const Vector row = a[r] - Vector{};
+      const Vector row = a[r * left_stride] - Vector{};
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) sum[r][v] += row * columns[v];
     }
@@ -41,17 +42,25 @@ inline void tile_part(int64_t depth, const float* a, const float* b, float* c, i
     for (int v = 0; v < Vectors; ++v) *reinterpret_cast<Vector*>(c + r * stride + v * width) = sum[r][v];
 }
 
-void tile(int64_t depth, const float* a, const float* b, float* c, int64_t stride, bool accumulate) {
+void tile(int64_t depth, const float* a, const float* b, int64_t columns, float* c, int64_t stride, bool accumulate) {
   constexpr int step = 2 * width;   // 6 rows x 2 vectors: 12 sums fit the 16 registers of SSE and AVX
-  for (int n = 0; n < panel_columns; n += step) tile_part<2>(depth, a, b + n, c + n, stride, accumulate);
+  for (int64_t n = 0; n < columns; n += step) {
+    if (columns - n > width) tile_part<2>(depth, a, b + n, c + n, stride, accumulate);
+    else tile_part<1>(depth, a, b + n, c + n, stride, accumulate);
+  }
 }
 
+typedef int Integers __attribute__((vector_size(width * 4)));
+
 // exp by 2^n * p(r), r = x - n ln 2 (two-part constant), p of degree 7; relative error below 2e-7 for finite results.
-inline float exponential(float x) {
-  x = x < -87.f ? -87.f : (x > 88.f ? 88.f : x);
-  const float n = float(int(x * 1.44269504088896341f + (x < 0 ? -0.5f : 0.5f)));
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.f / 5040;
+inline Vector exponential(Vector x) {
+  x = x < -87.f ? Vector{} - 87.f : x;
+  x = x > 88.f ? Vector{} + 88.f : x;
+  const Vector half = x < 0.f ? Vector{} - 0.5f : Vector{} + 0.5f;
+  const Integers whole = __builtin_convertvector(x * 1.44269504088896341f + half, Integers);
+  const Vector n = __builtin_convertvector(whole, Vector);
+  const Vector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vector p = Vector{} + 1.f / 5040;
   p = p * r + 1.f / 720;
   p = p * r + 1.f / 120;
   p = p * r + 1.f / 24;
@@ -59,51 +68,23 @@ inline float exponential(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.f;
   p = p * r + 1.f;
-  union {
-    int32_t bits;
-    float value;
-  } power{(int(n) + 127) << 23};
-  return p * power.value;
+  return p * reinterpret_cast<Vector>((whole + 127) << 23);
 }
 
 // Below -87 the true value is under 2e-38: nothing beside a row's largest term, which is 1, and a masked key must not
 // count at all.
-inline float exponential_or_zero(float x) { return x < -87.f ? 0.f : exponential(x); }
+inline Vector exponential_or_zero(Vector x) { return x < -87.f ? Vector{} : exponential(x); }
 
-void softmax(float* x, int64_t n) {
-  float largest = x[0];
-  for (int64_t i = 1; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
-  for (int64_t i = 0; i < n; ++i) x[i] = exponential_or_zero(x[i] - largest);
-  float sums[lanes] = {};
+/// out[i] = f(x[i]), a vector at a time.
+template <class F>
+inline void map(const float* x, float* out, int64_t n, F f) {
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int l = 0; l < lanes; ++l) sums[l] += x[i + l];
-  for (int l = 0; i < n; ++i, ++l) sums[l] += x[i];
-  float total = 0;
-  for (int l = 0; l < lanes; ++l) total += sums[l];
-  const float scale = 1 / total;
-  for (int64_t j = 0; j < n; ++j) x[j] *= scale;
-}
-
-void activate(Activation activation, const float* x, float* out, int64_t n) {
-  switch (activation) {
-    case Activation::none:
-      if (x != out)
-        for (int64_t i = 0; i < n; ++i) out[i] = x[i];
-      return;
-    case Activation::relu:
-      for (int64_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : 0;
-      return;
-    case Activation::silu:
-      for (int64_t i = 0; i < n; ++i) out[i] = x[i] / (1 + exponential(-x[i]));
-      return;
-    case Activation::gelu_tanh:   // x (1 + tanh u) / 2 = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
-      for (int64_t i = 0; i < n; ++i) {
-        const float u = 0.7978845608028654f * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
-        out[i] = x[i] / (1 + exponential(-2 * u));
-      }
-      return;
-  }
+  for (; i + width <= n; i += width) *reinterpret_cast<Vector*>(out + i) = f(*reinterpret_cast<const Vector*>(x + i));
+  if (i == n) return;
+  Vector rest{};
+  for (int64_t l = 0; i + l < n; ++l) rest[l] = x[i + l];
+  rest = f(rest);
+  for (int64_t l = 0; i + l < n; ++l) out[i + l] = rest[l];
 }
 
 template <class Term>
@@ -116,6 +97,44 @@ inline float sum_over(int64_t n, Term term) {
   float total = 0;
   for (int l = 0; l < lanes; ++l) total += sums[l];
   return total;
+}
+
+// Scaled, biased and shifted values are each rounded: the loops must not be joined into multiply-adds.
+void softmax(float* x, int64_t n, float scale, const float* bias) {
+  const int64_t whole = (n + lanes - 1) / lanes * lanes;
+  for (int64_t i = 0; i < n; ++i) x[i] *= scale;
+  if (bias)
+    for (int64_t i = 0; i < n; ++i) x[i] += bias[i];
+  for (int64_t i = n; i < whole; ++i) x[i] = -__builtin_inff();   // counts for nothing
+  Vector highest = *reinterpret_cast<const Vector*>(x);
+  for (int64_t i = width; i < whole; i += width) {
+    const Vector v = *reinterpret_cast<const Vector*>(x + i);
+    highest = v > highest ? v : highest;
+  }
+  float largest = highest[0];
+  for (int l = 1; l < width; ++l) largest = highest[l] > largest ? highest[l] : largest;
+  map(x, x, whole, [&](Vector v) { return exponential_or_zero(v - largest); });
+  const float share = 1 / sum_over(whole, [&](int64_t i) { return x[i]; });
+  map(x, x, whole, [&](Vector v) { return v * share; });
+}
+
+void activate(Activation activation, const float* x, float* out, int64_t n) {
+  switch (activation) {
+    case Activation::none:
+      if (x != out)
+        for (int64_t i = 0; i < n; ++i) out[i] = x[i];
+      return;
+    case Activation::relu:
+      for (int64_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : 0;
+      return;
+    case Activation::silu:
+      return map(x, out, n, [](Vector v) { return v / (1.f + exponential(-v)); });
+    case Activation::gelu_tanh:   // x (1 + tanh u) / 2 = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
+      return map(x, out, n, [](Vector v) {
+        const Vector u = 0.7978845608028654f * (v + 0.044715f * v * v * v);
+        return v / (1.f + exponential(-2.f * u));
+      });
+  }
 }
 
 // Two passes over the row: the one-pass formula cancels badly.
@@ -136,6 +155,19 @@ void rms_norm(const float* x, float* out, int64_t n, float epsilon, const float*
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+void add_moments(const float* x, int64_t n, double* sum, double* square) {
+  for (int64_t i = 0; i < n; ++i) {
+    sum[i] += x[i];
+    square[i] += double(x[i]) * x[i];
+  }
+}
+
+void widen(const bfloat16* x, int64_t n, float* out) {
+  const auto* bits = reinterpret_cast<const uint16_t*>(x);
+  auto* wide = reinterpret_cast<uint32_t __attribute__((may_alias))*>(out);
+  for (int64_t i = 0; i < n; ++i) wide[i] = uint32_t(bits[i]) << 16;
+}
+
 constexpr int chains = 12;   // independent sums: more than a multiply-add's latency times those begun a cycle
 
 // The empty assembly makes every round's numbers known to the processor alone: nothing can be worked out beforehand.
@@ -148,9 +180,11 @@ float multiply_adds(int64_t rounds) {
 #pragma GCC unroll 12
     for (int c = 0; c < chains; ++c) asm volatile("" : "+x"(sums[c]));
   }
+  Vector all{};
+#pragma GCC unroll 12
+  for (int c = 0; c < chains; ++c) all += sums[c];
   float total = 0;
-  for (int c = 0; c < chains; ++c)
-    for (int l = 0; l < width; ++l) total += sums[c][l];
+  for (int l = 0; l < width; ++l) total += all[l];
   return total;
 }
 
@@ -160,7 +194,7 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
   static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, softmax, activate, layer_norm, rms_norm,
-                              multiply_adds, chains * width};
+                              add_moments, widen, multiply_adds, chains * width};
   return table;
 }
 

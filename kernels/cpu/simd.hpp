@@ -9,20 +9,28 @@ namespace pyracast::cpu {
 inline constexpr int64_t panel_columns = 32;
 /// Rows of a tile of the matrix product; the same everywhere for the same reason.
 inline constexpr int64_t tile_rows = 6;
+/// Depth of the blocks that a product is cut into: a panel's block and a tile's rows stay in the first-level cache.
+inline constexpr int64_t depth_block = 192;
+/// From one row of the left factor to the next; not a multiple of 4 KiB, which would put all rows into the same cache lines.
+inline constexpr int64_t left_stride = depth_block + 16;
 
 /// The loops whose speed depends on the instruction set. simd.cpp is compiled once for each set and holds nothing else:
 /// no inline function of a header is compiled for instructions that the processor may lack, and then linked in for all.
 struct Simd {
   const char* name;
-  /// c[r][n] = (accumulate ? c[r][n] : 0) + sum over k of a[k][r] * b[k][n], one k after the other;
-  /// a [depth][tile_rows], b [depth][panel_columns], c tile_rows x panel_columns with row stride `stride`.
-  void (*tile)(int64_t depth, const float* a, const float* b, float* c, int64_t stride, bool accumulate);
-  /// x = exp(x - max) / sum.
-  void (*softmax)(float* x, int64_t n);
+  /// c[r][n] = (accumulate ? c[r][n] : 0) + sum over k of a[r][k] * b[k][n], one k after the other; a [tile_rows] rows
+  /// left_stride apart, b [depth][panel_columns], c tile_rows x panel_columns with row stride `stride`. Columns from
+  /// `columns` on are rounded up to whole vectors; what lies behind those is left alone.
+  void (*tile)(int64_t depth, const float* a, const float* b, int64_t columns, float* c, int64_t stride, bool accumulate);
+  /// x = exp(y - max y) / sum, y = scale * x + bias; bias may be null. x has room for n rounded up to 16.
+  void (*softmax)(float* x, int64_t n, float scale, const float* bias);
   void (*activate)(Activation activation, const float* x, float* out, int64_t n);
   /// weight and bias may be null.
   void (*layer_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias);
   void (*rms_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight);
+  /// Adds x and x^2 to sum and square.
+  void (*add_moments)(const float* x, int64_t n, double* sum, double* square);
+  void (*widen)(const bfloat16* x, int64_t n, float* out);
   /// Adds 1 to each of fma_lanes numbers `rounds` times, by multiply-adds on registers; the sum of all. As fast as the
   /// processor can go: the yardstick of the other loops.
   float (*multiply_adds)(int64_t rounds);

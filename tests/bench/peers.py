@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Our stages and the same ones in PyTorch, diffusers and oneDNN, in turns, in one run, on one thread each.
+
+    tests/bench/peers.py [--program build/cpu/pyracast] [--environment build/peers] [--repeats 7] [STAGE...]
+
+Makes a virtual environment outside of git (PyPI's torch brings its CUDA libraries on x86, some 5 GB; no GPU is used), runs
+each stage in turns, and prints a markdown table: CPU seconds of ours (median), our share of the peak measured beside it, and
+the peers' seconds over ours, median (least - most) of the turns. CPU time, so that other work on the machine counts little.
+Stages a peer does not have are left out of its column. oneDNN: where build/cpu/tests/onednn_bench was built.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+here = Path(__file__).resolve()
+root = here.parents[2]
+one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+default_stages = """gemm-1500x1152x3456 gemm-1500x1152x1152 gemm-1500x4608x1152 conv-3x3-512-512-at-1x32x32
+    conv-3x3-256-256-at-1x128x128 conv-3x3-128-128-at-1x256x256 conv-3x3-128-3-at-1x256x256 conv-3x3x3-512-512-at-5x16x16
+    conv-3x3x3-128-128-at-9x64x64 conv-3x1x1-256-256-at-9x32x32 spatial-attention temporal-attention cross-attention
+    norm-modulate gate-residual gelu mlp stdit3-pair latte-pair vae-decode
+    vae-decode-channels-last""".split()
+
+
+class Peer:
+    """A program that runs the stages named on its standard input and answers with lines of JSON."""
+
+    def __init__(self, command):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**environment, "OMP_WAIT_POLICY": "passive", **one_thread})
+
+    def ask(self, name):
+        self.process.stdin.write(name + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.process.args[0]} ended while it ran {name}")
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def make_environment(folder):
+    python = folder / "bin" / "python"
+    wanted = here.parent / "requirements.txt"
+    done = folder / "installed.txt"
+    if not done.exists() or done.read_text() != wanted.read_text():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(wanted)], check=True)
+        done.write_text(wanted.read_text())
+    return python
+
+
+def name_of(stage, program):
+    """Our `vae-decode` is channels last as it is; PyTorch has both."""
+    return stage.removesuffix("-channels-last") if program == "ours" else stage
+
+
+def ratio(theirs, ours):
+    ratios = sorted(t / o for t, o in zip(theirs, ours))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} - {ratios[-1]:.2f})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*")
+    parser.add_argument("--program", type=Path, default=root / "build/cpu/pyracast")
+    parser.add_argument("--onednn", type=Path, default=root / "build/cpu/tests/onednn_bench")
+    parser.add_argument("--environment", type=Path, default=root / "build/peers")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--cpu-isa", default="auto")
+    parser.add_argument("--json", type=Path, help="where to write all seconds")
+    options = parser.parse_args()
+    python = make_environment(options.environment)
+    bench = [str(options.program), "bench", "--threads", "1", "--cpu-isa", options.cpu_isa]
+    ours = Peer(bench + ["--on-request"])
+    torch = Peer([str(python), str(here.parent / "torch_stages.py")])
+    onednn = Peer([str(options.onednn)]) if options.onednn.exists() else None
+
+    everything = []
+    print("| stage | ours, CPU s | GFLOP/s | of peak | PyTorch / ours | oneDNN 2.6 / ours |\n|---|---|---|---|---|---|", flush=True)
+    for stage in options.stages or default_stages:
+        library = onednn if stage.startswith(("gemm", "conv")) else None
+        programs = [("ours", ours), ("torch", torch)] + ([("onednn", library)] if library else [])
+        seconds, rows = {name: [] for name, _ in programs}, []
+        for turn in range(options.repeats):
+            for name, program in programs if turn % 2 == 0 else reversed(programs):
+                answer = program.ask(name_of(stage, name))
+                if name == "ours":
+                    rows.append(answer)
+                seconds[name].append(answer["latest"] if name == "ours" else answer["cpu_seconds"])
+        last = rows[-1]
+        everything.append({"stage": stage, **seconds, "peak": last["peak_gflop_per_second"]})
+        peer = lambda name: ratio(seconds[name], seconds["ours"]) if name in seconds else "-"
+        print(f"| {stage} | {last['cpu_seconds']:.4g} | {last['gflop_per_second']:.1f} | {100 * last['share_of_peak']:.1f} % "
+              f"| {peer('torch')} | {peer('onednn')} |", flush=True)
+    if onednn:
+        changed = onednn.ask("rows")
+        print(f"\noneDNN: {len(changed)} of 45 combinations of rows, threads and matrix change bits of a row"
+              + (f", the first {changed[0]}" if changed else ""))
+        everything.append({"onednn_changed_rows": changed})
+    for program in (ours, torch, onednn):
+        if program:
+            program.close()
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1))
+
+
+main()
