@@ -8,8 +8,9 @@
 #include <iostream>
 
 #include "base/config.hpp"
-#include "jobs/bench_stages.hpp"
+#include "jobs/bench_gpu.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/open_backend.hpp"
 #include "kernels/cpu/peak.hpp"
 #include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
@@ -26,13 +27,14 @@ struct BenchSettings {
   bool json = false, on_request = false;
   int64_t height = 240, width = 426, frames = 51, tokens = 300, text_layers = 24;
   int threads = 1, steps = 1;
-  std::string dtype = "float32", cpu_isa = "auto";
+  std::string dtype = "float32", device = "cpu", cpu_isa = "auto";
 
   template <class Visit>
   static void fields(Visit&& visit, BenchSettings& s) {
     visit("Bench", "config", s.config, "file of `key = value` settings");
     visit("Bench", "phases", s.phases, "what to time, comma between: stages, text, step, decode");
-    visit("Bench", "dtype", s.dtype, "how weights are kept: float32 or bfloat16");
+    visit("Bench", "dtype", s.dtype, "how weights are kept: float32 or bfloat16; on a GPU products are computed so");
+    visit("Bench", "device", s.device, "cpu or cuda");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
     visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2 or avx512");
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
@@ -60,9 +62,11 @@ double peak_gib() {
 }
 
 template <class Act>
-void timed(const char* name, Act act) {
+void timed(const char* name, Backend& backend, Act act) {
+  backend.finish();
   const auto start = std::chrono::steady_clock::now();
   act();
+  backend.finish();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::printf("%-28s %9.2f s   peak %6.2f GiB\n", name, seconds, peak_gib());
   std::fflush(stdout);
@@ -115,14 +119,6 @@ bool named(const std::string& list, const std::string& name) {
   return false;
 }
 
-CpuIsa isa_of(const std::string& name) {
-  if (name == "auto") return CpuIsa::automatic;
-  if (name == "portable") return CpuIsa::portable;
-  if (name == "avx2") return CpuIsa::avx2;
-  require(name == "avx512", "cpu-isa is \"", name, "\", expected auto, portable, avx2 or avx512");
-  return CpuIsa::avx512;
-}
-
 /// Answers names on standard input until it ends, so that another program can measure in turns with this one.
 void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, WeightStorage storage, CpuIsa isa) {
   std::map<std::string, StageTimes> kept;
@@ -138,9 +134,27 @@ void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, We
   }
 }
 
+void bench_gpu_stages(const BenchSettings& s, Backend& backend, WeightStorage storage) {
+  std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
+  std::erase_if(stages, [&](const BenchStage& stage) { return !named(s.stages, stage.name); });
+  require(!stages.empty(), "stages is \"", s.stages, "\", which names none; with \"all\" they are listed");
+  Json all{{"device", backend.name()}, {"size", s.size}, {"dtype", s.dtype}, {"stages", Json::array()}};
+  if (!s.json) std::printf("%s\n\n%-30s %12s %9s %9s\n", backend.name().c_str(), "stage", "seconds", "TFLOP/s", "GB/s");
+  bench_stages_on_gpu(stages, backend, storage, s.repeats, [&](const Json& row) {
+    all["stages"].push_back(row);
+    const auto number = [&](const char* key) { return row.at(key).get<double>(); };
+    if (!s.json)
+      std::printf("%-30s %12.6f %9.1f %9.1f\n", row.at("stage").get<std::string>().c_str(), number("wall_seconds"),
+                  number("tflop_per_second"), number("gbyte_per_second"));
+    std::fflush(stdout);
+  });
+  if (s.json) std::printf("%s\n", all.dump(2).c_str());
+}
+
 void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storage) {
   require(s.size == "published" || s.size == "demo", "size is \"", s.size, "\", expected published or demo");
   require(s.repeats > 0, "repeats is ", s.repeats, ", expected 1 or more");
+  if (s.device == "cuda") return bench_gpu_stages(s, backend, storage);
   const CpuIsa isa = isa_of(s.cpu_isa);
   const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
   if (s.on_request) return answer_requests(stages, backend, storage, isa);
@@ -170,16 +184,16 @@ void bench_text(const BenchSettings& s, Backend& backend, WeightStorage storage)
   T5Config config;
   config.num_layers = s.text_layers;
   std::optional<T5Encoder> encoder;
-  timed("T5: load", [&] { encoder.emplace(Weights::random(backend, storage), config); });
+  timed("T5: load", backend, [&] { encoder.emplace(Weights::random(backend, storage), config); });
   const std::vector<int64_t> ids(size_t(s.tokens), 7), mask(size_t(s.tokens), 1);
-  timed("T5: encode a prompt", [&] { (*encoder)(ids, mask, 1); });
+  timed("T5: encode a prompt", backend, [&] { (*encoder)(ids, mask, 1); });
 }
 
 void bench_step(const BenchSettings& s, Backend& backend, WeightStorage storage, const Shape& latents) {
   const Stdit3Config config = Stdit3Config::from_json(
       {{"hidden_size", 1152}, {"depth", 28}, {"num_heads", 16}, {"caption_channels", 4096}, {"qk_norm", true}}, "bench");
   std::optional<Stdit3> network;
-  timed("STDiT3-XL/2: load", [&] { network.emplace(Weights::random(backend, storage), config); });
+  timed("STDiT3-XL/2: load", backend, [&] { network.emplace(Weights::random(backend, storage), config); });
   const CaptionTokens caption = network->embed_caption(random_input(backend, {2, s.tokens, config.caption_channels}), {});
   Stdit3Conditioning conditioning;
   conditioning.timesteps.assign(2, 500);
@@ -191,7 +205,7 @@ void bench_step(const BenchSettings& s, Backend& backend, WeightStorage storage,
   Run run(*alone, schedule);
   const Tensor x = random_input(backend, {2, latents[1], latents[2], latents[3], latents[4]});
   for (int step = 0; step < s.steps; ++step)
-    timed("STDiT3-XL/2: one step, batch 2", [&] {
+    timed("STDiT3-XL/2: one step, batch 2", backend, [&] {
       run.begin(step);
       (*network)(x, conditioning, caption, run);
     });
@@ -199,9 +213,9 @@ void bench_step(const BenchSettings& s, Backend& backend, WeightStorage storage,
 
 void bench_decode(const BenchSettings& s, Backend& backend, const StoredTensors& factors, WeightStorage storage, const Json& published) {
   std::optional<OpenSoraVae> vae;
-  timed("VAE: load", [&] { vae.emplace(Weights::random(backend, storage, factors), OpenSoraVaeConfig::from_json(published, "bench")); });
+  timed("VAE: load", backend, [&] { vae.emplace(Weights::random(backend, storage, factors), OpenSoraVaeConfig::from_json(published, "bench")); });
   const Tensor z = random_input(backend, vae->latent_shape(1, s.frames, s.height, s.width));
-  timed("VAE: decode", [&] { vae->decode(z, s.frames); });
+  timed("VAE: decode", backend, [&] { vae->decode(z, s.frames); });
 }
 
 }  // namespace
@@ -214,7 +228,7 @@ int bench(int argc, char** argv) {
   const auto settings = read_config<BenchSettings>(argc, argv);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
   require(settings.dtype == "float32" || settings.dtype == "bfloat16", "dtype is \"", settings.dtype, "\", expected float32 or bfloat16");
-  const auto backend = make_cpu_backend(isa_of(settings.cpu_isa));
+  const auto backend = open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   const WeightStorage storage{settings.dtype == "float32" ? DType::float32 : DType::bfloat16};
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   if (wanted("stages")) bench_stages(settings, *backend, storage);

@@ -5,17 +5,12 @@
 
 #include <algorithm>
 
+#include "jobs/open_backend.hpp"
+
 namespace pyracast {
 
-std::unique_ptr<Backend> open_device(const ModelSettings& settings) {
-  if (settings.device == "cuda") return make_cuda_backend(0);
-  require(settings.device == "cpu", "device is \"", settings.device, "\", expected cpu or cuda");
-  const std::string& isa = settings.cpu_isa;
-  if (isa == "auto") return make_cpu_backend(CpuIsa::automatic);
-  if (isa == "portable") return make_cpu_backend(CpuIsa::portable);
-  if (isa == "avx2") return make_cpu_backend(CpuIsa::avx2);
-  if (isa == "avx512") return make_cpu_backend(CpuIsa::avx512);
-  fail("cpu-isa is \"", isa, "\", expected auto, portable, avx2 or avx512");
+std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu) {
+  return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu);
 }
 
 int set_threads(int threads, const Ranks& ranks) {

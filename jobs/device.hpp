@@ -8,8 +8,9 @@
 
 namespace pyracast {
 
-/// The device of the settings. Throws Error on a name that does not exist or a device that is not there.
-std::unique_ptr<Backend> open_device(const ModelSettings& settings);
+/// The device of the settings; of several GPUs the one with this index. Throws Error on a name that does not exist or a
+/// device that is not there.
+std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu = 0);
 
 /// Gives OpenMP as many threads as the settings say; 0: the cores this rank is bound to, divided by the ranks of the
 /// node that are bound to the same ones.

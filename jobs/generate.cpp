@@ -158,6 +158,8 @@ void check_settings(const GenerateSettings& settings) {
   if (settings.prompts != "-") MappedFile{settings.prompts};
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
+  require(settings.model.device != "cuda" || settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
+          ": a video is made by one GPU; use --ranks-per-video 1, and as many ranks a node as it has GPUs");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
   VideoRequests(settings, *find_model(settings.model));
   open_device(settings.model);
@@ -171,7 +173,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
-  const auto backend = open_device(settings.model);
+  const auto backend = open_device(settings.model, ranks.node().rank());
   const Fingerprint fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
   ranks.on_first([&] { continue_or_begin(settings.output, fingerprint); });
   const Manifest manifest = build_manifest(

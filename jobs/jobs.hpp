@@ -1,6 +1,17 @@
 #pragma once
+#include <span>
 
 namespace pyracast {
+
+/// A sub-command.
+struct JobEntry {
+  const char* name;
+  int (*run)(int argc, char** argv);
+  const char* help;
+};
+
+/// Those that this program was built with.
+std::span<const JobEntry> all_jobs();
 
 /// Runs the sub-command argv[1] and gives the exit code: 0 complete, 1 a check that failed, 64 bad input.
 int run_job(int argc, char** argv);

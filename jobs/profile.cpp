@@ -96,7 +96,7 @@ ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   const auto model = find_model(settings.generate.model);
   const std::vector<SampleToProfile> samples = samples_to_profile(settings, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
-  const auto backend = open_device(settings.generate.model);
+  const auto backend = open_device(settings.generate.model, ranks.node().rank());
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
   const auto pipeline = model->open(*backend, {weight_dtype(settings.generate.model.dtype)}, alone);

@@ -66,8 +66,10 @@ struct PackedAttention {
 
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
 /// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
-/// Activations are float32 on the CPU. Each output row depends on its own input rows only, summed in an order that
-/// depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
+/// Activations are float32 in every device's memory. Each output row depends on its own input rows only, summed in an
+/// order that depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
+/// CudaPrecision::bfloat16 alone is let off the second half: there the same shapes give the same bits.
+/// Operations may end after the call returns, in the order of calls; download and finish wait for them.
 struct Backend {
   virtual ~Backend() = default;
 
@@ -78,6 +80,8 @@ struct Backend {
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
+  /// Waits until all that was asked for is done.
+  virtual void finish() = 0;
 
   /// Copies shape[0] x shape[1] x ... elements of `element` bytes; strides and offsets in elements. A stride of 0 in
   /// `in_strides` repeats. Permutations, slices, joins, padding and repetition are all this one operation.
@@ -142,7 +146,11 @@ enum class CpuIsa { automatic, portable, avx2, avx512 };
 /// The CPU back end. Throws Error when the processor lacks the instruction set asked for.
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa = CpuIsa::automatic);
 
+/// What a GPU's matrix products are computed in. float32: as on the CPU, TF32 never; bfloat16 weights are widened.
+/// bfloat16: factors of linears and convolutions are rounded to bfloat16 for the tensor cores, sums are float32.
+enum class CudaPrecision { float32, bfloat16 };
+
 /// The CUDA back end on the GPU with this index. Throws Error in builds without CUDA, or where there is no such GPU.
-std::unique_ptr<Backend> make_cuda_backend(int device);
+std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision);
 
 }  // namespace pyracast

@@ -48,6 +48,7 @@ class CpuBackend final : public Backend {
   std::shared_ptr<void> allocate(size_t bytes) override { return pool_->allocate(bytes); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
+  void finish() override {}
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;

@@ -1,14 +1,7 @@
 #include "comm/communicator.hpp"
 
-#include <sched.h>
-
 #include <barrier>
-#include <climits>
 #include <cstring>
-#include <thread>
-
-#include "base/error.hpp"
-#include "comm/patience.hpp"
 
 namespace pyracast {
 
@@ -32,84 +25,6 @@ std::vector<int64_t> starts_of(Counts counts) {
   for (const int64_t count : counts) starts.push_back(starts.back() + count);
   return starts;
 }
-
-class MpiCommunicator final : public Communicator {
- public:
-  MpiCommunicator(OwnedComm comm, std::string name, double deadline)
-      : comm_(std::move(comm)), name_(std::move(name)), deadline_(deadline), rank_(comm_.rank()), size_(comm_.size()) {}
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-
-  void all_to_all(View in, Counts sent, View out, Counts received) override {
-    const Parts from(sent), to(received);
-    MPI_Request request;
-    check_mpi(MPI_Ialltoallv(in.data, from.counts.data(), from.starts.data(), type_of(in.dtype), out.data, to.counts.data(),
-                             to.starts.data(), type_of(out.dtype), comm_, &request), "an all-to-all");
-    finish(request, "an all-to-all");
-  }
-
-  void all_gather(View in, View out, Counts received) override {
-    const Parts to(received);
-    MPI_Request request;
-    check_mpi(MPI_Iallgatherv(in.data, to.counts[size_t(rank_)], type_of(in.dtype), out.data, to.counts.data(), to.starts.data(),
-                              type_of(out.dtype), comm_, &request), "an all-gather");
-    finish(request, "an all-gather");
-  }
-
-  void broadcast(View data, int root) override {
-    require(data.size() <= INT_MAX, name_, ": a broadcast of ", data.size(), " elements; MPI counts to ", INT_MAX);
-    MPI_Request request;
-    check_mpi(MPI_Ibcast(data.data, int(data.size()), type_of(data.dtype), root, comm_, &request), "a broadcast");
-    finish(request, "a broadcast");
-  }
-
- private:
-  OwnedComm comm_;
-  std::string name_;
-  double deadline_;
-  int rank_, size_;
-
-  struct Parts {
-    std::vector<int> counts, starts;
-    explicit Parts(Counts given) {
-      int64_t at = 0;
-      for (const int64_t count : given) {
-        require(at + count <= INT_MAX, "a rank's part ends at element ", at + count, "; MPI counts to ", INT_MAX,
-                ": use more ranks for a video of this size");
-        counts.push_back(int(count));
-        starts.push_back(int(at));
-        at += count;
-      }
-    }
-  };
-
-  static MPI_Datatype type_of(DType type) {
-    switch (size_of(type)) {
-      case 1: return MPI_UINT8_T;
-      case 2: return MPI_UINT16_T;
-      case 4: return MPI_UINT32_T;
-      default: return MPI_UINT64_T;
-    }
-  }
-
-  // The core is given away between looks, first to whoever wants it, then for longer and longer.
-  void finish(MPI_Request& request, const char* what) const {
-    Patience patience(deadline_);
-    for (int looks = 0, done = 0;; ++looks) {
-      check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
-      if (done) return;
-      if (looks < 2000) {
-        ::sched_yield();
-        continue;
-      }
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-      if (patience.ended())
-        throw Error(concat(name_, ", ", doing_, ": ", what, " has not ended after ", patience.waited(),
-                           " s: another rank of the team is lost or stopped, and the job ends; the same command continues it"),
-                    ExitCode::environment);
-    }
-  }
-};
 
 /// What the threads of one process share.
 struct Meeting {
@@ -163,7 +78,50 @@ class ThreadCommunicator final : public Communicator {
   }
 };
 
+class StagedCommunicator final : public Communicator {
+ public:
+  StagedCommunicator(std::unique_ptr<Communicator> host, Backend& backend) : host_(std::move(host)), backend_(backend) {}
+  int rank() const override { return host_->rank(); }
+  int size() const override { return host_->size(); }
+  void set_doing(std::string what) override { host_->set_doing(std::move(what)); }
+
+  void all_to_all(View in, Counts sent, View out, Counts received) override {
+    const View from = fetched(in, sent_), to = room_for(out, received_);
+    host_->all_to_all(from, sent, to, received);
+    backend_.upload(to.data, out);
+  }
+  void all_gather(View in, View out, Counts received) override {
+    const View from = fetched(in, sent_), to = room_for(out, received_);
+    host_->all_gather(from, to, received);
+    backend_.upload(to.data, out);
+  }
+  void broadcast(View data, int root) override {
+    const View all = rank() == root ? fetched(data, sent_) : room_for(data, sent_);
+    host_->broadcast(all, root);
+    if (rank() != root) backend_.upload(all.data, data);
+  }
+
+ private:
+  std::unique_ptr<Communicator> host_;
+  Backend& backend_;
+  std::vector<std::byte> sent_, received_;   // kept between calls
+
+  static View room_for(const View& like, std::vector<std::byte>& memory) {
+    memory.resize(std::max(memory.size(), size_t(like.size()) * size_of(like.dtype)));
+    return {memory.data(), like.dtype, like.shape};
+  }
+  View fetched(const View& x, std::vector<std::byte>& memory) {
+    const View host = room_for(x, memory);
+    backend_.download(x, host.data);
+    return host;
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communicator> host, Backend& backend) {
+  return std::make_unique<StagedCommunicator>(std::move(host), backend);
+}
 
 std::unique_ptr<Communicator> make_lone_communicator() { return std::make_unique<LoneCommunicator>(); }
 
@@ -173,10 +131,6 @@ void TeamChannels::set_doing(const std::string& what) const {
 }
 
 TeamChannels lone_channels() { return {make_lone_communicator(), nullptr, nullptr}; }
-
-std::unique_ptr<Communicator> make_mpi_communicator(OwnedComm comm, std::string name, double deadline) {
-  return std::make_unique<MpiCommunicator>(std::move(comm), std::move(name), deadline);
-}
 
 std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size) {
   const auto meeting = std::make_shared<Meeting>(size);

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "comm/ranks.hpp"
 #include "kernels/backend.hpp"
 
 namespace pyracast {
@@ -12,14 +11,14 @@ namespace pyracast {
 /// Elements for, or from, each rank, in the order of ranks.
 using Counts = std::span<const int64_t>;
 
-/// Moves data between the ranks of one video; buffers lie where the ranks' Backend computes. MPI serves the CPU, threads
-/// of one process the tests, and a team of one copies. All ranks call the same operations in the same order; one that
+/// Moves data between the ranks of one video; buffers lie where the ranks' Backend computes. MPI serves the CPU
+/// (comm/mpi_communicator.hpp), NCCL the GPUs of a node, threads of one process the tests, and a team of one copies. All ranks call the same operations in the same order; one that
 /// takes longer than the deadline throws Error naming it, and the job ends: a lost rank hangs nobody.
 class Communicator {
  public:
   virtual ~Communicator() = default;
   /// What the team is about, for messages: "evaluation 3 of 30".
-  void set_doing(std::string what) { doing_ = std::move(what); }
+  virtual void set_doing(std::string what) { doing_ = std::move(what); }
   virtual int rank() const = 0;
   virtual int size() const = 0;
   /// `in` holds sent[q] elements for each rank q, one part behind the other; `out` gets received[q] from each.
@@ -36,11 +35,12 @@ class Communicator {
 /// A team of one.
 std::unique_ptr<Communicator> make_lone_communicator();
 
-/// The ranks of an MPI communicator. `name` stands in messages; `deadline` is in seconds.
-std::unique_ptr<Communicator> make_mpi_communicator(OwnedComm comm, std::string name, double deadline);
-
 /// `size` ranks that are threads of this process; each thread uses its own element.
 std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size);
+
+/// The ranks of `host`, which moves data in the host's memory, for buffers of a device: each operation takes what it sends
+/// from there and puts what it gets there. Waits for the device.
+std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communicator> host, Backend& backend);
 
 /// Who talks to whom while a team makes a video.
 struct TeamChannels {

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "comm/mpi_communicator.hpp"
 
 namespace pyracast {
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "comm/communicator.hpp"
+#include "comm/ranks.hpp"
 
 namespace pyracast {
 

@@ -35,12 +35,12 @@ void compare_json(const std::string& path, const Json& expected, const Json& fou
     for (size_t i = 0; i < expected.size(); ++i) compare_json(concat(path, '[', i, ']'), expected[i], found[i], out);
   } else if (expected != found && !(expected.is_number() && found.is_number() && expected.get<double>() == found.get<double>())) {
     const auto text = [](const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 300); };
-    out.push_back({path, 0, 0, "is " + text(found) + ", expected " + text(expected)});
+    out.push_back({path, 0, 0, 0, "is " + text(found) + ", expected " + text(expected)});
   }
 }
 
 Comparison compare_tensor(const std::string& name, const StoredTensor& expected, const Results::Entry* found,
-                          const Case::Tolerance& tolerance) {
+                          const Case::Tolerance& tolerance, const Allowance& allowance) {
   Comparison line{name};
   const bool is_integer = expected.dtype == DType::int64;
   if (!found) {
@@ -51,19 +51,27 @@ Comparison compare_tensor(const std::string& name, const StoredTensor& expected,
     const bool exact = is_integer && !tolerance.overridden;
     const std::vector<float> floats = is_integer ? std::vector<float>() : to_floats(expected);
     const std::vector<int64_t> integers = is_integer ? to_integers(expected) : std::vector<int64_t>();
+    const bool whole = allowance.relative_error > 0 && !is_integer;
+    double error = 0, norm = 0;
     size_t wrong = 0;
     const size_t count = size_t(size_of(expected.shape));
     for (size_t i = 0; i < count; ++i) {
       const double want = is_integer ? double(integers[i]) : double(floats[i]);
       const double have = found->is_integer ? double(found->integers[i]) : double(found->floats[i]);
       const double difference = std::abs(have - want);
-      const double allowed = exact ? 0 : tolerance.atol + tolerance.rtol * std::abs(want);
+      const double factor = is_integer ? 1 : allowance.tolerance_factor;
+      const double allowed = exact ? 0 : factor * (tolerance.atol + tolerance.rtol * std::abs(want));
+      error += difference * difference;
+      norm += want * want;
       line.max_absolute = std::max(line.max_absolute, difference);
       line.max_relative = std::max(line.max_relative, difference / std::max(std::abs(want), 1e-12));
-      if (!(difference <= allowed)) {
+      if (!whole && !(difference <= allowed)) {
         if (!wrong++) line.problem = concat("first differs at element ", i, ": ", have, ", expected ", want);
       }
     }
+    line.relative_error = norm > 0 ? std::sqrt(error / norm) : std::sqrt(error);
+    if (whole && !(line.relative_error <= allowance.relative_error))
+      line.problem = concat("differs by ", line.relative_error, " of its norm, allowed are ", allowance.relative_error);
     if (wrong) line.problem += concat(" (", wrong, " of ", count, " differ)");
   }
   return line;
@@ -165,7 +173,7 @@ const Results::Entry* Results::find(const std::string& name) const {
   return found == entries_.end() ? nullptr : &*found;
 }
 
-std::vector<Comparison> compare(const Case& parity_case, const Results& results) {
+std::vector<Comparison> compare(const Case& parity_case, const Results& results, const Allowance& allowance) {
   std::vector<Comparison> lines;
   if (parity_case.expects_json()) {
     compare_json(parity_case.name(), parity_case.expected_json(), results.json(), lines);
@@ -174,7 +182,7 @@ std::vector<Comparison> compare(const Case& parity_case, const Results& results)
   StoredTensors expected = parity_case.expected_tensors();
   require(!expected.empty(), parity_case.where(), ": nothing is expected");
   const auto check = [&](const std::string& name) {
-    lines.push_back(compare_tensor(name, expected.at(name), results.find(name), parity_case.tolerance(name)));
+    lines.push_back(compare_tensor(name, expected.at(name), results.find(name), parity_case.tolerance(name), allowance));
     expected.erase(name);
   };
   for (const Results::Entry& entry : results.entries())

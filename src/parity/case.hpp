@@ -91,10 +91,17 @@ class Results {
 struct Comparison {
   std::string name;
   double max_absolute = 0, max_relative = 0;
-  std::string problem;   ///< empty: within the tolerance
+  double relative_error = 0;   ///< |found - expected| / |expected|, Euclidean norms of the whole tensors
+  std::string problem;         ///< empty: within the tolerance
+};
+
+/// What a device may differ by. Whole numbers are always compared as the case says.
+struct Allowance {
+  double tolerance_factor = 1;   ///< times the case's tolerance, element by element
+  double relative_error = 0;     ///< over 0: of a whole tensor, in place of that
 };
 
 /// Every expected tensor against the results, in the order of computation; for JSON, every differing value.
-std::vector<Comparison> compare(const Case& parity_case, const Results& results);
+std::vector<Comparison> compare(const Case& parity_case, const Results& results, const Allowance& allowance = {});
 
 }  // namespace pyracast

@@ -1,11 +1,26 @@
 #pragma once
 #include <cmath>
+#include <cstdio>
 #include <random>
 
 #include "base/error.hpp"
 #include "kernels/backend.hpp"
 
 namespace pyracast {
+
+/// The GPU, or null and why there is none.
+struct TestGpu {
+  std::shared_ptr<Backend> backend;
+  std::string absence;
+
+  explicit TestGpu(CudaPrecision precision) {
+    try {
+      backend = make_cuda_backend(0, precision);
+    } catch (const Error& error) {
+      absence = error.what();
+    }
+  }
+};
 
 /// The back ends that this machine can run, each with its name; no test is written for one device.
 inline std::vector<std::shared_ptr<Backend>> test_devices() {
@@ -16,6 +31,13 @@ inline std::vector<std::shared_ptr<Backend>> test_devices() {
     } catch (const Error&) {   // the processor lacks it
     }
   }
+  static const TestGpu gpu(CudaPrecision::float32);
+  static const bool told = [] {
+    if (!gpu.backend) std::printf("not on a GPU: %s\n", gpu.absence.c_str());
+    return true;
+  }();
+  (void)told;
+  if (gpu.backend) devices.push_back(gpu.backend);
   return devices;
 }
 

@@ -78,9 +78,20 @@ TEST(Linear, GivesARowTheSameBitsWhateverItsNeighboursAndThreads) {
     }
 }
 
-TEST(Linear, GivesTheSameBitsOnEveryInstructionSetWithFusedMultiplyAdd) {
+TEST(Linear, GivesTheSameBitsOnEveryDeviceWithFusedMultiplyAdd) {
+  const int64_t rows = 50, depth = 700, columns = 90;
+  const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
+  std::vector<std::vector<float>> results;
+  for (const auto& device : test_devices())
+    if (device->name() != "cpu-portable")
+      results.push_back(run_linear(*device, x, device->pack(DeviceArray(*device, {columns, depth}, w).view), b, rows));
+  if (results.size() < 2) GTEST_SKIP() << "this machine has not two of AVX2, AVX-512 and a GPU";
+  for (const auto& result : results) EXPECT_EQ(result, results.front());
+}
+
+TEST(Linear, GivesTheSameActivationsOnEveryInstructionSetWithFusedMultiplyAdd) {
   const auto devices = test_devices();
-  if (devices.size() < 3) GTEST_SKIP() << "this processor has not both AVX2 and AVX-512";
+  if (devices.size() < 3 || !devices[2]->name().starts_with("cpu")) GTEST_SKIP() << "this processor has not both AVX2 and AVX-512";
   const int64_t rows = 50, depth = 700, columns = 90;
   const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
   const auto on = [&](Backend& device) {

@@ -138,5 +138,65 @@ TEST(Rotate, TurnsAdjacentPairsByTheAngleOfTheirToken) {
   }
 }
 
+TEST(GatherRows, PicksRowsOfEitherType) {
+  const int64_t rows = 40, columns = 300;
+  const auto table = random_values(rows * columns, 1);
+  const std::vector<bfloat16> narrow(table.begin(), table.end());
+  std::vector<int64_t> indices;
+  for (int64_t i = 0; i < 500; ++i) indices.push_back(i * 7 % rows);   // more than one launch of a GPU takes
+  std::vector<float> expected, expected_narrow;
+  for (const int64_t index : indices)
+    for (int64_t c = 0; c < columns; ++c) {
+      expected.push_back(table[size_t(index * columns + c)]);
+      expected_narrow.push_back(float(narrow[size_t(index * columns + c)]));
+    }
+  for (const auto& device : test_devices()) {
+    const DeviceArray wide(*device, {rows, columns}, table);
+    DeviceArray out(*device, {500, columns});
+    device->gather_rows(wide.view, indices, out.view);
+    EXPECT_EQ(out.values(), expected) << device->name();
+    const auto memory = device->allocate(narrow.size() * 2);
+    const View stored{memory.get(), DType::bfloat16, {rows, columns}};
+    device->upload(narrow.data(), stored);
+    device->gather_rows(stored, indices, out.view);
+    EXPECT_EQ(out.values(), expected_narrow) << device->name();
+  }
+}
+
+TEST(LayerNorm, AppliesWeightAndBias) {
+  const int64_t rows = 9, n = 100;
+  const auto x = random_values(rows * n, 1), w = random_values(n, 2), b = random_values(n, 3);
+  for (const auto& device : test_devices()) {
+    const DeviceArray in(*device, {rows, n}, x), weight(*device, {n}, w), bias(*device, {n}, b);
+    DeviceArray plain(*device, {rows, n}), both(*device, {rows, n});
+    device->layer_norm(in.view, 1e-5f, nullptr, nullptr, plain.view);
+    device->layer_norm(in.view, 1e-5f, &weight.view, &bias.view, both.view);
+    std::vector<double> expected;
+    const auto normal = plain.values();
+    for (size_t i = 0; i < normal.size(); ++i) expected.push_back(double(normal[i]) * w[i % size_t(n)] + b[i % size_t(n)]);
+    EXPECT_LT(largest_difference(both.values(), expected), 1e-6) << device->name();
+  }
+}
+
+TEST(Elementwise, AddsMultipliesAndCombines) {
+  const auto a = random_values(1001, 1), b = random_values(1001, 2);
+  for (const auto& device : test_devices()) {
+    const DeviceArray x(*device, {1001}, a), y(*device, {1001}, b);
+    DeviceArray out(*device, {1001});
+    std::vector<double> sum, product, combined;
+    for (size_t i = 0; i < a.size(); ++i) {
+      sum.push_back(double(a[i]) + b[i]);
+      product.push_back(double(a[i]) * b[i]);
+      combined.push_back(0.25 * a[i] - 3.0 * b[i]);
+    }
+    device->add(x.view, y.view, out.view);
+    EXPECT_LT(largest_difference(out.values(), sum), 1e-6) << device->name();
+    device->multiply(x.view, y.view, out.view);
+    EXPECT_LT(largest_difference(out.values(), product), 1e-6) << device->name();
+    device->combine(0.25f, x.view, -3.f, y.view, out.view);
+    EXPECT_LT(largest_difference(out.values(), combined), 2e-6) << device->name();
+  }
+}
+
 }  // namespace
 }  // namespace pyracast

@@ -1,0 +1,77 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include "kernels/backend.hpp"
+#include "kernels/cuda/tensor_cores.hpp"
+
+namespace pyracast {
+
+namespace cuda {
+
+/// A stream on a GPU and the pool of its memory. Blocks hold it until they are given back.
+class DeviceStream {
+ public:
+  explicit DeviceStream(int device);
+  ~DeviceStream();
+  DeviceStream(const DeviceStream&) = delete;
+  DeviceStream& operator=(const DeviceStream&) = delete;
+
+  /// The stream, with its GPU made this thread's current one: launches need that.
+  cudaStream_t current() const;
+  /// Memory in the order of the stream: it may be given back while the GPU still works on it.
+  static std::shared_ptr<void> allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes);
+
+ private:
+  int device_;
+  cudaStream_t stream_ = nullptr;
+  cudaMemPool_t pool_ = nullptr;
+};
+
+}  // namespace cuda
+
+/// One GPU. Activations are float32 in memory; CudaPrecision says in what products are computed.
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(int device, CudaPrecision precision);
+
+  /// Where all operations run, one after the other.
+  cudaStream_t stream() const { return stream_->current(); }
+
+  std::string name() const override { return name_; }
+  std::shared_ptr<void> allocate(size_t bytes) override { return cuda::DeviceStream::allocate(stream_, bytes); }
+  void upload(const void* host, View out) override;
+  void download(View x, void* host) override;
+  void finish() override;
+  void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
+            const Shape& out_strides, const Shape& shape) override;
+  void fill(View out, float value) override;
+  PackedWeights pack(View weight) override;
+  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
+  void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
+                   View out) override;
+  void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of,
+                 View out) override;
+  void layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) override;
+  void rms_norm(View x, float epsilon, View weight, View out) override;
+  void group_norm(View x, int64_t groups, float epsilon, View weight, View bias, Activation activation,
+                  View out) override;
+  void modulate(View x, View shift, View scale, View out) override;
+  void gate(View x, View gate, View out) override;
+  void rotate(View x, View cosines, View sines, View out) override;
+  void activate(View x, Activation activation, View out) override;
+  void add(View a, View b, View out) override;
+  void multiply(View a, View b, View out) override;
+  void combine(float a, View x, float b, View y, View out) override;
+  void gather_rows(View table, std::span<const int64_t> indices, View out) override;
+  void modulated_norm(View x, float epsilon, View shift, View scale, View out) override;
+  void add_gated(View x, View branch, View gate, View out) override;
+  void packed_attention(View qkv, const PackedAttention& with, View out) override;
+
+ private:
+  std::shared_ptr<cuda::DeviceStream> stream_;
+  std::string name_;
+  int multiprocessors_ = 0;
+  std::unique_ptr<cuda::TensorCores> tensor_cores_;   // none: products are computed in float32
+};
+
+}  // namespace pyracast

@@ -1,0 +1,72 @@
+#include <algorithm>
+
+#include "kernels/cuda/cuda_backend.hpp"
+#include "kernels/cuda/launch.hpp"
+
+namespace pyracast {
+
+namespace cuda {
+
+DeviceStream::DeviceStream(int device) : device_(device) {
+  check(cudaSetDevice(device), "choosing the GPU");
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  cudaMemPoolProps properties{};
+  properties.allocType = cudaMemAllocationTypePinned;
+  properties.location.type = cudaMemLocationTypeDevice;
+  properties.location.id = device;
+  check(cudaMemPoolCreate(&pool_, &properties), "making a memory pool");
+  // What was given back stays in the pool: a step of the loop takes nothing from the driver.
+  uint64_t kept = UINT64_MAX;
+  check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &kept), "setting up the memory pool");
+}
+
+DeviceStream::~DeviceStream() {
+  cudaStreamSynchronize(stream_);
+  if (pool_) cudaMemPoolDestroy(pool_);
+  cudaStreamDestroy(stream_);
+}
+
+cudaStream_t DeviceStream::current() const {
+  check(cudaSetDevice(device_), "choosing the GPU");
+  return stream_;
+}
+
+std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes) {
+  void* block = nullptr;
+  const cudaError_t result = cudaMallocFromPoolAsync(&block, std::max<size_t>(1, bytes), from->pool_, from->current());
+  check(result, concat("taking ", bytes, " bytes of GPU memory"));
+  return {block, [from](void* given) { cudaFreeAsync(given, from->stream_); }};
+}
+
+namespace {
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, device), "asking for the GPU's properties");
+  return value;
+}
+
+}  // namespace
+}  // namespace cuda
+
+CudaBackend::CudaBackend(int device, CudaPrecision precision) : stream_(std::make_shared<cuda::DeviceStream>(device)) {
+  const int major = cuda::attribute(cudaDevAttrComputeCapabilityMajor, device);
+  const int minor = cuda::attribute(cudaDevAttrComputeCapabilityMinor, device);
+  multiprocessors_ = cuda::attribute(cudaDevAttrMultiProcessorCount, device);
+  const bool narrow = precision == CudaPrecision::bfloat16;
+  name_ = concat("cuda-sm", major, minor, narrow ? "-bfloat16" : "-float32");
+  if (narrow) tensor_cores_ = cuda::make_tensor_cores([this](size_t bytes) { return allocate(bytes); });
+}
+
+std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision) {
+  int devices = 0;
+  const cudaError_t result = cudaGetDeviceCount(&devices);
+  if (result != cudaSuccess)
+    throw Error(concat("no GPU can be used here: ", cudaGetErrorString(result), ": run with --device cpu"), ExitCode::environment);
+  if (device < 0 || device >= devices)
+    throw Error(concat("GPU ", device, " was asked for, but this machine has ", devices,
+                       ", counted from 0: use as many ranks a node as it has GPUs"), ExitCode::environment);
+  return std::make_unique<CudaBackend>(device, precision);
+}
+
+}  // namespace pyracast

@@ -1,0 +1,92 @@
+// Sums are taken over pieces of fixed length and added up in a fixed order, in double, as on the CPU.
+#include "kernels/cuda/cuda_backend.hpp"
+#include "kernels/cuda/device_code.cuh"
+
+namespace pyracast {
+
+namespace cuda {
+namespace {
+
+constexpr int threads = 256;
+constexpr int64_t piece_positions = 256;
+
+/// x [batch, positions, channels], cut into pieces of positions.
+struct Pieces {
+  int64_t positions, pieces, channels, groups;
+};
+
+// A block a piece, a thread a channel: sums [batch][piece][2][channels] of x and of x^2.
+__global__ void piece_sums_kernel(Pieces s, const float* x, double* sums) {
+  const int64_t piece = blockIdx.x, batch = piece / s.pieces;
+  const int64_t first = piece % s.pieces * piece_positions;
+  const int64_t last = first + piece_positions < s.positions ? first + piece_positions : s.positions;
+  for (int64_t c = threadIdx.x; c < s.channels; c += blockDim.x) {
+    double sum = 0, square = 0;
+    for (int64_t i = first; i < last; ++i) {
+      const double value = x[(batch * s.positions + i) * s.channels + c];
+      sum += value;
+      square += value * value;
+    }
+    sums[piece * 2 * s.channels + c] = sum;
+    sums[(piece * 2 + 1) * s.channels + c] = square;
+  }
+}
+
+// A block a group of a batch entry: factors [batch][2][channels], by which x is scaled and shifted.
+__global__ void group_factors_kernel(Pieces s, const double* sums, double epsilon, const float* weight, const float* bias,
+                                     float* factors) {
+  __shared__ double of_threads[2][threads];
+  const int64_t batch = blockIdx.x / s.groups, group = blockIdx.x % s.groups, width = s.channels / s.groups;
+  double sum = 0, square = 0;
+  for (int64_t i = threadIdx.x; i < s.pieces * width; i += threads) {
+    const int64_t at = (batch * s.pieces + i / width) * 2 * s.channels + group * width + i % width;
+    sum += sums[at];
+    square += sums[at + s.channels];
+  }
+  of_threads[0][threadIdx.x] = sum;
+  of_threads[1][threadIdx.x] = square;
+  for (int half = threads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (int(threadIdx.x) < half)
+      for (int which = 0; which < 2; ++which) of_threads[which][threadIdx.x] += of_threads[which][threadIdx.x + half];
+  }
+  __syncthreads();
+  const double count = double(s.positions * width), mean = of_threads[0][0] / count;
+  const double variance = of_threads[1][0] / count - mean * mean;
+  const double scale = 1 / sqrt((variance > 0 ? variance : 0) + epsilon);
+  for (int64_t c = group * width + threadIdx.x; c < (group + 1) * width; c += threads) {
+    factors[batch * 2 * s.channels + c] = float(scale * weight[c]);
+    factors[(batch * 2 + 1) * s.channels + c] = float(bias[c] - mean * scale * weight[c]);
+  }
+}
+
+__global__ void apply_factors_kernel(int64_t n, Pieces s, const float* x, const float* factors, Activation activation,
+                                     float* out) {
+  const int64_t i = global_index();
+  if (i >= n) return;
+  const int64_t at = i / (s.positions * s.channels) * 2 * s.channels + i % s.channels;
+  out[i] = activated(activation, x[i] * factors[at] + factors[at + s.channels]);
+}
+
+}  // namespace
+}  // namespace cuda
+
+void CudaBackend::group_norm(View x, int64_t groups, float epsilon, View weight, View bias, Activation activation,
+                             View out) {
+  using namespace cuda;
+  const int64_t batch = x.shape[0];
+  if (x.size() == 0) return;
+  const Pieces s{x.shape[1], pieces_of(x.shape[1], piece_positions), x.shape[2], groups};
+  const auto sums = allocate(size_t(batch * s.pieces * 2 * s.channels) * sizeof(double));
+  const auto factors = allocate(size_t(batch * 2 * s.channels) * sizeof(float));
+  double* const sums_data = static_cast<double*>(sums.get());
+  float* const factors_data = static_cast<float*>(factors.get());
+  const cudaStream_t on = stream();
+  launch(on, "group_norm", batch * s.pieces, threads, 0, piece_sums_kernel, s, floats(x), sums_data);
+  launch(on, "group_norm", batch * groups, threads, 0, group_factors_kernel, s, sums_data, double(epsilon), floats(weight),
+         floats(bias), factors_data);
+  launch(on, "group_norm", pieces_of(x.size(), threads), threads, 0, apply_factors_kernel, x.size(), s, floats(x),
+         factors_data, activation, floats(out));
+}
+
+}  // namespace pyracast

@@ -1,0 +1,131 @@
+// Matrix products by cuBLASLt. The algorithm is the first that its heuristics name for a shape, kept for the next product
+// of that shape: timing several would choose differently from run to run, and with it the bits.
+#include <cublasLt.h>
+
+#include <map>
+#include <tuple>
+
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/tensor_cores.hpp"
+
+namespace pyracast::cuda {
+namespace {
+
+void check(cublasStatus_t result, std::string_view what) {
+  if (result == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(concat("cuBLASLt: ", what, " failed: ", cublasLtGetStatusString(result), " (", cublasLtGetStatusName(result), ")"),
+              ExitCode::environment);
+}
+
+/// A handle that is given back by `Destroy`.
+template <class Handle, cublasStatus_t (*Destroy)(Handle)>
+class Owned {
+ public:
+  Owned() = default;
+  ~Owned() {
+    if (handle) Destroy(handle);
+  }
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  Handle handle = nullptr;
+};
+
+/// A matrix as cuBLASLt sees it, column-major: ours [rows, depth] row-major is depth x rows there.
+struct Layout : Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> {
+  Layout(cudaDataType_t type, int64_t rows, int64_t columns) {
+    check(cublasLtMatrixLayoutCreate(&handle, type, uint64_t(rows), uint64_t(columns), rows), "describing a matrix");
+  }
+};
+
+struct Description : Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> {
+  Description() { check(cublasLtMatmulDescCreate(&handle, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product"); }
+  template <class Value>
+  void set(cublasLtMatmulDescAttributes_t attribute, Value value) {
+    check(cublasLtMatmulDescSetAttribute(handle, attribute, &value, sizeof value), "describing a product");
+  }
+};
+
+struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> {
+  explicit Preference(size_t workspace_bytes) {
+    check(cublasLtMatmulPreferenceCreate(&handle), "choosing an algorithm");
+    check(cublasLtMatmulPreferenceSetAttribute(handle, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
+                                               sizeof workspace_bytes), "choosing an algorithm");
+  }
+};
+
+cublasLtEpilogue_t epilogue_of(Activation activation, bool bias) {
+  switch (activation) {   // cuBLASLt's GELU is the tanh approximation
+    case Activation::relu: return bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+    case Activation::gelu_tanh: return bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+    default: return bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+  }
+}
+
+/// Products of one shape: what cuBLASLt needs to know, and its algorithm.
+struct Plan {
+  Layout right, left, out;
+  Description description;
+  cublasLtMatmulAlgo_t algorithm{};
+  Activation applied = Activation::none;
+
+  Plan(cublasLtHandle_t library, const TensorCoreProduct& p, size_t workspace_bytes)
+      : right(CUDA_R_16BF, p.depth, p.columns), left(CUDA_R_16BF, p.depth, p.rows), out(CUDA_R_32F, p.columns, p.rows) {
+    // out^T [columns x rows] = right [columns x depth] left^T, all column-major.
+    description.set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+    description.set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
+    if (p.bias) {
+      description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
+      description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(p.bias));
+    }
+    const Preference preference(workspace_bytes);
+    for (const Activation activation : {p.activation, Activation::none})
+      if (choose(library, activation, p.bias != nullptr, preference)) return;
+    fail("cuBLASLt has no bfloat16 product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth, "]: use --dtype float32");
+  }
+
+ private:
+  bool choose(cublasLtHandle_t library, Activation activation, bool bias, const Preference& preference) {
+    if (activation == Activation::silu) return false;
+    description.set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(activation, bias));
+    cublasLtMatmulHeuristicResult_t best{};
+    int found = 0;
+    const cublasStatus_t result = cublasLtMatmulAlgoGetHeuristic(library, description.handle, right.handle, left.handle, out.handle,
+                                                                 out.handle, preference.handle, 1, &best, &found);
+    if (result == CUBLAS_STATUS_NOT_SUPPORTED || (result == CUBLAS_STATUS_SUCCESS && found == 0)) return false;
+    check(result, "choosing an algorithm");
+    algorithm = best.algo;
+    applied = activation;
+    return true;
+  }
+};
+
+class CublasLt final : public TensorCores {
+ public:
+  explicit CublasLt(const Allocate& allocate) : workspace_(allocate(workspace_bytes)) {
+    check(cublasLtCreate(&library_.handle), "starting");
+  }
+
+  Activation multiply(const TensorCoreProduct& p, void* stream) override {
+    const Key key{p.rows, p.columns, p.depth, p.activation, p.bias != nullptr};
+    Plan& plan = plans_.try_emplace(key, library_.handle, p, workspace_bytes).first->second;
+    if (p.bias) plan.description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(p.bias));
+    const float one = 1, zero = 0;
+    check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right, plan.right.handle, p.left, plan.left.handle,
+                         &zero, p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
+                         workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
+    return plan.applied == p.activation ? Activation::none : p.activation;
+  }
+
+ private:
+  static constexpr size_t workspace_bytes = size_t(32) << 20;   // what NVIDIA recommends for Hopper
+  using Key = std::tuple<int64_t, int64_t, int64_t, Activation, bool>;
+  Owned<cublasLtHandle_t, cublasLtDestroy> library_;
+  std::shared_ptr<void> workspace_;
+  std::map<Key, Plan> plans_;
+};
+
+}  // namespace
+
+std::unique_ptr<TensorCores> make_tensor_cores(const Allocate& allocate) { return std::make_unique<CublasLt>(allocate); }
+
+}  // namespace pyracast::cuda

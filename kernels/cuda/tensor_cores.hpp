@@ -1,0 +1,34 @@
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "kernels/backend.hpp"
+
+namespace pyracast::cuda {
+
+/// Gives GPU memory.
+using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
+
+/// out [rows, columns] = activation(left right^T + bias), factors in bfloat16, sums and out in float32. All memory begins
+/// at a multiple of 256 bytes.
+struct TensorCoreProduct {
+  const bfloat16* left = nullptr;    ///< [rows, depth]
+  const bfloat16* right = nullptr;   ///< [columns, depth]
+  const float* bias = nullptr;       ///< [columns], or null
+  int64_t rows = 0, columns = 0, depth = 0;
+  Activation activation = Activation::none;
+  float* out = nullptr;
+};
+
+/// Matrix products on the tensor cores.
+class TensorCores {
+ public:
+  virtual ~TensorCores() = default;
+  /// Gives the activation that is still to be applied to `out`: it has none for some shapes. `stream` is a cudaStream_t.
+  virtual Activation multiply(const TensorCoreProduct& product, void* stream) = 0;
+};
+
+/// By cuBLASLt. `allocate` gives its workspace, once.
+std::unique_ptr<TensorCores> make_tensor_cores(const Allocate& allocate);
+
+}  // namespace pyracast::cuda

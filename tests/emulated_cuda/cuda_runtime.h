@@ -1,0 +1,130 @@
+#pragma once
+// The part of the CUDA runtime that kernels/cuda uses, for a C++ compiler: kernels run on the host, a block after the
+// other, each thread of a block as a fibre that goes on at barriers and warp operations only. What is seen so: every
+// index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
+// NaN), a barrier that not all threads of a block reach, a result that needs more than barriers promise (fibres can run in
+// falling order). What is not: speed, and what only real hardware does, such as copies that are still under way.
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static   // a block runs at a time
+#define __launch_bounds__(...)
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3() = default;
+  explicit dim3(unsigned x) : x(x) {}
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+namespace emulated {
+
+/// Of the thread that runs.
+extern dim3 thread_index, block_index, block_size, grid_size;
+
+/// Waits for the threads of the block; `line` tells barriers apart: all threads must wait at the same one.
+void block_barrier(int line);
+/// Waits for the threads of the warp.
+void warp_barrier();
+/// What lane `lane ^ mask` of the warp gave.
+float exchange(float value, int mask);
+void* shared_memory();
+
+/// Runs f as each thread of each block.
+void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& f);
+
+/// Whether a block's threads take turns from the last to the first.
+extern bool falling_order;
+
+}  // namespace emulated
+
+inline const dim3& threadIdx = emulated::thread_index;
+inline const dim3& blockIdx = emulated::block_index;
+inline const dim3& blockDim = emulated::block_size;
+inline const dim3& gridDim = emulated::grid_size;
+
+inline void* emulated_shared_memory() { return emulated::shared_memory(); }
+inline void emulated_syncthreads(int line) { emulated::block_barrier(line); }
+#define __syncthreads() emulated_syncthreads(__LINE__)
+inline void __syncwarp() { emulated::warp_barrier(); }
+inline float __shfl_xor_sync(unsigned, float value, int mask) { return emulated::exchange(value, mask); }
+
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration };
+inline const char* cudaGetErrorString(cudaError_t) { return "the emulation refuses it"; }
+inline const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor, cudaDevAttrMultiProcessorCount };
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
+  return *value = which == cudaDevAttrMultiProcessorCount ? 4 : 0, cudaSuccess;
+}
+
+typedef struct emulated_stream* cudaStream_t;
+typedef struct emulated_pool* cudaMemPool_t;
+enum { cudaStreamNonBlocking = 1 };
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+
+enum cudaMemAllocationType { cudaMemAllocationTypePinned };
+enum cudaMemLocationType { cudaMemLocationTypeDevice };
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold };
+struct cudaMemLocation {
+  cudaMemLocationType type;
+  int id;
+};
+struct cudaMemPoolProps {
+  cudaMemAllocationType allocType;
+  cudaMemLocation location;
+};
+inline cudaError_t cudaMemPoolCreate(cudaMemPool_t*, const cudaMemPoolProps*) { return cudaSuccess; }
+inline cudaError_t cudaMemPoolDestroy(cudaMemPool_t) { return cudaSuccess; }
+inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
+cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t);
+cudaError_t cudaFreeAsync(void* block, cudaStream_t);
+
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t);
+
+enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost };
+struct cudaPointerAttributes {
+  cudaMemoryType type;
+};
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes*, const void*) { return cudaSuccess; }
+
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+template <class Function>
+cudaError_t cudaFuncSetAttribute(Function*, cudaFuncAttribute, int bytes) {
+  return bytes <= 227 << 10 ? cudaSuccess : cudaErrorInvalidValue;   // what a block of Hopper's or Blackwell's may ask for
+}
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+  static_assert((sizeof(Parameters) + ... + 0) <= 4096, "a kernel's parameters hold 4096 bytes");
+  const auto call = [&](Parameters... parameters) {
+    emulated::run(config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(parameters...); });
+  };
+  if (config->blockDim.x > 1024) return cudaErrorInvalidConfiguration;
+  call(std::forward<Arguments>(arguments)...);
+  return cudaSuccess;
+}

@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cuda_runtime.h"
+
+// Saves what a function must keep on this stack, notes where, and goes on with another stack (System V, x86-64). The C
+// library's swapcontext asks the kernel each time.
+extern "C" void emulated_switch(void** stack, void* other);
+asm(R"(
+.text
+.type emulated_switch, @function
+emulated_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size emulated_switch, . - emulated_switch
+)");
+
+namespace emulated {
+
+dim3 thread_index, block_index, block_size, grid_size;
+bool falling_order = false;
+
+namespace {
+
+constexpr size_t stack_bytes = 64 << 10;
+constexpr unsigned warp_size = 32;
+
+struct Fibre {
+  std::unique_ptr<char[]> memory = std::make_unique<char[]>(stack_bytes);
+  void* stack = nullptr;        // where it stopped
+  bool ended = true;
+  uint64_t exchanges = 0, warp_barriers = 0;
+  float given[2] = {0, 0};      // to the other lanes, in turns: the one before may still be read
+};
+
+std::vector<Fibre> fibres;
+std::vector<char> shared_bytes;
+void* scheduler = nullptr;
+unsigned current = 0;
+const std::function<void()>* body = nullptr;
+
+/// The block's barrier: threads that wait, where, and how often all have come.
+unsigned waiting = 0, ended = 0;
+int waiting_at = 0;
+uint64_t barriers = 0;
+
+void yield() { emulated_switch(&fibres[current].stack, scheduler); }
+
+void start() {
+  (*body)();
+  fibres[current].ended = true;
+  ++ended;
+  yield();
+}
+
+/// A stack from which emulated_switch goes on at the beginning of start().
+void* new_stack(char* memory) {
+  auto* const top = reinterpret_cast<uintptr_t*>((reinterpret_cast<uintptr_t>(memory) + stack_bytes) & ~uintptr_t(15));
+  std::fill(top - 8, top, 0);   // six registers, where to go, and where a call would have come from
+  top[-2] = reinterpret_cast<uintptr_t>(&start);
+  return top - 8;
+}
+
+[[noreturn]] void stop(const std::string& what) {   // no exception can leave a fibre
+  std::fprintf(stderr, "emulated CUDA: %s\n", what.c_str());
+  std::abort();
+}
+
+/// The other threads of the warp, those that ended left out.
+template <class F>
+bool all_of_warp(F f) {
+  const unsigned first = current / warp_size * warp_size;
+  for (unsigned i = first; i < std::min(first + warp_size, block_size.x); ++i)
+    if (!fibres[i].ended && !f(fibres[i])) return false;
+  return true;
+}
+
+void run_block() {
+  const unsigned threads = block_size.x;
+  for (unsigned i = 0; i < threads; ++i) {
+    Fibre& fibre = fibres[i];
+    fibre.stack = new_stack(fibre.memory.get());
+    fibre.ended = false;
+    fibre.exchanges = fibre.warp_barriers = 0;
+  }
+  waiting = ended = 0;
+  while (ended < threads)
+    for (unsigned turn = 0; turn < threads; ++turn) {
+      current = falling_order ? threads - 1 - turn : turn;
+      if (fibres[current].ended) continue;
+      thread_index.x = current;
+      emulated_switch(&scheduler, fibres[current].stack);
+      if (ended > 0 && waiting > 0) stop("a thread ended while others wait at a barrier");
+    }
+}
+
+}  // namespace
+
+void block_barrier(int line) {
+  if (waiting > 0 && waiting_at != line) stop("threads of a block wait at different barriers");
+  waiting_at = line;
+  if (++waiting == block_size.x) {
+    waiting = 0;
+    ++barriers;
+    return;
+  }
+  for (const uint64_t before = barriers; barriers == before;) yield();
+}
+
+void warp_barrier() {
+  const uint64_t reached = ++fibres[current].warp_barriers;
+  while (!all_of_warp([&](const Fibre& lane) { return lane.warp_barriers >= reached; })) yield();
+}
+
+float exchange(float value, int mask) {
+  const unsigned own = current;
+  const uint64_t turn = ++fibres[own].exchanges;
+  fibres[own].given[turn % 2] = value;
+  while (!all_of_warp([&](const Fibre& lane) { return lane.exchanges >= turn; })) yield();
+  const Fibre& other = fibres[own ^ unsigned(mask)];
+  if (other.exchanges < turn) stop("a warp exchanges values with a lane that has ended");
+  return other.given[turn % 2];
+}
+
+void* shared_memory() { return shared_bytes.data(); }
+
+void run(dim3 grid, dim3 block, size_t bytes, const std::function<void()>& f) {
+  static std::mutex one_at_a_time;   // ranks may be threads
+  const std::lock_guard lock(one_at_a_time);
+  if (fibres.size() < block.x) fibres = std::vector<Fibre>(block.x);
+  block_size = block;
+  grid_size = grid;
+  body = &f;
+  for (unsigned i = 0; i < grid.x; ++i) {
+    block_index.x = i;
+    shared_bytes.assign(bytes, char(0xff));   // NaN
+    run_block();
+  }
+}
+
+}  // namespace emulated
+
+cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t) {
+  *block = std::malloc(bytes);
+  if (*block) std::memset(*block, 0xff, bytes);
+  return *block ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaFreeAsync(void* block, cudaStream_t) { return std::free(block), cudaSuccess; }
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
