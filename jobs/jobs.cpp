@@ -22,6 +22,9 @@ constexpr JobEntry jobs[] = {
     {"plan", plan, "show what a team will send and store for a video: plan --comm"},
     {"profile", profile, "measure how much each branch's output changes from one denoising step to the next"},
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},
+    {"status", show_status, "show how far a dataset is: done, failed, left, rate, nodes, stragglers (--watch, --json)"},
+    {"verify", verify_dataset, "prove that a dataset is whole: every sample once, every checksum, every video decodes, no strays"},
+    {"retry", retry, "make failed samples undone, so that the same generate command makes them again (--class, --dry-run)"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},
 };

@@ -20,6 +20,15 @@ int profile(int argc, char** argv);
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 
+/// `pyracast status`: how far a dataset is, while its job runs or after it died.
+int show_status(int argc, char** argv);
+
+/// `pyracast verify`: whether a dataset is whole, from its files alone.
+int verify_dataset(int argc, char** argv);
+
+/// `pyracast retry`: failed samples become undone, so that the same generate command makes them again.
+int retry(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

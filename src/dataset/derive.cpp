@@ -86,14 +86,6 @@ std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& s
   return groups;
 }
 
-/// Parts of an earlier index may be more than this one's; an index of no shard is none.
-void remove_index(const fs::path& output) {
-  for (const auto& entry : fs::directory_iterator(output)) {
-    const std::string name = entry.path().filename();
-    if (name == "index.h5" || (name.starts_with("index.part-") && name.ends_with(".h5"))) fs::remove(entry.path());
-  }
-}
-
 /// The files that a virtual dataset is made of.
 std::vector<std::string> sources_of(hid_t file, const char* path) {
   const Handle dataset(H5Dopen2(file, path, H5P_DEFAULT), H5Dclose, concat("opening ", path));
@@ -109,6 +101,22 @@ std::vector<std::string> sources_of(hid_t file, const char* path) {
 }
 
 }  // namespace
+
+void remove_index(const fs::path& output) {
+  for (const auto& entry : fs::directory_iterator(output)) {
+    const std::string name = entry.path().filename();
+    if (name == "index.h5" || (name.starts_with("index.part-") && name.ends_with(".h5"))) fs::remove(entry.path());
+  }
+}
+
+std::string metadata_line(const SampleRecord& sample) {
+  Json line{{"file_name", sample.video}};
+  SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
+    const std::string_view column = name;
+    if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
+  }, sample);
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 void derive(const fs::path& output, Json run, size_t most_sources) {
   const OutputLayout layout{output};
@@ -133,19 +141,14 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
         continue;
       }
       ++done;
-      Json line{{"file_name", sample.video}};
-      SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
-        const std::string_view column = name;
-        if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
-      }, sample);
-      const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+      const std::string text = metadata_line(sample);
       require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
     }
   }
   require(std::fflush(out) == 0, metadata.string(), ": writing failed");
   publish(metadata, layout.metadata());
 
-  remove_index(output);
+  remove_index(output);   // parts of an earlier one may be more than this one's; an index of no shard is none
   if (!sources.empty())
     write_index(output, "index.h5", grouped(output, sources, most_sources), [&](hid_t file) {
       const Handle list = hdf5::create_group(file, "shards");
