@@ -29,6 +29,9 @@ int verify_dataset(int argc, char** argv);
 /// `pyracast retry`: failed samples become undone, so that the same generate command makes them again.
 int retry(int argc, char** argv);
 
+/// `pyracast export`: the finished videos for a trainer, as tars or as a folder.
+int export_videos(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 
