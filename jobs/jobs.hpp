@@ -32,6 +32,12 @@ int retry(int argc, char** argv);
 /// `pyracast export`: the finished videos for a trainer, as tars or as a folder.
 int export_videos(int argc, char** argv);
 
+/// `pyracast validate`: what generate would make of a manifest, and what it would leave out and why.
+int validate(int argc, char** argv);
+
+/// `pyracast doctor`: whether these machines and this file system are fit for a job.
+int doctor(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <optional>
 #include <thread>
 
 #include "base/config.hpp"
@@ -61,14 +60,14 @@ int verify_dataset(int argc, char** argv) {
   }
   const auto settings = read_config<VerifySettings>(argc, argv);
   require(!settings.output.empty(), "which dataset to verify is not known: give --output DIR");
-  std::optional<FolderLock> lock;
-  if (settings.put_aside) lock.emplace(settings.output);
   const int threads = settings.threads > 0 ? settings.threads : int(std::max(1u, std::thread::hardware_concurrency()));
   const Verification found = verify({settings.output, settings.prompts, percent_of(settings.videos), threads}, tell);
   if (settings.json) std::printf("%s\n", verification_json(found).dump(1).c_str());
   else std::printf("%s", verification_table(found).c_str());
-  if (settings.put_aside)
+  if (settings.put_aside && !found.findings.empty()) {
+    const FolderLock lock(settings.output);
     for (const std::string& line : put_aside(found)) std::fprintf(stderr, "%s\n", line.c_str());
+  }
   return int(found.code());
 }
 

@@ -1,7 +1,9 @@
 #include "dataset/dataset_status.hpp"
 
 #include <algorithm>
+#include <thread>
 
+#include "dataset/child_process.hpp"
 #include "dataset/failure_class.hpp"
 #include "dataset/folder_lock.hpp"
 #include "dataset/journal.hpp"
@@ -29,6 +31,27 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+/// The kept manifest. A run that begins replaces its files: another look finds them.
+Manifest opened(const fs::path& output) {
+  for (int tries = 0;; ++tries) {
+    try {
+      return Manifest(output);
+    } catch (const Error&) {
+      if (tries == 5) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+}
+
+std::string complaint_of_child(const std::function<void()>& act) {
+  try {
+    in_child_process([&] { return act(), ""; });
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 constexpr double slow = 1.5;        // times the median's seconds for the same cost
 constexpr double silent = 3;        // times its longest sample without another one
 
@@ -53,7 +76,7 @@ StatusReader::StatusReader(const fs::path& output) : output_(output) {
 }
 
 void StatusReader::begin() {
-  manifest_.emplace(output_);
+  manifest_.emplace(opened(output_));
   tally_.emplace(*manifest_);
   read_.clear(), journal_sizes_.clear(), failures_.clear(), attempts_.clear();
   not_asked_for_ = 0;
@@ -64,7 +87,7 @@ void StatusReader::begin() {
 
 /// Whether the manifest and the shards read so far are still the folder's; a run that begins may change them.
 bool StatusReader::still_fits() const {
-  if (!manifest_ || Manifest(output_).fingerprint() != manifest_->fingerprint()) return false;
+  if (!manifest_ || opened(output_).fingerprint() != manifest_->fingerprint()) return false;
   return std::all_of(read_.begin(), read_.end(), [](const auto& shard) {
     std::error_code error;
     return fs::last_write_time(shard.first, error) == shard.second && !error;
@@ -94,8 +117,8 @@ void StatusReader::take(const Row& row, bool from_journal) {
   team.last_ended = std::max(team.last_ended, row.ended);
 }
 
-void StatusReader::read_shard_columns(const fs::path& path) {
-  const hdf5::Handle file = hdf5::open_file(path);
+std::vector<StatusReader::Row> StatusReader::rows_of(const fs::path& shard) {
+  const hdf5::Handle file = hdf5::open_file(shard);
   const auto texts = [&](const char* name) { return hdf5::read_dataset<std::string>(file, name); };
   const auto numbers = [&](const char* name) { return hdf5::read_dataset<int64_t>(file, name); };
   const auto ids = texts("content/id"), hosts = texts("provenance/host");
@@ -104,8 +127,34 @@ void StatusReader::read_shard_columns(const fs::path& path) {
   const auto started = hdf5::read_dataset<double>(file, "provenance/started"), ended = hdf5::read_dataset<double>(file, "provenance/ended");
   const bool any_failed = std::any_of(statuses.begin(), statuses.end(), [](int64_t s) { return s != int64_t(SampleStatus::done); });
   const auto reasons = any_failed ? texts("content/reason") : std::vector<std::string>(ids.size());
+  std::vector<Row> rows;
   for (size_t i = 0; i < ids.size(); ++i)
-    take({ids[i], reasons.at(i), hosts.at(i), samples.at(i), statuses.at(i), teams.at(i), attempts.at(i), started.at(i), ended.at(i)}, false);
+    rows.push_back({ids[i], reasons.at(i), hosts.at(i), samples.at(i), statuses.at(i), teams.at(i), attempts.at(i), started.at(i), ended.at(i)});
+  return rows;
+}
+
+/// Counts the shards that were not there before; gives what is wrong with those that cannot be read.
+std::vector<std::string> StatusReader::read_new_shards() {
+  std::vector<fs::path> shards;
+  for (const fs::path& path : sealed_shards(OutputLayout{output_}.shards()))
+    if (!read_.contains(path)) shards.push_back(path);
+  // First where a crash of HDF5 does no harm: all in one child, and one by one only where that fails.
+  const bool all_sound = complaint_of_child([&] {
+    for (const fs::path& path : shards) rows_of(path);
+  }).empty();
+  std::vector<std::string> warnings;
+  for (const fs::path& path : shards) {
+    std::error_code gone;
+    const auto written = fs::last_write_time(path, gone);
+    const std::string complaint = all_sound ? "" : complaint_of_child([&] { rows_of(path); });
+    if (!complaint.empty()) {
+      warnings.push_back(concat(path.string(), ": ", complaint, " (pyracast verify says more)"));
+      continue;
+    }
+    for (const Row& row : rows_of(path)) take(row, false);
+    read_[path] = written;
+  }
+  return warnings;
 }
 
 void StatusReader::read_journals() {
@@ -134,17 +183,7 @@ DatasetStatus StatusReader::read(double now) {
   const OutputLayout layout{output_};
   DatasetStatus status{.output = output_.string(), .running = holder_of_lock(output_).value_or("")};
   read_journals();   // before the shards: what is sealed meanwhile is met in one or both
-  for (const fs::path& path : sealed_shards(layout.shards())) {
-    if (read_.contains(path)) continue;
-    const auto written = fs::last_write_time(path);
-    try {
-      read_shard_columns(path);
-    } catch (const Error& error) {
-      status.warnings.push_back(concat(path.string(), ": ", error.what(), " (pyracast verify says more)"));
-      continue;
-    }
-    read_[path] = written;
-  }
+  status.warnings = read_new_shards();
   status.asked_for = tally_->asked_for(), status.done = tally_->done(), status.failed = tally_->failed(), status.left = tally_->left();
   status.not_asked_for = not_asked_for_, status.rejected = manifest_->rejected();
   status.shards = read_.size(), status.failures = failures_;

@@ -64,7 +64,8 @@ class StatusReader {
   void begin();
   bool still_fits() const;
   void take(const Row& row, bool from_journal);
-  void read_shard_columns(const std::filesystem::path& path);
+  static std::vector<Row> rows_of(const std::filesystem::path& shard);
+  std::vector<std::string> read_new_shards();
   void read_journals();
 };
 

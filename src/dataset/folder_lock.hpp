@@ -23,7 +23,8 @@ class FolderLock {
   int descriptor_ = -1;
 };
 
-/// Who has the lock of the folder: "process 12 on host"; nothing where nobody has. Takes nothing and writes nothing.
+/// Who has the lock of the folder: "process 12 on host"; nothing where nobody has. Takes nothing and writes nothing. Not to
+/// be asked by the process that has it: a POSIX lock goes when its process closes any descriptor of the file.
 std::optional<std::string> holder_of_lock(const std::filesystem::path& folder);
 
 }  // namespace pyracast

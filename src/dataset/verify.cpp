@@ -1,7 +1,5 @@
 #include "dataset/verify.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <optional>
@@ -15,6 +13,7 @@
 #include "dataset/layout.hpp"
 #include "dataset/mp4.hpp"
 #include "dataset/sample_tally.hpp"
+#include "dataset/scratch_folder.hpp"
 #include "dataset/shard_check.hpp"
 #include "dataset/shard_file.hpp"
 #include "dataset/verify_parts.hpp"
@@ -24,26 +23,6 @@ namespace pyracast {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder that goes with the object: for a manifest that is not the dataset's.
-class OwnFolder {
- public:
-  OwnFolder() {
-    std::string name = (fs::temp_directory_path() / "pyracast-verify-XXXXXX").string();
-    require(::mkdtemp(name.data()), name, ": cannot be made");
-    path_ = name;
-  }
-  ~OwnFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  OwnFolder(const OwnFolder&) = delete;
-  OwnFolder& operator=(const OwnFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// Ids of the rows that the last run refused although they can be read.
 std::vector<uint64_t> refused_ids(const fs::path& output) {
@@ -84,7 +63,7 @@ class WantedManifest {
   const Manifest* operator->() const { return &*manifest_; }
 
  private:
-  std::optional<OwnFolder> folder_;
+  std::optional<ScratchFolder> folder_;
   std::optional<Manifest> manifest_;
 };
 

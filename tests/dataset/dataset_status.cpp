@@ -82,6 +82,17 @@ TEST_F(Status, SaysWhichShardCannotBeRead) {
   EXPECT_THAT(status.warnings, ElementsAre(HasSubstr("shard-")));
 }
 
+TEST_F(Status, SurvivesAnyBitThatIsFlippedInAShard) {
+  const auto path = shard_of("d");
+  const std::string sound = read_file(path);
+  for (size_t byte = 40; byte < sound.size(); byte += sound.size() / 31) {
+    flip_bit(path, byte, int(byte % 8));
+    const DatasetStatus status = StatusReader(output_).read(0);
+    EXPECT_EQ(status.left > 0, !status.warnings.empty()) << "byte " << byte << ": what cannot be read is told";
+    write_atomically(path, sound);
+  }
+}
+
 TEST_F(Status, RefusesAFolderThatHoldsNoDataset) { EXPECT_THROW(StatusReader(output_ / "none"), Error); }
 
 }  // namespace
