@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <ctime>
 
 #include "base/error.hpp"
 
@@ -15,6 +16,15 @@ namespace pyracast {
 namespace {
 
 double clock_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+std::string time_text(double seconds) {
+  const auto whole = std::time_t(seconds);
+  std::tm utc{};
+  ::gmtime_r(&whole, &utc);
+  char text[64];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
+  return text;
+}
 
 Examination examine_threads(const Ranks& ranks) {
   int level = 0;
@@ -86,7 +96,7 @@ Examination examine_clocks(const Ranks& ranks) {
     if (ranks.rank() == 0 && std::abs(ahead) > std::abs(worst)) worst = ahead, of_rank = rank;
   }
   return agreed(ranks, "clocks agree", std::abs(worst) < most && clock_now() > year_2024,
-                concat("rank ", of_rank, " is ", worst, " s ahead of rank 0, the furthest; it is ", int64_t(clock_now()), " s since 1970"),
+                concat("it is ", time_text(clock_now()), of_rank ? concat("; rank ", of_rank, " is ahead of rank 0 by the most, ", worst, " s") : ""),
                 "let the nodes keep time by NTP or chrony: the provenance and status of samples go by the clock");
 }
 
