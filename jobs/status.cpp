@@ -34,7 +34,7 @@ void print(const StatusSettings& settings, const DatasetStatus& status) {
   const bool over = settings.watch && !settings.json && ::isatty(STDOUT_FILENO);
   if (over) std::printf("\033[H\033[2J");   // from the top of an empty screen
   if (settings.json) std::printf("%s\n", status_json(status, now()).dump(settings.watch ? -1 : 1).c_str());
-  else std::printf("%s", status_table(status, now()).c_str());
+  else std::printf("%s%s", status_table(status, now()).c_str(), settings.watch && !over ? "\n" : "");
   std::fflush(stdout);
 }
 

@@ -1,5 +1,6 @@
 #include "dataset/child_process.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +17,9 @@ namespace {
 constexpr int succeeded = 0, threw = 1;
 
 [[noreturn]] void be_the_child(const std::function<std::string()>& act, int pipe) {
-  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE}) ::signal(signal, SIG_DFL);   // nobody's handler is to tell of it
+  // How it ends is told by whoever asked, not by a handler or by the C library.
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE}) ::signal(signal, SIG_DFL);
+  ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
   int code = succeeded;
   std::string text;
   try {
@@ -60,7 +63,7 @@ std::string in_child_process(const std::function<std::string()>& act) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   require(!WIFSIGNALED(status), "reading it was ended by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
-  require(WIFEXITED(status) && WEXITSTATUS(status) == succeeded, text);
+  require(WIFEXITED(status) && WEXITSTATUS(status) == succeeded, text.empty() ? concat("reading it ended with code ", WEXITSTATUS(status)) : text);
   return text;
 }
 
