@@ -30,13 +30,15 @@ void print_lines(const std::vector<Examination>& all) {
 
 void print_json(const std::vector<Examination>& all) {
   Json json = Json::array();
-  for (const Examination& e : all) json.push_back({{"question", e.question}, {"yes", e.yes}, {"found", e.found}, {"advice", e.yes ? "" : e.advice}});
+  for (const Examination& e : all)
+    json.push_back({{"question", e.question}, {"yes", e.yes}, {"found", e.found}, {"advice", e.yes ? "" : e.advice}});
   std::printf("%s\n", json.dump(1).c_str());
 }
 
 ExitCode run(const Ranks& ranks, const DoctorSettings& settings) {
   ranks.on_first([&] {
-    require(settings.output.empty() || std::filesystem::is_directory(settings.output), settings.output.string(), ": is no folder; make it first");
+    require(settings.output.empty() || std::filesystem::is_directory(settings.output), settings.output.string(),
+            ": is no folder; make it first");
   });
   std::vector<Examination> all = examine_machines(ranks);
   if (!settings.output.empty())
@@ -54,8 +56,9 @@ ExitCode run(const Ranks& ranks, const DoctorSettings& settings) {
 
 int doctor(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: [mpirun -n RANKS] pyracast doctor [--output DIR]\n\nStarted as the job will be: by the same launcher, on as many nodes. "
-                "Ends with 0: all yes; 1: something is amiss.\n\n%s", describe(settings_of<DoctorSettings>()).c_str());
+    std::printf("usage: [mpirun -n RANKS] pyracast doctor [--output DIR]\n\nStarted as the job will be: by the same launcher, "
+                "on as many nodes. Ends with 0: all yes; 1: something is amiss.\n\n%s",
+                describe(settings_of<DoctorSettings>()).c_str());
     return 0;
   }
   return on_ranks<DoctorSettings>(argc, argv, [](const DoctorSettings&) { return 120.0; }, run);

@@ -48,7 +48,8 @@ int export_videos(int argc, char** argv) {
   require(settings.tar_megabytes > 0, "tar-megabytes is ", settings.tar_megabytes, ", expected 1 or more");
   const ExportFormat format = settings.format == "webdataset" ? ExportFormat::webdataset : ExportFormat::videofolder;
   const Exported e = export_dataset({settings.output, settings.to, format, uint64_t(settings.tar_megabytes) * 1000000}, tell);
-  if (settings.json) std::printf("%s\n", Json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}}.dump(1).c_str());
+  const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}};
+  if (settings.json) std::printf("%s\n", json.dump(1).c_str());
   else std::printf("%llu samples in %llu files, %llu bytes, in %s (%llu files were written now)\n", (unsigned long long)e.samples,
                    (unsigned long long)e.files, (unsigned long long)e.bytes, settings.to.c_str(), (unsigned long long)e.written);
   return 0;

@@ -26,8 +26,8 @@ constexpr JobEntry jobs[] = {
     {"status", show_status, "show how far a dataset is: done, failed, left, rate, nodes, stragglers (--watch, --json)"},
     {"verify", verify_dataset, "prove that a dataset is whole: every sample once, every checksum, every video decodes, no strays"},
     {"retry", retry, "make failed samples undone, so that the same generate command makes them again (--class, --dry-run)"},
-    {"export", export_videos, "give the finished videos to a trainer: --format webdataset (tars) or videofolder; nothing is encoded anew"},
-    {"doctor", doctor, "try out the machines and a file system: MPI, shared memory, rename, fsync, locks, clocks (under mpirun or srun)"},
+    {"export", export_videos, "copy the finished videos for a trainer: --format webdataset (tars) or videofolder"},
+    {"doctor", doctor, "try out the machines and a file system: MPI, shared memory, rename, fsync, locks, clocks (under mpirun)"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},
 };

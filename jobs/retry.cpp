@@ -1,6 +1,5 @@
 // `pyracast retry`: failed samples become undone, so that the same generate command makes them again.
 #include <cstdio>
-#include <numeric>
 
 #include "base/config.hpp"
 #include "dataset/folder_lock.hpp"
@@ -20,14 +19,17 @@ struct RetrySettings {
   static void fields(Visit&& visit, RetrySettings& s) {
     visit("Retry", "config", s.config, "file of `key = value` settings");
     visit("Retry", "output", s.output, "folder of the dataset");
-    visit("Retry", "class", s.classes, "failures whose reason contains one of these (comma between), e.g. \"not finite\"; default: all");
+    visit("Retry", "class", s.classes,
+          "failures whose reason contains one of these (comma between), e.g. \"not finite\"; default: all");
     visit("Retry", "dry-run", s.dry_run, "only show what would become undone");
     visit("Retry", "json", s.json, "as JSON");
   }
 };
 
 uint64_t sum(const std::map<std::string, uint64_t>& counts) {
-  return std::accumulate(counts.begin(), counts.end(), uint64_t(0), [](uint64_t total, const auto& count) { return total + count.second; });
+  uint64_t total = 0;
+  for (const auto& [name, count] : counts) total += count;
+  return total;
 }
 
 void print(const char* title, const std::map<std::string, uint64_t>& counts) {
@@ -49,7 +51,8 @@ int retry(int argc, char** argv) {
   const FolderLock lock(settings.output);
   const Retried result = retry_failed({settings.output, settings.classes, settings.dry_run});
   if (settings.json) {
-    std::printf("%s\n", Json{{"dry_run", settings.dry_run}, {"undone", result.undone}, {"kept", result.kept}, {"notes", result.notes}}.dump(1).c_str());
+    const Json json{{"dry_run", settings.dry_run}, {"undone", result.undone}, {"kept", result.kept}, {"notes", result.notes}};
+    std::printf("%s\n", json.dump(1).c_str());
     return 0;
   }
   print(settings.dry_run ? "would become undone" : "are undone; the same generate command makes them again", result.undone);

@@ -56,13 +56,16 @@ void print(const ManifestCheck& check, std::optional<double> seconds) {
   if (check.rejected > check.first_rejected.size())
     std::printf("  and %llu more (--show)\n", (unsigned long long)(check.rejected - check.first_rejected.size()));
   if (!check.refusal.empty()) std::printf("nothing would be made: %s\n", check.refusal.c_str());
-  else std::printf("cost: %.4g pixels x steps%s\n", check.cost, seconds ? concat(", about ", *seconds / 3600, " hours of one team").c_str() : "");
+  else std::printf("cost: %.4g pixels x steps\n", check.cost);
+  if (check.refusal.empty() && seconds) std::printf("about %.3g hours of one team\n", *seconds / 3600);
 }
 
 Json json_of(const ManifestCheck& check, std::optional<double> seconds) {
-  Json json{{"prompts", check.prompts}, {"samples", check.samples}, {"merged", check.merged}, {"rejected", check.rejected}, {"cost", check.cost},
+  Json json{{"prompts", check.prompts}, {"samples", check.samples}, {"merged", check.merged}, {"rejected", check.rejected},
+            {"cost", check.cost},
             {"team_seconds", seconds ? Json(*seconds) : Json()}, {"refusal", check.refusal}, {"rows", Json::array()}};
-  for (const RejectedRow& row : check.first_rejected) json["rows"].push_back({{"line", row.line}, {"reason", row.reason}, {"text", row.text}});
+  for (const RejectedRow& row : check.first_rejected)
+    json["rows"].push_back({{"line", row.line}, {"reason", row.reason}, {"text", row.text}});
   return json;
 }
 
@@ -70,8 +73,8 @@ Json json_of(const ManifestCheck& check, std::optional<double> seconds) {
 
 int validate(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: pyracast validate --prompts FILE [settings of generate]\n\nEnds with 0: every row would be made; 1: some rows are refused; "
-                "64: nothing would be made.\n\n%s", describe(settings_of<ValidateSettings>()).c_str());
+    std::printf("usage: pyracast validate --prompts FILE [settings of generate]\n\nEnds with 0: every row would be made; "
+                "1: some rows are refused; 64: nothing would be made.\n\n%s", describe(settings_of<ValidateSettings>()).c_str());
     return 0;
   }
   const auto settings = read_config<ValidateSettings>(argc, argv);

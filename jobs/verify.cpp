@@ -26,7 +26,8 @@ struct VerifySettings {
     visit("Verify", "prompts", s.prompts, "manifest that it must be whole for; default: the one that its last run kept in work/");
     visit("Verify", "videos", s.videos, "how many are hashed and decoded: all, none, or e.g. 5% (the same ones each time)");
     visit("Verify", "threads", s.threads, "threads that hash and decode; 0: the cores there are");
-    visit("Verify", "put-aside", s.put_aside, "move what is damaged or stray to quarantine/, so that the same generate command makes it again");
+    visit("Verify", "put-aside", s.put_aside,
+          "move what is damaged or stray to quarantine/, so that the same generate command makes it again");
     visit("Verify", "json", s.json, "all findings as JSON");
   }
 };

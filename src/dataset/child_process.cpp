@@ -63,7 +63,8 @@ std::string in_child_process(const std::function<std::string()>& act) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   require(!WIFSIGNALED(status), "reading it was ended by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
-  require(WIFEXITED(status) && WEXITSTATUS(status) == succeeded, text.empty() ? concat("reading it ended with code ", WEXITSTATUS(status)) : text);
+  require(WIFEXITED(status) && WEXITSTATUS(status) == succeeded,
+          text.empty() ? concat("reading it ended with code ", WEXITSTATUS(status)) : text);
   return text;
 }
 

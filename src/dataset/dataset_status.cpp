@@ -64,7 +64,8 @@ void judge_teams(std::map<int64_t, TeamStatus>& teams, bool running, double now)
     if (speeds.size() > 1 && team.busy_seconds > 0 && team.cost > 0) team.speed = team.cost / team.busy_seconds / typical;
     if (team.speed * slow < 1) team.straggles = concat("needs ", 1 / team.speed, " times the median's time");
     if (running && now - team.last_ended > silent * team.longest_seconds + 30)
-      team.straggles = concat("has ended no sample for ", int64_t(now - team.last_ended), " s; its longest took ", team.longest_seconds, " s");
+      team.straggles = concat("has ended no sample for ", int64_t(now - team.last_ended), " s; its longest took ",
+                              team.longest_seconds, " s");
   }
 }
 
@@ -124,12 +125,14 @@ std::vector<StatusReader::Row> StatusReader::rows_of(const fs::path& shard) {
   const auto ids = texts("content/id"), hosts = texts("provenance/host");
   const auto samples = numbers("content/sample"), statuses = numbers("content/status"), teams = numbers("provenance/team"),
              attempts = numbers("provenance/attempt");
-  const auto started = hdf5::read_dataset<double>(file, "provenance/started"), ended = hdf5::read_dataset<double>(file, "provenance/ended");
+  const auto started = hdf5::read_dataset<double>(file, "provenance/started");
+  const auto ended = hdf5::read_dataset<double>(file, "provenance/ended");
   const bool any_failed = std::any_of(statuses.begin(), statuses.end(), [](int64_t s) { return s != int64_t(SampleStatus::done); });
   const auto reasons = any_failed ? texts("content/reason") : std::vector<std::string>(ids.size());
   std::vector<Row> rows;
   for (size_t i = 0; i < ids.size(); ++i)
-    rows.push_back({ids[i], reasons.at(i), hosts.at(i), samples.at(i), statuses.at(i), teams.at(i), attempts.at(i), started.at(i), ended.at(i)});
+    rows.push_back({ids[i], reasons.at(i), hosts.at(i), samples.at(i), statuses.at(i), teams.at(i), attempts.at(i), started.at(i),
+                    ended.at(i)});
   return rows;
 }
 

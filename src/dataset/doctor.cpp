@@ -61,7 +61,8 @@ Examination examine_shared_memory(const Ranks& ranks) {
     MPI_Win_free(&window);
   }
   return agreed(ranks, "ranks of a node share memory", shared && there && mebibytes >= 64,
-                concat(ranks.node().size(), " ranks on ", ranks.node_name(), shared ? " share" : " do not share", " memory; /dev/shm has ",
+                concat(ranks.node().size(), " ranks on ", ranks.node_name(), shared ? " share" : " do not share",
+                       " memory; /dev/shm has ",
                        int64_t(mebibytes), " MiB free"),
                 "give the node (or container) a larger /dev/shm, e.g. --shm-size=1g, and remove what killed jobs left there");
 }
@@ -96,7 +97,8 @@ Examination examine_clocks(const Ranks& ranks) {
     if (ranks.rank() == 0 && std::abs(ahead) > std::abs(worst)) worst = ahead, of_rank = rank;
   }
   return agreed(ranks, "clocks agree", std::abs(worst) < most && clock_now() > year_2024,
-                concat("it is ", time_text(clock_now()), of_rank ? concat("; rank ", of_rank, " is ahead of rank 0 by the most, ", worst, " s") : ""),
+                concat("it is ", time_text(clock_now()), 
+                       of_rank ? concat("; rank ", of_rank, " is ahead of rank 0 by the most, ", worst, " s") : ""),
                 "let the nodes keep time by NTP or chrony: the provenance and status of samples go by the clock");
 }
 
@@ -110,7 +112,8 @@ Examination examine_processors(const Ranks& ranks) {
   CPU_ZERO(&bound);
   ::sched_getaffinity(0, sizeof bound, &bound);
   return agreed(ranks, "all processors give the same bits", least == most,
-                concat(avx512 ? "AVX-512" : avx2 ? "AVX2" : "neither AVX2 nor AVX-512 (slow)", ", ", CPU_COUNT(&bound), " cores for a rank"),
+                concat(avx512 ? "AVX-512" : avx2 ? "AVX2" : "neither AVX2 nor AVX-512 (slow)", ", ", CPU_COUNT(&bound),
+                       " cores for a rank"),
                 "use nodes of one kind, or pin the kernels: --cpu-isa portable");
 }
 

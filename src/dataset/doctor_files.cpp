@@ -95,7 +95,8 @@ class FileSystem {
       for (; !over && wrong.empty(); ++reads)
         wrong = complaint([&] {
           const std::string text = read_file(file);
-          require(text.size() == size && text.find_first_not_of(text[0]) == std::string::npos, "a reader saw ", text.size(), " bytes of ", size,
+          require(text.size() == size && text.find_first_not_of(text[0]) == std::string::npos, "a reader saw ", text.size(),
+                  " bytes of ", size,
                   ", not all of one file");
         });
     };
@@ -109,7 +110,8 @@ class FileSystem {
     over = true;
     reader.join();
     if (wrong.empty()) wrong = failure;
-    return agreed(ranks_, "a rename is atomic", wrong.empty(), wrong.empty() ? concat("50 renames, ", reads, " whole reads on this rank") : wrong,
+    return agreed(ranks_, "a rename is atomic", wrong.empty(), 
+                  wrong.empty() ? concat("50 renames, ", reads, " whole reads on this rank") : wrong,
                   "use another file system: shards and index are published by rename");
   }
 
@@ -121,7 +123,7 @@ class FileSystem {
     });
     const double milliseconds = watch.seconds() / rounds * 1000;
     return agreed(ranks_, "fsync works on files and folders", wrong.empty(),
-                  wrong.empty() ? concat(milliseconds, " ms for a small file with its folder, ", ranks_.size(), " ranks at a time") : wrong,
+                  wrong.empty() ? concat(milliseconds, " ms for a small file, ", ranks_.size(), " ranks at a time") : wrong,
                   "use another file system: nothing is durable on this one");
   }
 
@@ -140,8 +142,8 @@ class FileSystem {
     if (ranks_.rank() != 0) wrong = complaint(try_it);
     else if (ranks_.size() == 1 && wrong.empty()) wrong = complaint([&] { in_child_process(try_it); });
     barrier();
-    return agreed(ranks_, "locks are kept between processes", wrong.empty(),
-                  wrong.empty() ? (ranks_.node_count() > 1 ? "also between nodes" : "on one node; start this on two to see it between nodes") : wrong,
+    const char* where = ranks_.node_count() > 1 ? "also between nodes" : "on one node; start this on two to see it between nodes";
+    return agreed(ranks_, "locks are kept between processes", wrong.empty(), wrong.empty() ? where : wrong,
                   "mount with locks (NFS: without nolock; Lustre: -o flock): else two jobs could write into one folder");
   }
 
@@ -160,7 +162,7 @@ class FileSystem {
     const double gibibytes = double(space.f_bavail) * double(space.f_frsize) / (1 << 30);
     const bool counts_files = space.f_files > 0;   // some file systems have no such limit, and say 0
     return agreed(ranks_, "there is space", known && gibibytes >= 1 && (!counts_files || space.f_favail >= 10000),
-                  known ? concat(gibibytes, " GiB", counts_files ? concat(" and ", space.f_favail, " files") : "", " free") : std::strerror(errno),
+                  known ? concat(gibibytes, " GiB", counts_files ? concat(", ", space.f_favail, " files") : "") : std::strerror(errno),
                   "free some, or use another folder: a sample takes its MP4 and what --save keeps, and one file");
   }
 };

@@ -51,7 +51,8 @@ FolderLock::FolderLock(const std::filesystem::path& folder, std::chrono::seconds
   while (::fcntl(descriptor_, F_SETLK, &whole) != 0) {
     if ((errno != EACCES && errno != EAGAIN) || std::chrono::steady_clock::now() >= deadline || (give_up && give_up())) {
       const std::string why = std::strerror(errno);
-      fail_with(concat(folder.string(), ": is in use by ", owner_in(descriptor_), " (", why, "); wait for it, or use another --output"));
+      fail_with(concat(folder.string(), ": is in use by ", owner_in(descriptor_), " (", why,
+                       "); wait for it, or use another --output"));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }

@@ -199,11 +199,13 @@ void Manifest::check() const {
     const std::string text = rows_->read(at.offset, at.length + 1);
     digest.add(text);
     const Prompt row = prompt_from_json(std::string_view(text).substr(0, at.length));
-    require(at.first_sample == samples && at.samples == uint32_t(row.samples) && find_by_hash(row.id) == prompt, "the index of the manifest and its row ",
+    require(at.first_sample == samples && at.samples == uint32_t(row.samples) && find_by_hash(row.id) == prompt,
+            "the index of the manifest and its row ",
             prompt + 1, " (\"", row.id, "\") do not fit");
     samples += at.samples;
   }
-  require(samples == total_samples() && digest.hexadecimal() == fingerprint(), "the rows of the manifest do not fit their fingerprint ", fingerprint());
+  require(samples == total_samples() && digest.hexadecimal() == fingerprint(),
+          "the rows of the manifest do not fit their fingerprint ", fingerprint());
 }
 
 std::optional<uint64_t> Manifest::find_by_hash(std::string_view id) const {

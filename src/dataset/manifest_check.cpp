@@ -27,7 +27,8 @@ ManifestCheck check_manifest(const std::string& source, const ManifestOptions& o
   try {
     const Manifest manifest = Manifest::build(std::move(bytes), source == "-" ? "standard input" : source, folder.path(), options);
     check.prompts = manifest.size(), check.samples = manifest.total_samples(), check.merged = manifest.merged();
-    for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) check.cost += manifest.entry(prompt).cost * manifest.entry(prompt).samples;
+    for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt)
+      check.cost += manifest.entry(prompt).cost * manifest.entry(prompt).samples;
   } catch (const Error& error) {
     check.refusal = error.what();
     const auto own_file = check.refusal.find("; all are listed in ");   // which is gone when the user reads this

@@ -27,7 +27,8 @@ bool is_moved(Defect defect) {
 void take_out_second_rows(const OutputLayout& layout, std::vector<std::string>& lines) {
   std::set<std::pair<uint64_t, int64_t>> met;
   for (const fs::path& path : sealed_shards(layout.shards())) {
-    const size_t taken = rewrite_shard(path, [&](const SampleRecord& row) { return met.emplace(hash_of_id(row.id), row.sample).second; });
+    const auto is_first = [&](const SampleRecord& row) { return met.emplace(hash_of_id(row.id), row.sample).second; };
+    const size_t taken = rewrite_shard(path, is_first);
     if (taken) lines.push_back(concat(path.string(), ": ", taken, " rows were taken out that stand in another row as well"));
   }
 }
@@ -37,7 +38,8 @@ void take_out_second_rows(const OutputLayout& layout, std::vector<std::string>& 
 std::vector<std::string> put_aside(const Verification& verification) {
   const OutputLayout layout{verification.output};
   std::vector<std::string> lines;
-  if (std::any_of(verification.findings.begin(), verification.findings.end(), [](const Finding& f) { return f.path.ends_with(".h5"); }))
+  if (std::any_of(verification.findings.begin(), verification.findings.end(),
+                  [](const Finding& f) { return f.path.ends_with(".h5"); }))
     remove_index(layout.root);
   std::set<std::string> moved;
   for (const Finding& finding : verification.findings)

@@ -26,7 +26,8 @@ class Retry {
       for (const auto& entry : fs::directory_iterator(layout_.journal()))
         if (entry.path().extension() == ".journal") take_journal(entry.path());
     // Also after a kill between the last shard and this line.
-    if (!options_.dry_run && !fs::exists(layout_.index()) && fs::exists(layout_.run())) derive(options_.output, read_json(layout_.run()));
+    const bool index_is_to_make = !options_.dry_run && !fs::exists(layout_.index()) && fs::exists(layout_.run());
+    if (index_is_to_make) derive(options_.output, read_json(layout_.run()));
     return std::move(result_);
   }
 
@@ -67,9 +68,11 @@ class Retry {
     if (text.size() < magic + fingerprint_size) return;
     const std::string fingerprint = text.substr(magic, fingerprint_size);
     std::vector<SampleRecord> rows;
-    const JournalEnd end = read_journal(std::as_bytes(std::span(text)), fingerprint, [&](SampleRecord row) { rows.push_back(std::move(row)); });
+    const JournalEnd end = read_journal(std::as_bytes(std::span(text)), fingerprint,
+                                        [&](SampleRecord row) { rows.push_back(std::move(row)); });
     if (!end.problem.empty() && std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return wanted(row); })) {
-      result_.notes.push_back(concat(path.string(), ": ", end.problem, "; its failed samples are left until generate has put it in order"));
+      result_.notes.push_back(concat(path.string(), ": ", end.problem,
+                                     "; its failed samples are left until generate has put it in order"));
       return;
     }
     if (!count(rows) || options_.dry_run) return;

@@ -19,7 +19,8 @@ std::vector<std::string> members_of(hid_t group) {
   std::vector<std::string> names(info.nlinks);
   for (hsize_t i = 0; i < info.nlinks; ++i) {
     const auto name = [&](char* out, size_t size) {
-      return size_t(hdf5::check(H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, out, size, H5P_DEFAULT), "listing a group"));
+      return size_t(hdf5::check(H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, out, size, H5P_DEFAULT),
+                                "listing a group"));
     };
     names[i].resize(name(nullptr, 0));
     name(names[i].data(), names[i].size() + 1);
@@ -76,7 +77,8 @@ uint64_t read_to_the_end(hid_t group, const std::string& name) try {
 
 void check_offsets(hid_t content, const std::string& name, size_t axes, size_t rows) {
   if (!hdf5::exists(content, name)) return;
-  const auto offsets = hdf5::read_dataset<int64_t>(content, name + "_offsets"), shapes = hdf5::read_dataset<int64_t>(content, name + "_shapes");
+  const auto offsets = hdf5::read_dataset<int64_t>(content, name + "_offsets");
+  const auto shapes = hdf5::read_dataset<int64_t>(content, name + "_shapes");
   const Handle dataset(H5Dopen2(content, name.c_str(), H5P_DEFAULT), H5Dclose, "opening " + name);
   const auto stored = shape_of(dataset);
   bool fit = offsets.size() == rows + 1 && shapes.size() == rows * axes && offsets[0] == 0 && offsets.back() == int64_t(stored.at(0));

@@ -10,7 +10,8 @@ namespace pyracast {
 
 void TarWriter::Free::operator()(archive* a) const { archive_write_free(a); }
 
-TarWriter::TarWriter(const std::filesystem::path& path) : path_(path), temporary_(path.string() + ".tmp"), archive_(archive_write_new()) {
+TarWriter::TarWriter(const std::filesystem::path& path)
+    : path_(path), temporary_(path.string() + ".tmp"), archive_(archive_write_new()) {
   require(archive_ != nullptr, path.string(), ": libarchive gave no archive");
   check(archive_write_set_format_pax_restricted(archive_.get()), "choosing the format");   // plain ustar unless a name is too long
   check(archive_write_set_bytes_in_last_block(archive_.get(), 1), "choosing the size of blocks");

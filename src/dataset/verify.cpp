@@ -97,7 +97,8 @@ class Verifier {
     found_.settled = derived && found_.left == 0 && found_.journals == 0;
     look_for_strays(options_.output, owned_videos_, *manifest_, tally_, found_);
     if (holder != holder_of_lock(options_.output))
-      throw Error(concat(options_.output.string(), ": a job began or ended while this was looking; verify again"), ExitCode::environment);
+      throw Error(concat(options_.output.string(), ": a job began or ended while this was looking; verify again"),
+                  ExitCode::environment);
     return std::move(found_);
   }
 
@@ -158,9 +159,11 @@ class Verifier {
     if (failed) ++found_.failures[failure_class(row.reason)];
     if (!manifest_is_sound_) return meeting;
     const Prompt wanted = manifest_->row(*manifest_->find_by_hash(row.id));
-    if (wanted.text != row.prompt || (wanted.seed && *wanted.seed != row.seed))
-      add(Defect::sample_differs, in, concat("sample ", row.sample, " of \"", row.id, "\" was made of \"", row.prompt, "\", seed ", row.seed,
-                                             "; the manifest says \"", wanted.text, "\"", wanted.seed ? concat(", seed ", *wanted.seed) : ""));
+    if (wanted.text != row.prompt || (wanted.seed && *wanted.seed != row.seed)) {
+      const std::string seed = wanted.seed ? concat(", seed ", *wanted.seed) : "";
+      add(Defect::sample_differs, in, concat("sample ", row.sample, " of \"", row.id, "\" was made of \"", row.prompt, "\", seed ",
+                                             row.seed, "; the manifest says \"", wanted.text, "\"", seed));
+    }
     return meeting;
   }
 
@@ -199,7 +202,8 @@ class Verifier {
       const Video video = check_mp4(path);
       const int64_t height = row.height + row.height % 2, width = row.width + row.width % 2;   // as yuv420p wants them
       if (video.frames != row.frames || video.height != height || video.width != width)
-        return finding(Defect::video_undecodable, concat("it decodes to ", video.frames, " frames of ", video.height, " x ", video.width,
+        return finding(Defect::video_undecodable, concat("it decodes to ", video.frames, " frames of ", video.height, " x ",
+                                                         video.width,
                                                          ", expected ", row.frames, " of ", height, " x ", width));
     } catch (const std::exception& error) {
       return finding(Defect::video_undecodable, error.what());
@@ -216,7 +220,8 @@ class Verifier {
     for (const fs::path& path : paths) take_journal(path);
     found_.journals = paths.size();
     if (!paths.empty() && found_.running.empty())
-      note(concat(paths.size(), " journals hold ", found_.in_journals, " samples that no shard holds; the same generate command folds them in"));
+      note(concat(paths.size(), " journals hold ", found_.in_journals,
+                  " samples that no shard holds; the same generate command folds them in"));
   }
 
   void take_journal(const fs::path& path) {
@@ -238,7 +243,8 @@ class Verifier {
     });
     check_videos(with_video);
     if (end.problem.ends_with("is torn"))
-      note(concat(path.filename().string(), ": ", end.problem, ", as a kill leaves it; the ", end.records, " samples before it are sound"));
+      note(concat(path.filename().string(), ": ", end.problem, ", as a kill leaves it; the ", end.records,
+                  " samples before it are sound"));
     else if (!end.problem.empty())
       add(Defect::journal_damaged, path, concat(end.problem, "; the ", end.records, " samples before it are sound"));
   }

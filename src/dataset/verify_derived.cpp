@@ -58,7 +58,8 @@ class DerivedFiles {
     for (size_t i = 0; i < names_.size(); ++i) {
       const fs::path path = layout_.root / names_[i];
       if (!fs::exists(path)) {
-        add(Defect::shard_missing, names_[i], "index.h5 lists it; its samples are made again by the same generate command, or put it back");
+        add(Defect::shard_missing, names_[i],
+            "index.h5 lists it; its samples are made again by the same generate command, or put it back");
       } else if (sha256_of_file(path) != hashes[i]) {
         add(Defect::shard_changed, names_[i], concat("its SHA-256 is ", sha256_of_file(path), ", index.h5 says ", hashes[i]));
       } else {
@@ -108,7 +109,8 @@ class DerivedFiles {
         if (!fits && differing++ == 0) first = number;
       }
     if (differing)
-      add(Defect::metadata_differs, "metadata.jsonl", concat(differing, " of ", number, " lines are not what the shards say, the first is line ", first));
+      add(Defect::metadata_differs, "metadata.jsonl",
+          concat(differing, " of ", number, " lines are not what the shards say, the first is line ", first));
     else if (std::getline(lines, line))
       add(Defect::metadata_differs, "metadata.jsonl", concat("goes on after line ", number, ", its last"));
   }

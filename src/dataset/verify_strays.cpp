@@ -44,7 +44,9 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   // A video that was renamed into place just before a kill is made again, under the same name.
   std::vector<uint64_t> to_come;
   if (!unowned.empty())
-    tally.for_each_left([&](uint64_t prompt, uint32_t sample) { to_come.push_back(hash_of_id(video_path(manifest.row(prompt).id, int(sample)))); });
+    tally.for_each_left([&](uint64_t prompt, uint32_t sample) {
+      to_come.push_back(hash_of_id(video_path(manifest.row(prompt).id, int(sample))));
+    });
   std::sort(to_come.begin(), to_come.end());
   size_t leftovers = 0;
   const auto add = [&](const fs::path& path, const char* what, bool may_be) {
@@ -54,7 +56,8 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   for (const fs::path& path : unowned) add(path, "belongs to no sample", is_owned(to_come, path));
   for (const fs::path& path : temporary) add(path, "is a temporary file that was left behind", !found.settled);
   if (leftovers && found.running.empty())
-    found.notes.push_back(concat(leftovers, " files are what a job was writing when it was killed; the same generate command makes them anew"));
+    found.notes.push_back(concat(leftovers,
+                                 " files are what a job was writing when it was killed; the same generate command makes them anew"));
   if (const size_t aside = files_below(layout.quarantine()).size())
     found.notes.push_back(concat(aside, " files were put aside earlier (quarantine/)"));
 }

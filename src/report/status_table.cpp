@@ -60,9 +60,11 @@ std::string status_table(const DatasetStatus& s, double now) {
   if (s.rejected) out += concat(s.rejected, " lines of the manifest are no prompts (rejected.jsonl)\n");
   for (const auto& [reason, count] : s.failures) out += concat("  failed ", count, ": ", reason, '\n');
   if (s.last_ended > 0) {
-    out += print("run %lld: %.3g samples/s, last sample %s ago", (long long)s.attempt, s.samples_a_second, duration(now - s.last_ended).c_str());
+    out += print("run %lld: %.3g samples/s, last sample %s ago", (long long)s.attempt, s.samples_a_second,
+                 duration(now - s.last_ended).c_str());
     if (s.left && s.seconds_left) out += concat(s.running.empty() ? ", would need " : ", ready in ", duration(*s.seconds_left));
-    out += print("\n\n  %-24s %6s %8s %7s %10s %10s  %s\n", "node", "teams", "samples", "failed", "samples/h", "s/sample", "last sample");
+    out += print("\n\n  %-24s %6s %8s %7s %10s %10s  %s\n", "node", "teams", "samples", "failed", "samples/h", "s/sample",
+                 "last sample");
     for (const auto& [host, node] : nodes_of(s))
       out += print("  %-24s %6llu %8llu %7llu %10.1f %10.3g  %s ago\n", host.c_str(), (unsigned long long)node.teams,
                    (unsigned long long)node.samples, (unsigned long long)node.failed, samples_an_hour(s, node.samples),
@@ -76,9 +78,11 @@ std::string status_table(const DatasetStatus& s, double now) {
 
 Json status_json(const DatasetStatus& s, double now) {
   Json json{{"output", s.output}, {"time", now}, {"running", s.running}, {"last_words", s.last_words},
-            {"samples", {{"asked_for", s.asked_for}, {"done", s.done}, {"failed", s.failed}, {"left", s.left}, {"not_asked_for", s.not_asked_for}}},
+            {"samples", {{"asked_for", s.asked_for}, {"done", s.done}, {"failed", s.failed}, {"left", s.left},
+                         {"not_asked_for", s.not_asked_for}}},
             {"rejected", s.rejected}, {"shards", s.shards}, {"failures", s.failures}, {"attempt", s.attempt}, {"started", s.started},
-            {"last_ended", s.last_ended}, {"samples_a_second", s.samples_a_second}, {"seconds_left", s.seconds_left ? Json(*s.seconds_left) : Json()},
+            {"last_ended", s.last_ended}, {"samples_a_second", s.samples_a_second},
+            {"seconds_left", s.seconds_left ? Json(*s.seconds_left) : Json()},
             {"nodes", Json::array()}, {"teams", Json::array()}, {"warnings", s.warnings}};
   for (const auto& [host, node] : nodes_of(s))
     json["nodes"].push_back({{"host", host}, {"teams", node.teams}, {"samples", node.samples}, {"failed", node.failed},

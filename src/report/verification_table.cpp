@@ -19,8 +19,8 @@ std::string verification_table(const Verification& v, size_t most) {
   out << v.asked_for << " samples asked for: " << v.done << " done, " << v.failed << " failed, " << v.left << " left\n";
   for (const auto& [reason, count] : v.failures) out << "  failed " << count << ": " << reason << '\n';
   if (v.rejected) out << v.rejected << " lines of the manifest are no prompts and were left out (rejected.jsonl)\n";
-  out << "read: " << v.shards << " shards (" << v.array_bytes << " bytes of values), " << v.journals << " journals, " << v.videos_checked
-      << " of " << v.videos << " videos hashed and decoded (" << v.video_bytes << " bytes)\n";
+  out << "read: " << v.shards << " shards (" << v.array_bytes << " bytes of values), " << v.journals << " journals, "
+      << v.videos_checked << " of " << v.videos << " videos hashed and decoded (" << v.video_bytes << " bytes)\n";
   for (const std::string& note : v.notes) out << "note: " << note << '\n';
   for (size_t i = 0; i < std::min(most, v.findings.size()); ++i)
     out << name_of(v.findings[i].defect) << "  " << v.findings[i].path << ": " << v.findings[i].what << '\n';

@@ -67,11 +67,13 @@ TEST_F(Status, SaysHowTheLastRunEndedAndWhatItWarnedOf) {
   EXPECT_EQ(StatusReader(output_).read(0).last_words, "");
   write_atomically(layout_.logs() / "rank-0.log", "[2030-01-01 00:00:02.000] [pyracast] [warning] c sample 0 failed\n"
                                                   "[2030-01-01 00:00:03.000] [pyracast] [info] the job ends: complete\n");
-  write_atomically(layout_.logs() / "rank-1.log", "[2030-01-01 00:00:01.000] [pyracast] [warning] earlier\n[2030] [pyracast] [info] x\n");
+  write_atomically(layout_.logs() / "rank-1.log",
+                   "[2030-01-01 00:00:01.000] [pyracast] [warning] earlier\n[2030] [pyracast] [info] x\n");
   const DatasetStatus ended = StatusReader(output_).read(0);
   EXPECT_EQ(ended.last_words, "complete");
   EXPECT_THAT(ended.warnings, ElementsAre(HasSubstr("earlier"), HasSubstr("c sample 0 failed")));
-  write_atomically(layout_.logs() / "rank-0.log", read_file(layout_.logs() / "rank-0.log") + "[2030-01-02] [pyracast] [info] rank 0 of 1\n");
+  write_atomically(layout_.logs() / "rank-0.log",
+                   read_file(layout_.logs() / "rank-0.log") + "[2030-01-02] [pyracast] [info] rank 0 of 1\n");
   EXPECT_EQ(StatusReader(output_).read(0).last_words, "") << "a later run began and has not ended";
 }
 

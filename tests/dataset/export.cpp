@@ -102,7 +102,8 @@ TEST_F(ExportTest, RefusesAFolderThatHoldsSomethingElse) {
   EXPECT_THAT([&] { export_dataset(options_for(ExportFormat::videofolder)); }, ThrowsMessage<Error>(HasSubstr("mine.txt")));
   fs::remove(to_ / "mine.txt");
   export_dataset(options_for(ExportFormat::videofolder));
-  EXPECT_THAT([&] { export_dataset(options_for(ExportFormat::webdataset)); }, ThrowsMessage<Error>(HasSubstr("format was \"videofolder\"")));
+  EXPECT_THAT([&] { export_dataset(options_for(ExportFormat::webdataset)); },
+              ThrowsMessage<Error>(HasSubstr("format was \"videofolder\"")));
 }
 
 TEST_F(ExportTest, NeverExportsAVideoThatIsNotWhatItWas) {

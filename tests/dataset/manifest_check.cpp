@@ -11,8 +11,9 @@ using testing::IsEmpty;
 class ManifestCheckTest : public ManifestTest {};
 
 TEST_F(ManifestCheckTest, SaysWhatARunWouldMakeAndLeaveOut) {
-  const auto path = write("a.jsonl", "{\"id\": \"a\", \"prompt\": \"x\", \"samples\": 3}\nno json\n{\"id\": \"a\", \"prompt\": \"x\", \"samples\": 3}\n"
-                                     "{\"id\": \"a\", \"prompt\": \"other\"}\n{\"prompt\": \"y\", \"frames\": 9}\n{\"prompt\": \"z\"}\n");
+  const auto path = write("a.jsonl", "{\"id\": \"a\", \"prompt\": \"x\", \"samples\": 3}\nno json\n"
+                                     "{\"id\": \"a\", \"prompt\": \"x\", \"samples\": 3}\n{\"id\": \"a\", \"prompt\": \"other\"}\n"
+                                     "{\"prompt\": \"y\", \"frames\": 9}\n{\"prompt\": \"z\"}\n");
   const ManifestCheck check = check_manifest(path.string(), {.check = [](const Prompt& row) {
     return row.frames ? std::optional<std::string>("no such number of frames") : std::nullopt;
   }, .cost = [](const Prompt&) { return 10; }}, 2);

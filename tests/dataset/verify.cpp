@@ -132,8 +132,8 @@ TEST_F(Verify, NamesASampleThatStandsInTwoRows) {
 
 TEST_F(Verify, NamesASampleOfAnotherPromptThanTheManifests) {
   std::string rows;
-  for (const char* id : {"a", "b", "c", "d", "e"}) rows += Json{{"id", id}, {"prompt", id == std::string("d") ? "another" : prompt_of(id)},
-                                                                {"samples", id == std::string("a") ? 3 : 1}}.dump() + "\n";
+  for (const std::string id : {"a", "b", "c", "d", "e"})
+    rows += Json{{"id", id}, {"prompt", id == "d" ? "another" : prompt_of(id)}, {"samples", id == "a" ? 3 : 1}}.dump() + "\n";
   Manifest::build(bytes_of(rows), "prompts.jsonl", output_);
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("sample-differs"), HasSubstr("sample 0 of \"d\""), HasSubstr("another"))));
 }
@@ -146,12 +146,14 @@ TEST_F(Verify, CountsWhatIsMissing) {
 }
 
 TEST_F(Verify, HoldsTheDatasetAgainstAManifestThatIsGiven) {
-  write_atomically(output_ / "longer.jsonl", "{\"id\": \"a\", \"prompt\": \"the prompt of a\", \"samples\": 5}\n{\"id\": \"x\", \"prompt\": \"x\"}\n");
+  write_atomically(output_ / "longer.jsonl",
+                   "{\"id\": \"a\", \"prompt\": \"the prompt of a\", \"samples\": 5}\n{\"id\": \"x\", \"prompt\": \"x\"}\n");
   EXPECT_THAT(verify(0, output_ / "longer.jsonl"), IsEmpty());
   EXPECT_THAT(std::vector({found_.asked_for, found_.left, found_.not_asked_for}), ElementsAre(6, 3, 4));
   write_atomically(output_ / "rejected.jsonl", "{\"line\": 2, \"reason\": \"no such size\", \"text\": \"\", \"id\": \"x\"}\n");
   verify(0, output_ / "longer.jsonl");
-  EXPECT_THAT(std::vector({found_.asked_for, found_.left, found_.rejected}), ElementsAre(5, 2, 1)) << "what the run refused is not awaited";
+  EXPECT_THAT(std::vector({found_.asked_for, found_.left, found_.rejected}), ElementsAre(5, 2, 1))
+      << "what the run refused is not awaited";
 }
 
 TEST_F(Verify, TakesWhatAKillLeavesForWorkThatIsLeft) {
@@ -179,7 +181,8 @@ TEST_F(Verify, NamesAJournalRecordThatDoesNotFitItsChecksum) {
 
 TEST_F(Verify, NamesDerivedFilesThatDoNotSayWhatTheShardsSay) {
   const std::string lines = read_file(layout_.metadata());
-  write_atomically(layout_.metadata(), lines.substr(0, lines.find("prompt of")) + "PROMPT" + lines.substr(lines.find("prompt of") + 6));
+  const size_t at = lines.find("prompt of");
+  write_atomically(layout_.metadata(), lines.substr(0, at) + "PROMPT" + lines.substr(at + 6));
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("metadata-differs"), HasSubstr("1 of 6 lines"), HasSubstr("line 1"))));
   write_atomically(layout_.metadata(), lines + "{}\n");
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("metadata-differs"), HasSubstr("goes on after line 6"))));

@@ -43,8 +43,11 @@ class WholeDataset : public RunFolder {
     for (const auto& [id, sample] : samples) {
       SampleRecord made = record(id, sample);
       const bool failed = id == "c";
-      if (failed) made.status = int64_t(SampleStatus::failed), made.reason = "the latents are not finite after step 3 of 4", made.video = "";
-      if (failed) made.video_sha256 = "";
+      if (failed) {
+        made.status = int64_t(SampleStatus::failed);
+        made.reason = "the latents are not finite after step 3 of 4";
+        made.video = made.video_sha256 = "";
+      }
       made.pixels.reset();
       writer.submit(std::move(made), failed ? std::nullopt : std::optional(small_video(int(sample) + id[0])));
     }

@@ -86,7 +86,8 @@ TEST_F(Proofs, ASetIsExtendedByTheSameCommandWithMorePromptsOrSamples) {
   const auto prompts = file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"a red circle\"}\n{\"prompt\": \"a blue star\"}\n");
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
   ASSERT_EQ(job("verify", "out").code, 0);
-  file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"a red circle\", \"samples\": 2}\n{\"prompt\": \"a blue star\", \"samples\": 2}\n{\"prompt\": \"a green square\"}\n");
+  file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"a red circle\", \"samples\": 2}\n"
+                        "{\"prompt\": \"a blue star\", \"samples\": 2}\n{\"prompt\": \"a green square\"}\n");
   EXPECT_EQ(job("verify", "out", {"--prompts", prompts.string()}).code, 75);
   const Ended extended = run(command(2, prompts, "out"));
   ASSERT_EQ(extended.code, 0) << extended.output;
@@ -133,7 +134,8 @@ TEST_F(Proofs, ExportsOfTwoRunsOnDifferentRanksAreTheSameBytes) {
 }
 
 TEST_F(Proofs, ValidateSaysWhatGenerateWouldRefuse) {
-  const auto prompts = file("prompts.jsonl", "{\"prompt\": \"a red circle\"}\nno json\n{\"prompt\": \"x\", \"resolution\": \"9000p\"}\n");
+  const auto prompts = file("prompts.jsonl",
+                            "{\"prompt\": \"a red circle\"}\nno json\n{\"prompt\": \"x\", \"resolution\": \"9000p\"}\n");
   const auto words = [&](const std::string& snapshot) {
     std::vector<std::string> all{PYRACAST, "validate", "--prompts", prompts.string()};
     if (!snapshot.empty()) all.insert(all.end(), {"--snapshot", snapshot});
@@ -142,7 +144,8 @@ TEST_F(Proofs, ValidateSaysWhatGenerateWouldRefuse) {
   for (const std::string snapshot : {"", DEMO_SNAPSHOT}) {
     const Ended ended = run(words(snapshot));
     EXPECT_EQ(ended.code, 1) << ended.output;
-    EXPECT_THAT(ended.output, AllOf(HasSubstr("1 prompts, 1 samples"), HasSubstr("2 are refused"), HasSubstr("line 2"), HasSubstr("9000p")));
+    EXPECT_THAT(ended.output, AllOf(HasSubstr("1 prompts, 1 samples"), HasSubstr("2 are refused"), HasSubstr("line 2"),
+                                    HasSubstr("9000p")));
   }
   file("prompts.jsonl", "{\"prompt\": \"a red circle\", \"samples\": 3}\n");
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
@@ -158,8 +161,8 @@ TEST_F(Proofs, DoctorSaysYesToThisMachineOnOneRankAndOnSeveral) {
   for (const char* ranks : {"1", "3"}) {
     const Ended ended = run({MPIEXEC, "-n", ranks, PYRACAST, "doctor", "--output", folder.string()});
     EXPECT_EQ(ended.code, 0) << ended.output;
-    for (const char* question : {"MPI serves several threads", "ranks of a node share memory", "clocks agree", "a rename is atomic", "fsync works",
-                                 "locks are kept between processes", "there is space"})
+    for (const char* question : {"MPI serves several threads", "ranks of a node share memory", "clocks agree", "a rename is atomic",
+                                 "fsync works", "locks are kept between processes", "there is space"})
       EXPECT_THAT(ended.output, HasSubstr(std::string("yes  ") + question));
   }
   const Ended none = run({PYRACAST, "doctor", "--output", "/proc/self"});
