@@ -38,6 +38,11 @@ std::optional<DType> weight_dtype(const std::string& name) {
 
 SnapshotPaths find_given(const ModelSettings& s) { return {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}; }
 
+std::unique_ptr<VideoModel> find_model_to_ask(const ModelSettings& s) {
+  const bool on_disk = !s.snapshot.empty() || !s.transformer.empty();
+  return find_model(ModelChoice{s.model, s.snapshot, find_given(s), s.sampler, on_disk});
+}
+
 std::unique_ptr<VideoModel> find_model(const ModelSettings& s) { return find_model(ModelChoice{s.model, s.snapshot, find_given(s), s.sampler}); }
 
 }  // namespace pyracast

@@ -21,6 +21,8 @@ std::optional<DType> weight_dtype(const std::string& name);
 
 /// The parts whose places the settings name.
 SnapshotPaths find_given(const ModelSettings& settings);
+/// The model that the settings name; as published where they name no place of it. It is not for opening.
+std::unique_ptr<VideoModel> find_model_to_ask(const ModelSettings& settings);
 /// The model that the settings name.
 std::unique_ptr<VideoModel> find_model(const ModelSettings& settings);
 

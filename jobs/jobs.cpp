@@ -13,6 +13,12 @@ constexpr JobEntry jobs[] = {
     {"inspect", inspect, "say what a snapshot is, what it takes and what it lacks: inspect SNAPSHOT"},
     {"models", models, "list the model families and their presets"},
     {"report", report, "draw a page of a dataset from its files: throughput, steps, reuse, failures, quality, clips; and its card"},
+    {"validate", validate, "check a manifest without the model: what generate would refuse and why, counts, cost"},
+    {"status", show_status, "show how far a dataset is: done, failed, left, rate, nodes, stragglers (--watch, --json)"},
+    {"verify", verify_dataset, "prove that a dataset is whole: every sample once, every checksum, every video decodes, no strays"},
+    {"retry", retry, "make failed samples undone, so that the same generate command makes them again (--class, --dry-run)"},
+    {"export", export_videos, "copy the finished videos for a trainer: --format webdataset (tars) or videofolder"},
+    {"doctor", doctor, "try out the machines and a file system: MPI, shared memory, rename, fsync, locks, clocks (under mpirun)"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},
 };

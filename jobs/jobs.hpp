@@ -40,6 +40,24 @@ int models(int argc, char** argv);
 /// `pyracast report`: a page about a dataset, whole or not, and its card.
 int report(int argc, char** argv);
 
+/// `pyracast status`: how far a dataset is, while its job runs or after it died.
+int show_status(int argc, char** argv);
+
+/// `pyracast verify`: whether a dataset is whole, from its files alone.
+int verify_dataset(int argc, char** argv);
+
+/// `pyracast retry`: failed samples become undone, so that the same generate command makes them again.
+int retry(int argc, char** argv);
+
+/// `pyracast export`: the finished videos for a trainer, as tars or as a folder.
+int export_videos(int argc, char** argv);
+
+/// `pyracast validate`: what generate would make of a manifest, and what it would leave out and why.
+int validate(int argc, char** argv);
+
+/// `pyracast doctor`: whether these machines and this file system are fit for a job.
+int doctor(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

@@ -1,7 +1,9 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 
 #include "comm/ranks.hpp"
+#include "dataset/folder_lock.hpp"
 
 namespace pyracast {
 
@@ -12,13 +14,9 @@ class OutputFolder {
   /// Waits up to 30 seconds for another job's lock (ranks of a killed job live on for a moment), then throws Error that
   /// names its host and process. All ranks call this.
   OutputFolder(const Ranks& ranks, const std::filesystem::path& folder);
-  ~OutputFolder();
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
 
  private:
-  int descriptor_ = -1;
-  void lock(const Ranks& ranks, const std::filesystem::path& folder);
+  std::optional<FolderLock> lock_;   // on world rank 0
 };
 
 }  // namespace pyracast

@@ -10,8 +10,9 @@ namespace pyracast {
 /// How a program ends; batch scripts rely on the numbers.
 enum class ExitCode {
   complete = 0,
-  check_failed = 1,             ///< parity or verification found a difference
+  check_failed = 1,             ///< parity found a difference; validate a row that would be rejected; doctor something amiss
   complete_with_failures = 3,
+  damaged = 4,                  ///< verify: a file is not what it was, is missing, or belongs to nobody
   bad_input = 64,
   fingerprint_mismatch = 65,
   environment = 69,

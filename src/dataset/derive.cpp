@@ -88,14 +88,6 @@ std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& s
   return groups;
 }
 
-/// Parts of an earlier index may be more than this one's; an index of no shard is none.
-void remove_index(const fs::path& output) {
-  for (const auto& entry : fs::directory_iterator(output)) {
-    const std::string name = entry.path().filename();
-    if (name == "index.h5" || (name.starts_with("index.part-") && name.ends_with(".h5"))) fs::remove(entry.path());
-  }
-}
-
 /// The files that a virtual dataset is made of.
 std::vector<std::string> sources_of(hid_t file, const char* path) {
   const Handle dataset(H5Dopen2(file, path, H5P_DEFAULT), H5Dclose, concat("opening ", path));
@@ -162,6 +154,13 @@ void write_near_duplicates(const OutputLayout& layout, const std::vector<std::st
 
 }  // namespace
 
+void remove_index(const fs::path& output) {
+  for (const auto& entry : fs::directory_iterator(output)) {
+    const std::string name = entry.path().filename();
+    if (name == "index.h5" || (name.starts_with("index.part-") && name.ends_with(".h5"))) fs::remove(entry.path());
+  }
+}
+
 std::string metadata_line(const SampleRecord& sample) {
   Json line{{"file_name", sample.video}};
   SampleRecord::fields([&](SampleGroup group, const char* name, const auto& member) {
@@ -197,7 +196,7 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   publish(metadata.path(), layout.metadata());
   write_near_duplicates(layout, names, looks, counts);
 
-  remove_index(output);
+  remove_index(output);   // parts of an earlier one may be more than this one's; an index of no shard is none
   if (!sources.empty())
     write_index(output, "index.h5", grouped(output, sources, most_sources), [&](hid_t file) {
       const Handle list = hdf5::create_group(file, "shards");

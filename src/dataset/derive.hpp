@@ -26,6 +26,9 @@ DatasetCounts derive(const std::filesystem::path& output, Json run, size_t most_
 /// The line of metadata.jsonl of a finished sample, with its line break.
 std::string metadata_line(const SampleRecord& sample);
 
+/// Removes index.h5 and its parts: for whoever changes shards, which it would show wrongly. derive() makes it anew.
+void remove_index(const std::filesystem::path& output);
+
 /// Throws Error when a file that index.h5 stands on is missing or a shard has changed: HDF5 itself would read fill values
 /// there.
 void check_index(const std::filesystem::path& output);

@@ -125,8 +125,8 @@ class ManifestBuilder {
 
   void reject(const ManifestRow& row, const std::string& reason) {
     if (rejected_count_++ == 0) first_rejected_ = concat(row.line, ": ", reason);
-    const Json record = {
-        {"line", row.line}, {"reason", reason}, {"text", row.text.substr(0, valid_utf8_bytes(row.text))}};
+    Json record = {{"line", row.line}, {"reason", reason}, {"text", row.text.substr(0, valid_utf8_bytes(row.text))}};
+    if (row.prompt) record["id"] = row.prompt->id;   // a prompt, but one that the model or an earlier row forbids
     rejected_.append(record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
 
@@ -189,6 +189,29 @@ std::string Manifest::fingerprint() const {
 Prompt Manifest::row(uint64_t prompt) const {
   const PromptEntry& found = entry(prompt);
   return prompt_from_json(rows_->read(found.offset, found.length));
+}
+
+void Manifest::check() const {
+  Sha256 digest;
+  uint64_t samples = 0;
+  for (uint64_t prompt = 0; prompt < size(); ++prompt) {
+    const PromptEntry& at = entry(prompt);
+    const std::string text = rows_->read(at.offset, at.length + 1);
+    digest.add(text);
+    const Prompt row = prompt_from_json(std::string_view(text).substr(0, at.length));
+    require(at.first_sample == samples && at.samples == uint32_t(row.samples) && find_by_hash(row.id) == prompt,
+            "the index of the manifest and its row ",
+            prompt + 1, " (\"", row.id, "\") do not fit");
+    samples += at.samples;
+  }
+  require(samples == total_samples() && digest.hexadecimal() == fingerprint(),
+          "the rows of the manifest do not fit their fingerprint ", fingerprint());
+}
+
+std::optional<uint64_t> Manifest::find_by_hash(std::string_view id) const {
+  const auto found = index_->with_hash(hash_of_id(id));
+  if (found.size() > 1) return find(id);
+  return found.empty() ? std::nullopt : std::optional(found[0].prompt);
 }
 
 std::optional<uint64_t> Manifest::find(std::string_view id) const {

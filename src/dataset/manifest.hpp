@@ -25,7 +25,8 @@ struct ManifestOptions {
 ///
 ///   work/manifest.index            60 bytes a prompt (prompt_index.hpp), mapped
 ///   work/manifest-<16 digits>.jsonl  the rows in the manifest's order, one JSON object a line, read one by one
-///   rejected.jsonl                 {"line", "reason", "text"} of each row that was left out; absent where none was
+///   rejected.jsonl                 {"line", "reason", "text"} of each row that was left out, and "id" where it could be read;
+///                                  absent where none was
 ///
 /// Nothing else grows with the manifest. The folder is one that all nodes see; the index is renamed into place last.
 class Manifest {
@@ -57,6 +58,13 @@ class Manifest {
 
   /// The prompt with this id.
   std::optional<uint64_t> find(std::string_view id) const;
+
+  /// The same without reading its row: told by the id's 64-bit hash alone, unless two prompts share that. An id that is not
+  /// in the manifest is taken for one that is with a chance of the manifest's size over 2^64.
+  std::optional<uint64_t> find_by_hash(std::string_view id) const;
+
+  /// Reads all rows and holds them against the index and the fingerprint. Throws Error where the files are damaged.
+  void check() const;
 
  private:
   std::unique_ptr<PromptIndex> index_;

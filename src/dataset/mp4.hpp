@@ -22,4 +22,8 @@ void encode_mp4(const std::filesystem::path& path, const Video& video, const Vid
 /// All frames of the first video stream. Throws Error naming the file.
 Video read_mp4(const std::filesystem::path& path);
 
+/// What read_mp4 would give without the pixels: decodes every frame, keeps none, and takes damage that a decoder could
+/// conceal as an Error.
+Video check_mp4(const std::filesystem::path& path);
+
 }  // namespace pyracast

@@ -11,13 +11,18 @@ struct CloseInput {
   void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
 };
 
-void append(Video& video, const AVFrame& frame, const std::filesystem::path& path) {
+/// Counts a frame and holds it against the ones before.
+void count(Video& video, const AVFrame& frame, const std::filesystem::path& path) {
   if (video.frames == 0) {
     video.height = frame.height;
     video.width = frame.width;
   }
   require(frame.height == video.height && frame.width == video.width, path.string(), ": frame ", video.frames, " is ",
           frame.height, " x ", frame.width, ", the ones before it are ", video.height, " x ", video.width);
+  ++video.frames;
+}
+
+void append_pixels(Video& video, const AVFrame& frame, const std::filesystem::path& path) {
   const libav::Scaler scaler =
       libav::make_scaler(frame.width, frame.height, AVPixelFormat(frame.format), AV_PIX_FMT_RGB24, path);
   // swscale may write a few bytes past a row's end: rows are given their own, wider buffer.
@@ -29,22 +34,22 @@ void append(Video& video, const AVFrame& frame, const std::filesystem::path& pat
     const uint8_t* row = rows.data() + size_t(y) * stride;
     video.rgb.insert(video.rgb.end(), row, row + size_t(frame.width) * 3);
   }
-  ++video.frames;
 }
 
+enum class Keep { pixels, nothing };
+
 /// Takes all frames that the decoder has ready.
-void drain(AVCodecContext& codec, AVFrame& frame, Video& video, const std::filesystem::path& path) {
+void drain(AVCodecContext& codec, AVFrame& frame, Video& video, Keep keep, const std::filesystem::path& path) {
   for (;;) {
     const int result = avcodec_receive_frame(&codec, &frame);
     if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
     check(result, path, "decoding");
-    append(video, frame, path);
+    count(video, frame, path);
+    if (keep == Keep::pixels) append_pixels(video, frame, path);
   }
 }
 
-}  // namespace
-
-Video read_mp4(const std::filesystem::path& path) {
+Video decode(const std::filesystem::path& path, Keep keep) {
   libav::keep_quiet();
   AVFormatContext* opened = nullptr;
   check(avformat_open_input(&opened, path.c_str(), nullptr, nullptr), path, "opening");
@@ -56,6 +61,7 @@ Video read_mp4(const std::filesystem::path& path) {
   const libav::Codec codec(check(avcodec_alloc_context3(decoder), path, "decoder"));
   check(avcodec_parameters_to_context(codec.get(), stream.codecpar), path, "describing the stream");
   codec->thread_count = 1;
+  if (keep == Keep::nothing) codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
   check(avcodec_open2(codec.get(), decoder, nullptr), path, "opening the decoder");
 
   Video video{.fps = av_q2d(stream.avg_frame_rate.num ? stream.avg_frame_rate : stream.r_frame_rate)};
@@ -65,14 +71,20 @@ Video read_mp4(const std::filesystem::path& path) {
     check(result, path, "reading");
     if (packet->stream_index == index) {
       check(avcodec_send_packet(codec.get(), packet.get()), path, "decoding");
-      drain(*codec, *frame, video, path);
+      drain(*codec, *frame, video, keep, path);
     }
     av_packet_unref(packet.get());
   }
   check(avcodec_send_packet(codec.get(), nullptr), path, "decoding");
-  drain(*codec, *frame, video, path);
+  drain(*codec, *frame, video, keep, path);
   require(video.frames > 0, path.string(), ": holds no frame");
   return video;
 }
+
+}  // namespace
+
+Video read_mp4(const std::filesystem::path& path) { return decode(path, Keep::pixels); }
+
+Video check_mp4(const std::filesystem::path& path) { return decode(path, Keep::nothing); }
 
 }  // namespace pyracast

@@ -28,8 +28,10 @@ class LatteModel final : public TextToVideoModel {
 
 std::unique_ptr<VideoModel> find_latte(const ModelChoice& choice) {
   // VideoSys decodes with the temporal decoder where the snapshot has it.
-  SnapshotPaths files = find_snapshot(choice.snapshot, choice.given, {.vae = {"vae_temporal_decoder", "vae"}, .scheduler = true});
-  const LatteConfig config = LatteConfig::from_json(read_json(files.transformer / "config.json"), (files.transformer / "config.json").string());
+  const SnapshotLayout layout{.vae = {"vae_temporal_decoder", "vae"}, .scheduler = true};
+  SnapshotPaths files = choice.on_disk ? find_snapshot(choice.snapshot, choice.given, layout) : SnapshotPaths();
+  const auto file = files.transformer / "config.json";
+  const LatteConfig config = choice.on_disk ? LatteConfig::from_json(read_json(file), file.string()) : LatteConfig();
   const int64_t side = 8 * config.sample_size;
   const VideoDefaults defaults = VideoDefaults::from_index(files.index, files.index_file.string(), {side, side, config.video_length, 8, 50, 7.5});
   Json scheduler = scheduler_of(files, choice, {{"_class_name", "DDIMScheduler"}, {"clip_sample", false}});

@@ -63,7 +63,7 @@ class OpenSoraModel final : public VideoModel {
 
 std::unique_ptr<VideoModel> find_open_sora(const ModelChoice& choice) {
   require(choice.sampler.empty(), "sampler is \"", choice.sampler, "\", but Open-Sora v1.2 has its own rectified flow: leave it out");
-  SnapshotPaths files = find_snapshot(choice.snapshot, choice.given);
+  SnapshotPaths files = choice.on_disk ? find_snapshot(choice.snapshot, choice.given) : SnapshotPaths();
   const std::string where = files.index_file.string();
   flow_settings(files.index, where);
   const VideoDefaults defaults = VideoDefaults::from_index(files.index, where, {480, 854, 51, 24, 30, 7});

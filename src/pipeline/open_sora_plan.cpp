@@ -65,11 +65,12 @@ SnapshotPaths found(const ModelChoice& choice, const char* transformer_class) {
   SnapshotLayout layout;
   layout.transformer_class = transformer_class;
   layout.scheduler = true;
-  return find_snapshot(choice.snapshot, choice.given, layout);
+  return choice.on_disk ? find_snapshot(choice.snapshot, choice.given, layout) : SnapshotPaths();
 }
 
 template <class Config>
-Config config_of(const SnapshotPaths& files) {
+Config config_of(const SnapshotPaths& files, const ModelChoice& choice, const Config& published) {
+  if (!choice.on_disk) return published;
   const auto file = files.transformer / "config.json";
   return Config::from_json(read_json(file), file.string());
 }
@@ -78,7 +79,7 @@ Config config_of(const SnapshotPaths& files) {
 
 std::unique_ptr<VideoModel> find_open_sora_plan_110(const ModelChoice& choice) {
   SnapshotPaths files = found(choice, "LatteT2V");
-  const auto config = config_of<LatteConfig>(files);
+  const auto config = config_of<LatteConfig>(files, choice, {.video_length = 17});
   const int64_t side = 8 * config.sample_size;
   const VideoDefaults defaults = VideoDefaults::from_index(files.index, files.index_file.string(),
                                                            {side, side, causal_frames(config.video_length), 24, 150, 7.5});
@@ -88,7 +89,7 @@ std::unique_ptr<VideoModel> find_open_sora_plan_110(const ModelChoice& choice) {
 
 std::unique_ptr<VideoModel> find_open_sora_plan_120(const ModelChoice& choice) {
   SnapshotPaths files = found(choice, "OpenSoraT2V");
-  const auto config = config_of<OpenSoraT2vConfig>(files);
+  const auto config = config_of<OpenSoraT2vConfig>(files, choice, {.sizes = {.use_rope = true}});
   const VideoDefaults defaults = VideoDefaults::from_index(files.index, files.index_file.string(),
                                                            {8 * config.sample_height, 8 * config.sample_width, causal_frames(config.sample_frames), 24, 100, 7.5});
   Json scheduler = scheduler_of(files, choice, {{"_class_name", "EulerAncestralDiscreteScheduler"}});

@@ -25,6 +25,7 @@ struct ModelChoice {
   std::filesystem::path snapshot;    ///< empty: every part is given
   SnapshotPaths given;               ///< parts that lie elsewhere
   std::string sampler = {};          ///< a name of sampler_names(), in place of the snapshot's; empty: as published
+  bool on_disk = true;               ///< false: as published, without any file; it can be asked, not opened
 };
 
 /// One model on disk: its configuration has been read and checked, its weights not yet.

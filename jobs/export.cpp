@@ -1,0 +1,58 @@
+// `pyracast export`: the finished videos for a trainer, as tars or as a folder.
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/config.hpp"
+#include "dataset/export.hpp"
+#include "jobs/jobs.hpp"
+
+namespace pyracast {
+
+namespace {
+
+struct ExportSettings {
+  std::filesystem::path config, output, to;
+  std::string format = "webdataset";
+  int64_t tar_megabytes = 1000;
+  bool json = false;
+
+  template <class Visit>
+  static void fields(Visit&& visit, ExportSettings& s) {
+    visit("Export", "config", s.config, "file of `key = value` settings");
+    visit("Export", "output", s.output, "folder of the dataset");
+    visit("Export", "to", s.to, "folder of the export: a new one, or one that this command began");
+    visit("Export", "format", s.format, "webdataset (tars of .mp4, .json and .txt) or videofolder (Hugging Face, pandas)");
+    visit("Export", "tar-megabytes", s.tar_megabytes, "size of a tar at most, in 10^6 bytes");
+    visit("Export", "json", s.json, "the counts as JSON");
+  }
+};
+
+/// On a terminal: how far it is.
+void tell(size_t done, size_t all) {
+  if (::isatty(STDERR_FILENO)) std::fprintf(stderr, done < all ? "\r%zu of %zu samples" : "\r%zu of %zu samples\n", done, all);
+}
+
+}  // namespace
+
+int export_videos(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: pyracast export --output DIR --to DIR [--format webdataset|videofolder]\n\n"
+                "The same command continues after a kill.\n\n%s", describe(settings_of<ExportSettings>()).c_str());
+    return 0;
+  }
+  const auto settings = read_config<ExportSettings>(argc, argv);
+  require(!settings.output.empty() && !settings.to.empty(), "what to export where is not known: give --output DIR and --to DIR");
+  require(settings.format == "webdataset" || settings.format == "videofolder", "format is \"", settings.format,
+          "\", expected webdataset or videofolder");
+  require(settings.tar_megabytes > 0, "tar-megabytes is ", settings.tar_megabytes, ", expected 1 or more");
+  const ExportFormat format = settings.format == "webdataset" ? ExportFormat::webdataset : ExportFormat::videofolder;
+  const Exported e = export_dataset({settings.output, settings.to, format, uint64_t(settings.tar_megabytes) * 1000000}, tell);
+  const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}};
+  if (settings.json) std::printf("%s\n", json.dump(1).c_str());
+  else std::printf("%llu samples in %llu files, %llu bytes, in %s (%llu files were written now)\n", (unsigned long long)e.samples,
+                   (unsigned long long)e.files, (unsigned long long)e.bytes, settings.to.c_str(), (unsigned long long)e.written);
+  return 0;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,207 @@
+#include "dataset/dataset_status.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "dataset/child_process.hpp"
+#include "dataset/failure_class.hpp"
+#include "dataset/folder_lock.hpp"
+#include "dataset/journal.hpp"
+#include "dataset/layout.hpp"
+#include "dataset/log_tail.hpp"
+#include "dataset/shard_file.hpp"
+
+namespace pyracast {
+
+namespace fs = std::filesystem;
+
+/// What a status needs of a sample.
+struct StatusReader::Row {
+  std::string id, reason, host;
+  int64_t sample, status, team, attempt;
+  double started, ended;
+};
+
+namespace {
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + long(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// The kept manifest. A run that begins replaces its files: another look finds them.
+Manifest opened(const fs::path& output) {
+  for (int tries = 0;; ++tries) {
+    try {
+      return Manifest(output);
+    } catch (const Error&) {
+      if (tries == 5) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+}
+
+std::string complaint_of_child(const std::function<void()>& act) {
+  try {
+    in_child_process([&] { return act(), ""; });
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+constexpr double slow = 1.5;        // times the median's seconds for the same cost
+constexpr double silent = 3;        // times its longest sample without another one
+
+void judge_teams(std::map<int64_t, TeamStatus>& teams, bool running, double now) {
+  std::vector<double> speeds;
+  for (const auto& [number, team] : teams)
+    if (team.busy_seconds > 0 && team.cost > 0) speeds.push_back(team.cost / team.busy_seconds);
+  const double typical = median(speeds);
+  for (auto& [number, team] : teams) {
+    if (speeds.size() > 1 && team.busy_seconds > 0 && team.cost > 0) team.speed = team.cost / team.busy_seconds / typical;
+    if (team.speed * slow < 1) team.straggles = concat("needs ", 1 / team.speed, " times the median's time");
+    if (running && now - team.last_ended > silent * team.longest_seconds + 30)
+      team.straggles = concat("has ended no sample for ", int64_t(now - team.last_ended), " s; its longest took ",
+                              team.longest_seconds, " s");
+  }
+}
+
+}  // namespace
+
+StatusReader::StatusReader(const fs::path& output) : output_(output) {
+  require(fs::exists(OutputLayout{output}.work() / "manifest.index"), output.string(),
+          ": holds no work/manifest.index: expected the --output folder of a `pyracast generate` that has read its manifest");
+}
+
+void StatusReader::begin() {
+  manifest_.emplace(opened(output_));
+  tally_.emplace(*manifest_);
+  read_.clear(), journal_sizes_.clear(), failures_.clear(), attempts_.clear();
+  not_asked_for_ = 0;
+  cost_met_ = cost_of_all_ = 0;
+  for (uint64_t prompt = 0; prompt < manifest_->size(); ++prompt)
+    cost_of_all_ += manifest_->entry(prompt).cost * manifest_->entry(prompt).samples;
+}
+
+/// Whether the manifest and the shards read so far are still the folder's; a run that begins may change them.
+bool StatusReader::still_fits() const {
+  if (!manifest_ || opened(output_).fingerprint() != manifest_->fingerprint()) return false;
+  return std::all_of(read_.begin(), read_.end(), [](const auto& shard) {
+    std::error_code error;
+    return fs::last_write_time(shard.first, error) == shard.second && !error;
+  });
+}
+
+void StatusReader::take(const Row& row, bool from_journal) {
+  const bool failed = row.status != int64_t(SampleStatus::done);
+  const auto meeting = tally_->add(row.id, row.sample, failed);
+  if (meeting == SampleTally::Meeting::not_asked_for) not_asked_for_ += !from_journal;
+  if (meeting != SampleTally::Meeting::first) return;
+  if (failed) ++failures_[failure_class(row.reason)];
+  const double cost = manifest_->entry(*manifest_->find_by_hash(row.id)).cost;
+  cost_met_ += cost;
+  Attempt& attempt = attempts_[row.attempt];
+  attempt.started = attempt.samples ? std::min(attempt.started, row.started) : row.started;
+  attempt.last_ended = std::max(attempt.last_ended, row.ended);
+  attempt.cost += cost;
+  ++attempt.samples;
+  TeamStatus& team = attempt.teams[row.team];
+  team.host = row.host;
+  ++team.samples;
+  team.failed += failed;
+  team.busy_seconds += row.ended - row.started;
+  team.longest_seconds = std::max(team.longest_seconds, row.ended - row.started);
+  team.cost += cost;
+  team.last_ended = std::max(team.last_ended, row.ended);
+}
+
+std::vector<StatusReader::Row> StatusReader::rows_of(const fs::path& shard) {
+  const hdf5::Handle file = hdf5::open_file(shard);
+  const auto texts = [&](const char* name) { return hdf5::read_dataset<std::string>(file, name); };
+  const auto numbers = [&](const char* name) { return hdf5::read_dataset<int64_t>(file, name); };
+  const auto ids = texts("content/id"), hosts = texts("provenance/host");
+  const auto samples = numbers("content/sample"), statuses = numbers("content/status"), teams = numbers("provenance/team"),
+             attempts = numbers("provenance/attempt");
+  const auto started = hdf5::read_dataset<double>(file, "provenance/started");
+  const auto ended = hdf5::read_dataset<double>(file, "provenance/ended");
+  const bool any_failed = std::any_of(statuses.begin(), statuses.end(), [](int64_t s) { return s != int64_t(SampleStatus::done); });
+  const auto reasons = any_failed ? texts("content/reason") : std::vector<std::string>(ids.size());
+  std::vector<Row> rows;
+  for (size_t i = 0; i < ids.size(); ++i)
+    rows.push_back({ids[i], reasons.at(i), hosts.at(i), samples.at(i), statuses.at(i), teams.at(i), attempts.at(i), started.at(i),
+                    ended.at(i)});
+  return rows;
+}
+
+/// Counts the shards that were not there before; gives what is wrong with those that cannot be read.
+std::vector<std::string> StatusReader::read_new_shards() {
+  std::vector<fs::path> shards;
+  for (const fs::path& path : sealed_shards(OutputLayout{output_}.shards()))
+    if (!read_.contains(path)) shards.push_back(path);
+  // First where a crash of HDF5 does no harm: all in one child, and one by one only where that fails.
+  const bool all_sound = complaint_of_child([&] {
+    for (const fs::path& path : shards) rows_of(path);
+  }).empty();
+  std::vector<std::string> warnings;
+  for (const fs::path& path : shards) {
+    std::error_code gone;
+    const auto written = fs::last_write_time(path, gone);
+    const std::string complaint = all_sound ? "" : complaint_of_child([&] { rows_of(path); });
+    if (!complaint.empty()) {
+      warnings.push_back(concat(path.string(), ": ", complaint, " (pyracast verify says more)"));
+      continue;
+    }
+    for (const Row& row : rows_of(path)) take(row, false);
+    read_[path] = written;
+  }
+  return warnings;
+}
+
+void StatusReader::read_journals() {
+  const OutputLayout layout{output_};
+  if (!fs::is_directory(layout.journal())) return;
+  for (const auto& entry : fs::directory_iterator(layout.journal())) {
+    std::error_code gone;
+    const auto size = entry.file_size(gone);
+    constexpr uintmax_t magic = 8, header = magic + 64;
+    if (gone || entry.path().extension() == ".tmp" || size <= header || journal_sizes_[entry.path()] == size) continue;
+    std::string text;
+    try {
+      text = ReadFile(entry.path()).read(0, size_t(size));   // not mapped: its team may empty it at any moment
+    } catch (const Error&) {
+      continue;
+    }
+    journal_sizes_[entry.path()] = size;
+    read_journal(std::as_bytes(std::span(text)), text.substr(magic, header - magic), [&](const SampleRecord& r) {
+      take({r.id, r.reason, r.host, r.sample, r.status, r.team, r.attempt, r.started, r.ended}, true);
+    });
+  }
+}
+
+DatasetStatus StatusReader::read(double now) {
+  if (!still_fits()) begin();
+  const OutputLayout layout{output_};
+  DatasetStatus status{.output = output_.string(), .running = holder_of_lock(output_).value_or("")};
+  read_journals();   // before the shards: what is sealed meanwhile is met in one or both
+  status.warnings = read_new_shards();
+  status.asked_for = tally_->asked_for(), status.done = tally_->done(), status.failed = tally_->failed(), status.left = tally_->left();
+  status.not_asked_for = not_asked_for_, status.rejected = manifest_->rejected();
+  status.shards = read_.size(), status.failures = failures_;
+  if (!attempts_.empty()) {
+    const auto& [number, latest] = *attempts_.rbegin();
+    status.attempt = number, status.teams = latest.teams, status.started = latest.started, status.last_ended = latest.last_ended;
+    const double seconds = latest.last_ended - latest.started;
+    if (seconds > 0) status.samples_a_second = double(latest.samples) / seconds;
+    if (seconds > 0 && latest.cost > 0) status.seconds_left = std::max(0.0, cost_of_all_ - cost_met_) / latest.cost * seconds;
+    judge_teams(status.teams, !status.running.empty() && status.left > 0, now);
+  }
+  if (status.left == 0) status.seconds_left = 0;
+  status.last_words = last_words(layout.logs());
+  for (std::string& line : newest_warnings(layout.logs(), 5)) status.warnings.push_back(std::move(line));
+  return status;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,202 @@
+#include "dataset/export.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "dataset/derive.hpp"
+#include "dataset/layout.hpp"
+#include "dataset/manifest_files.hpp"
+#include "dataset/shard_file.hpp"
+#include "dataset/tar_writer.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// One sample to be exported; its line of metadata lies in a file.
+struct ExportedSample {
+  std::string video;
+  uint64_t line_at = 0;
+  uint32_t line_length = 0;
+};
+
+const char* name_of(ExportFormat format) { return format == ExportFormat::webdataset ? "webdataset" : "videofolder"; }
+
+/// The member names of a sample without their endings. WebDataset ends a key at the first dot of the file's name.
+std::string key_of(const std::string& video) {
+  const fs::path path = fs::path(video).lexically_relative("videos");
+  const std::string stem = path.stem().string();
+  const bool plain = stem.find('.') == std::string::npos;
+  return (path.parent_path() / (plain ? stem : sha256(stem).substr(0, 16))).string();
+}
+
+class Export {
+ public:
+  Export(const ExportOptions& options, const std::function<void(size_t, size_t)>& told)
+      : options_(options), told_(told), lines_path_(options.to / ".lines.tmp") {}
+  ~Export() {
+    std::error_code ignored;
+    fs::remove(lines_path_, ignored);
+  }
+
+  Exported operator()() {
+    begin();
+    collect();
+    const Json plan = plan_of_all();
+    if (!agree_on(plan)) return result_;
+    if (options_.format == ExportFormat::webdataset) write_tars();
+    else write_folder();
+    Json done = plan;
+    done["complete"] = true;
+    done["files"] = result_.files;
+    done["bytes"] = result_.bytes;
+    write_atomically(options_.to / "export.json", done.dump(1) + "\n");
+    return result_;
+  }
+
+ private:
+  const ExportOptions& options_;
+  const std::function<void(size_t, size_t)>& told_;
+  fs::path lines_path_;
+  std::unique_ptr<ReadFile> lines_;
+  std::vector<ExportedSample> samples_;   // by video
+  Exported result_;
+
+  void begin() const {
+    make_folder(options_.to);
+    const bool begun = fs::exists(options_.to / "export.json");
+    for (const auto& entry : fs::directory_iterator(options_.to))
+      require(begun || entry.path().extension() == ".tmp", options_.to.string(), ": holds ", entry.path().filename().string(),
+              " and is no export; use an empty folder");
+  }
+
+  void collect() {
+    GrowingFile lines(lines_path_);
+    for (const fs::path& shard : sealed_shards(OutputLayout{options_.output}.shards()))
+      for (const SampleRecord& row : read_shard(shard)) {
+        if (row.status != int64_t(SampleStatus::done)) continue;
+        const std::string line = metadata_line(row);
+        samples_.push_back({row.video, lines.size(), uint32_t(line.size())});
+        lines.append(line);
+      }
+    lines.close();
+    lines_ = std::make_unique<ReadFile>(lines_path_);
+    std::sort(samples_.begin(), samples_.end(), [](const auto& a, const auto& b) { return a.video < b.video; });
+    require(!samples_.empty(), options_.output.string(), ": no sealed shard holds a finished sample; end its generate first");
+    result_.samples = samples_.size();
+  }
+
+  std::string line_of(const ExportedSample& sample) const { return lines_->read(sample.line_at, sample.line_length); }
+
+  Json plan_of_all() {
+    Sha256 digest;
+    for (const ExportedSample& sample : samples_) digest.add(line_of(sample));
+    Json plan{{"format", name_of(options_.format)}, {"samples", samples_.size()}, {"sha256_of_metadata", digest.hexadecimal()}};
+    if (options_.format == ExportFormat::webdataset) plan["tar_bytes"] = options_.tar_bytes;
+    plan["complete"] = false;
+    return plan;
+  }
+
+  /// Begins or goes on; false where all is there already.
+  bool agree_on(const Json& plan) {
+    const fs::path path = options_.to / "export.json";
+    if (!fs::exists(path)) {
+      write_atomically(path, plan.dump(1) + "\n");
+      return true;
+    }
+    const Json before = read_json(path);
+    for (const auto& [key, item] : plan.items())
+      require(key == "complete" || (before.contains(key) && before.at(key) == item), options_.to.string(),
+              ": holds an export of other samples or settings (", key, " was ", before.value(key, Json()).dump(), ", is ", item.dump(),
+              "); use an empty folder");
+    if (!before.value("complete", false)) return true;
+    result_.files = before.value("files", uint64_t(0));
+    result_.bytes = before.value("bytes", uint64_t(0));
+    return false;
+  }
+
+  std::string video_of(const ExportedSample& sample, const Json& line) const {
+    const fs::path path = options_.output / sample.video;
+    std::string content = read_file(path);
+    const std::string expected = line.at("video_sha256"), found = sha256(content);
+    if (found != expected)
+      throw Error(concat(path.string(), ": its SHA-256 is ", found, ", the shard says ", expected,
+                         "; pyracast verify --put-aside, and the same generate command, mend that"), ExitCode::damaged);
+    return content;
+  }
+
+  static std::string without_file_name(Json line) {
+    line.erase("file_name");
+    return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+
+  void add_file(uint64_t bytes) {
+    ++result_.files;
+    result_.bytes += bytes;
+  }
+
+  /// Bytes of a sample's three members.
+  uint64_t tar_bytes_of(const ExportedSample& sample) const {
+    const Json line = Json::parse(line_of(sample));
+    return TarWriter::bytes_of(fs::file_size(options_.output / sample.video)) + TarWriter::bytes_of(without_file_name(line).size()) +
+           TarWriter::bytes_of(line.at("prompt").get<std::string>().size());
+  }
+
+  void write_tars() {
+    for (size_t first = 0, number = 0; first < samples_.size(); ++number) {
+      size_t last = first;
+      for (uint64_t bytes = 0; last < samples_.size(); ++last) {
+        bytes += tar_bytes_of(samples_[last]);
+        if (last > first && bytes > options_.tar_bytes) break;
+      }
+      const std::string digits = std::to_string(number);
+      const fs::path path = options_.to / concat("videos-", std::string(6 - std::min<size_t>(6, digits.size()), '0'), digits, ".tar");
+      if (!fs::exists(path)) write_tar(path, first, last);
+      add_file(fs::file_size(path));
+      if (told_) told_(last, samples_.size());
+      first = last;
+    }
+  }
+
+  void write_tar(const fs::path& path, size_t first, size_t last) {
+    TarWriter tar(path);
+    for (size_t i = first; i < last; ++i) {
+      const Json line = Json::parse(line_of(samples_[i]));
+      const std::string key = key_of(samples_[i].video);
+      tar.add(key + ".mp4", video_of(samples_[i], line));
+      tar.add(key + ".json", without_file_name(line));
+      tar.add(key + ".txt", line.at("prompt").get<std::string>());
+    }
+    tar.close();
+    ++result_.written;
+  }
+
+  void write_folder() {
+    std::string metadata;
+    for (size_t i = 0; i < samples_.size(); ++i) {
+      const std::string line = line_of(samples_[i]);
+      const fs::path path = options_.to / samples_[i].video;
+      if (!fs::exists(path)) {
+        make_folder(path.parent_path());
+        write_atomically(path, video_of(samples_[i], Json::parse(line)));
+        ++result_.written;
+      }
+      add_file(fs::file_size(path));
+      metadata += line;
+      if (told_ && (i + 1) % 1000 == 0) told_(i + 1, samples_.size());
+    }
+    write_atomically(options_.to / "metadata.jsonl", metadata);
+    add_file(metadata.size());
+  }
+};
+
+}  // namespace
+
+Exported export_dataset(const ExportOptions& options, const std::function<void(size_t, size_t)>& told) {
+  require(options.tar_bytes > 0, "the size of a tar is ", options.tar_bytes, ", expected more than 0");
+  return Export(options, told)();
+}
+
+}  // namespace pyracast

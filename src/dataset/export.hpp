@@ -1,0 +1,31 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+
+#include "base/json.hpp"
+
+namespace pyracast {
+
+/// webdataset: tars of <key>.mp4, <key>.json (a line of metadata.jsonl without its file_name) and <key>.txt (the prompt).
+/// videofolder: the videos as they lie, and metadata.jsonl (Hugging Face, pandas).
+enum class ExportFormat { webdataset, videofolder };
+
+struct ExportOptions {
+  std::filesystem::path output, to;
+  ExportFormat format = ExportFormat::webdataset;
+  uint64_t tar_bytes = 1000000000;   ///< of a tar at most, unless one sample is larger
+};
+
+struct Exported {
+  uint64_t samples = 0, files = 0, bytes = 0;   ///< of the whole export
+  uint64_t written = 0;                         ///< files that were not there yet
+};
+
+/// Copies the finished samples of a dataset, in the order of their videos' paths (so shuffled by the ids' hashes). The bytes
+/// depend on the samples only, not on which ranks made them in what order. Each file appears by one rename, and the same call
+/// goes on after a kill; export.json says "complete" at the end. Every video is held against its SHA-256 on the way. Throws
+/// Error where `to` holds something else, and with ExitCode::damaged where a video is not what it was. `told` is called with
+/// the number of samples done and of all.
+Exported export_dataset(const ExportOptions& options, const std::function<void(size_t done, size_t all)>& told = {});
+
+}  // namespace pyracast

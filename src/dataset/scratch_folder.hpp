@@ -1,0 +1,19 @@
+#pragma once
+#include <filesystem>
+
+namespace pyracast {
+
+/// A folder for files that nobody is to keep; it goes with the object.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace pyracast

@@ -1,0 +1,65 @@
+#include <algorithm>
+
+#include "dataset/layout.hpp"
+#include "dataset/verify_parts.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> files_below(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (fs::is_directory(folder))
+    for (const auto& entry : fs::recursive_directory_iterator(folder))
+      if (!entry.is_directory()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+bool is_shard(const fs::path& path) { return path.extension() == ".h5" && path.filename().string().starts_with("shard-"); }
+
+}  // namespace
+
+void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const Manifest& manifest, const SampleTally& tally,
+                     Verification& found) {
+  const OutputLayout layout{output};
+  std::sort(owned.begin(), owned.end());
+  const auto is_owned = [&](const std::vector<uint64_t>& hashes, const fs::path& path) {
+    return std::binary_search(hashes.begin(), hashes.end(), hash_of_id(path.lexically_relative(output).string()));
+  };
+  std::vector<fs::path> unowned, temporary;
+  const auto sort_out = [&](const fs::path& path, bool belongs) {
+    if (path.extension() == ".tmp") temporary.push_back(path);
+    else if (!belongs) unowned.push_back(path);
+  };
+  for (const fs::path& path : files_below(layout.videos())) sort_out(path, is_owned(owned, path));
+  for (const fs::path& path : files_below(layout.shards())) sort_out(path, is_shard(path));
+  for (const fs::path& folder : {layout.journal(), layout.work()})
+    for (const fs::path& path : files_below(folder)) sort_out(path, true);
+  for (const auto& entry : fs::directory_iterator(output))
+    if (entry.is_regular_file()) sort_out(entry.path(), true);   // else the user's: a contact sheet, notes
+
+  // A video that was renamed into place just before a kill is made again, under the same name.
+  std::vector<uint64_t> to_come;
+  if (!unowned.empty())
+    tally.for_each_left([&](uint64_t prompt, uint32_t sample) {
+      to_come.push_back(hash_of_id(video_path(manifest.row(prompt).id, int(sample))));
+    });
+  std::sort(to_come.begin(), to_come.end());
+  size_t leftovers = 0;
+  const auto add = [&](const fs::path& path, const char* what, bool may_be) {
+    if (may_be) ++leftovers;
+    else found.findings.push_back({Defect::stray, path.lexically_relative(output).string(), what});
+  };
+  for (const fs::path& path : unowned) add(path, "belongs to no sample", is_owned(to_come, path));
+  for (const fs::path& path : temporary) add(path, "is a temporary file that was left behind", !found.settled);
+  if (leftovers && found.running.empty())
+    found.notes.push_back(concat(leftovers,
+                                 " files are what a job was writing when it was killed; the same generate command makes them anew"));
+  if (const size_t aside = files_below(layout.quarantine()).size())
+    found.notes.push_back(concat(aside, " files were put aside earlier (quarantine/)"));
+}
+
+}  // namespace pyracast
