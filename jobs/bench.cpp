@@ -24,7 +24,7 @@ struct BenchSettings {
   std::filesystem::path config;
   std::string phases = "stages", stages = "all", size = "published";
   int repeats = 5;
-  bool json = false, on_request = false;
+  bool json = false, on_request = false, without_peaks = false;
   int64_t height = 240, width = 426, frames = 51, tokens = 300, text_layers = 24;
   int threads = 1, steps = 1;
   std::string dtype = "float32", device = "cpu", cpu_isa = "auto";
@@ -42,6 +42,7 @@ struct BenchSettings {
     visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");
     visit("Stages", "json", s.json, "JSON instead of a table");
     visit("Stages", "on-request", s.on_request, "names come line by line on standard input; each is run once and answered by a line of JSON");
+    visit("Stages", "without-peaks", s.without_peaks, "measures no rates of the processor: for counting instructions");
     visit("Networks", "height", s.height, "pixels");
     visit("Networks", "width", s.width, "pixels");
     visit("Networks", "frames", s.frames, "frames");
@@ -76,13 +77,14 @@ void timed(const char* name, Backend& backend, Act act) {
 /// programs on the machine do not count.
 class StageTimes {
  public:
-  StageTimes(const BenchStage& stage, Backend& backend, WeightStorage storage, CpuIsa isa)
-      : stage_(stage), isa_(isa), run_(stage.prepare(backend, storage)) {
+  StageTimes(const BenchStage& stage, Backend& backend, WeightStorage storage)
+      : stage_(stage), run_(stage.prepare(backend, storage)) {
     run_();
   }
 
-  void measure() {
-    peaks_.push_back(measured_flop_rate(isa_));
+  /// One run, beside the peak in flop a second.
+  void measure(double peak) {
+    peaks_.push_back(peak);
     const double start = process_cpu_seconds();
     const auto wall_start = std::chrono::steady_clock::now();
     run_stage(run_);
@@ -100,7 +102,6 @@ class StageTimes {
 
  private:
   const BenchStage& stage_;
-  CpuIsa isa_;
   std::function<void()> run_;
   std::vector<double> seconds_, wall_, peaks_;
 
@@ -127,9 +128,9 @@ void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, We
     require(stage != stages.end(), "there is no stage \"", name, "\"; without --on-request all are listed");
     if (!kept.contains(name)) {
       kept.clear();   // one stage's weights at a time
-      kept.try_emplace(name, *stage, backend, storage, isa);
+      kept.try_emplace(name, *stage, backend, storage);
     }
-    kept.at(name).measure();
+    kept.at(name).measure(measured_flop_rate(isa));
     std::cout << kept.at(name).json().dump() << std::endl;
   }
 }
@@ -158,7 +159,7 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
   const CpuIsa isa = isa_of(s.cpu_isa);
   const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
   if (s.on_request) return answer_requests(stages, backend, storage, isa);
-  const double peak = measured_flop_rate(isa), copy = measured_copy_rate();
+  const double peak = s.without_peaks ? 0 : measured_flop_rate(isa), copy = s.without_peaks ? 0 : measured_copy_rate();
   Json all{{"device", backend.name()}, {"threads", omp_get_max_threads()}, {"size", s.size}, {"dtype", s.dtype},
            {"peak_gflop_per_second", peak / 1e9}, {"copy_gbyte_per_second", copy / 1e9}, {"stages", Json::array()}};
   if (!s.json)
@@ -166,8 +167,8 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
                 copy / 1e9, "stage", "CPU s", "least – most", "GFLOP/s", "GB/s", "of peak");
   for (const BenchStage& stage : stages) {
     if (!named(s.stages, stage.name)) continue;
-    StageTimes times(stage, backend, storage, isa);
-    for (int i = 0; i < s.repeats; ++i) times.measure();
+    StageTimes times(stage, backend, storage);
+    for (int i = 0; i < s.repeats; ++i) times.measure(s.without_peaks ? 1 : measured_flop_rate(isa));
     const Json row = times.json();
     all["stages"].push_back(row);
     const auto number = [&](const char* key) { return row.at(key).get<double>(); };

@@ -24,7 +24,7 @@ def instructions(program, stage, repeats):
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--collect-atstart=no",
                    "--toggle-collect=pyracast::run_stage*", str(program), "bench", "--size", "demo", "--cpu-isa", "avx2", "--threads", "1",
-                   "--stages", stage, "--repeats", str(repeats)]
+                   "--stages", stage, "--without-peaks", "--repeats", str(repeats)]
         done = subprocess.run(command, capture_output=True, text=True,
                               env={"PATH": "/usr/bin:/bin", "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1"})
     found = re.search(r"Collected : (\d+)", done.stderr)

@@ -6,7 +6,7 @@
 Makes a virtual environment outside of git (PyPI's torch brings its CUDA libraries on x86, some 5 GB; no GPU is used), runs
 each stage in turns, and prints a markdown table: CPU seconds of ours (median), our share of the peak measured beside it, and
 the peers' seconds over ours, median (least - most) of the turns. CPU time, so that other work on the machine counts little.
-Stages a peer does not have are left out of its column. oneDNN: where build/cpu/tests/onednn_bench was built.
+Stages a peer does not have are left out of its column. oneDNN: where libdnnl-dev is and `cmake --build --preset cpu --target onednn_bench` was done.
 """
 import argparse
 import json
