@@ -5,8 +5,9 @@
 
 namespace pyracast {
 
-/// The folder of a dataset, created where it is not there, and locked by world rank 0 for as long as this lives: two
-/// jobs must not write into it at once. The lock ends with the process, however that ends.
+/// The folder of a dataset, created where it is not there, and locked by every rank for as long as this lives: two jobs
+/// must not write into it at once, and of a job whose first rank was killed others may still write. A lock ends with its
+/// process, however that ends.
 class OutputFolder {
  public:
   /// Waits up to 30 seconds for another job's lock (ranks of a killed job live on for a moment), then throws Error that
@@ -18,7 +19,8 @@ class OutputFolder {
 
  private:
   int descriptor_ = -1;
-  void lock(const Ranks& ranks, const std::filesystem::path& folder);
+  void lock_all(const Ranks& ranks, const std::filesystem::path& folder);
+  void share(const Ranks& ranks, const std::filesystem::path& folder);
 };
 
 }  // namespace pyracast

@@ -84,6 +84,10 @@ void sync_folder(const std::filesystem::path& folder) {
   sync(folder.empty() ? std::filesystem::path(".") : folder, O_RDONLY | O_DIRECTORY);
 }
 
+void append_to_file(const std::filesystem::path& path, std::string_view content) {
+  write_all(Descriptor(path, O_WRONLY | O_APPEND), content, path);
+}
+
 void write_atomically(const std::filesystem::path& path, std::string_view content) {
   const std::filesystem::path temporary = path.string() + "." + std::to_string(::getpid()) + ".tmp";
   {

@@ -28,7 +28,10 @@ std::string read_file(const std::filesystem::path& path);
 /// Whoever sees `path` sees all of `content`.
 void write_atomically(const std::filesystem::path& path, std::string_view content);
 
-/// The second half of the above, for a file that another library wrote: fsync of `temporary`, rename, fsync of the
+/// Adds to the end of a file that is there. Not durable by itself.
+void append_to_file(const std::filesystem::path& path, std::string_view content);
+
+/// The second half of write_atomically, for a file that another library wrote: fsync of `temporary`, rename, fsync of the
 /// folder.
 void publish(const std::filesystem::path& temporary, const std::filesystem::path& path);
 

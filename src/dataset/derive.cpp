@@ -2,10 +2,10 @@
 
 #include <cstdio>
 #include <functional>
-#include <memory>
 
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/manifest_files.hpp"
 #include "dataset/shard_file.hpp"
 
 namespace pyracast {
@@ -117,13 +117,11 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
   std::vector<int64_t> rows;
   int64_t done = 0, failed = 0;
   const fs::path metadata = layout.metadata().string() + ".tmp";
-  std::FILE* out = std::fopen(metadata.c_str(), "wb");
-  require(out, metadata.string(), ": cannot be written");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closed(out, std::fclose);
+  GrowingFile out(metadata);
   for (const fs::path& path : sealed_shards(layout.shards())) {
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
-    names.push_back("shards/" + path.filename().string());
+    names.push_back(path.lexically_relative(output).string());
     hashes.push_back(sha256_of_file(path));
     rows.push_back(int64_t(samples.size()));
     sources.push_back({names.back(), samples.size()});
@@ -138,11 +136,10 @@ void derive(const fs::path& output, Json run, size_t most_sources) {
         const std::string_view column = name;
         if (group == SampleGroup::content && column != "video" && column != "status" && column != "reason") line[name] = member;
       }, sample);
-      const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-      require(std::fwrite(text.data(), 1, text.size(), out) == text.size(), metadata.string(), ": writing failed");
+      out.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     }
   }
-  require(std::fflush(out) == 0, metadata.string(), ": writing failed");
+  out.close();
   publish(metadata, layout.metadata());
 
   remove_index(output);

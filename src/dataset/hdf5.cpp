@@ -47,17 +47,20 @@ size_t element_count(hid_t dataset, const std::string& name) {
 
 }  // namespace
 
-std::string error_text() {
+void fail_with_error_stack(const std::string& what) {
   (void)silenced;
   std::string text = "unknown HDF5 error";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
-  return text;
+  const bool of_the_system = text.find("errno = ") != text.npos;
+  throw Error(concat(what, ": ", text), of_the_system ? ExitCode::environment : ExitCode::bad_input);
 }
 
 Handle create_file(const std::filesystem::path& path) {
-  const Handle access(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "creating a property list");
-  check(H5Pset_obj_track_times(access, false), "switching times off");
-  return Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, access, H5P_DEFAULT), H5Fclose, "creating " + path.string());
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "creating a property list");
+  check(H5Pset_obj_track_times(creation, false), "switching times off");
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "creating a property list");
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "choosing the format of HDF5 1.10");
+  return Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, "creating " + path.string());
 }
 
 Handle open_file(const std::filesystem::path& path) {

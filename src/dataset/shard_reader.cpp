@@ -1,7 +1,5 @@
 #include "dataset/shard_reader.hpp"
 
-#include "dataset/shard_file.hpp"
-
 namespace pyracast {
 
 namespace {
@@ -12,8 +10,8 @@ std::string frames_name(const SampleRecord& row) {
 
 }  // namespace
 
-ShardReader::ShardReader(const std::filesystem::path& path)
-    : path_(path), file_(hdf5::open_file(path)), rows_(read_shard(path)),
+ShardReader::ShardReader(const std::filesystem::path& path, ShardCheck check)
+    : path_(path), rows_(read_shard(path, check)), file_(hdf5::open_file(path)),
       step_offsets_(hdf5::read_dataset<int64_t>(file_, "provenance/step_offsets")) {
   for (const SampleRecord& row : rows_) {
     const std::string name = frames_name(row) + "_rows";
@@ -53,7 +51,7 @@ SampleRecord ShardReader::whole(size_t row) const try {
                           hdf5::read_rows<uint8_t>(file_, frames_name(record), clip->second, 1)};
   return record;
 } catch (const Error& error) {
-  fail(path_.string(), ": row ", row, " cannot be read: ", error.what());
+  throw Error(concat(path_.string(), ": row ", row, " cannot be read: ", error.what()), error.code);
 }
 
 }  // namespace pyracast
