@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "jobs/signals.hpp"
 
 namespace pyracast {
@@ -24,16 +25,6 @@ struct flock lock_of(short type, off_t first, off_t count) {
   lock.l_start = first;
   lock.l_len = count;   // 0: all that follow
   return lock;
-}
-
-[[noreturn]] void fail_at_the_disk(const std::filesystem::path& path, const char* what, int error) {
-  throw Error(concat(path.string(), ": ", what, ": ", std::strerror(error)), ExitCode::environment);
-}
-
-int open_lock(const std::filesystem::path& path, int flags) {
-  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
-  if (descriptor < 0) fail_at_the_disk(path, "cannot be opened", errno);
-  return descriptor;
 }
 
 /// Who holds the folder, as far as that can be seen: the file's text, and the process that the system names.
@@ -55,7 +46,7 @@ OutputFolder::OutputFolder(const Ranks& ranks, const std::filesystem::path& fold
     std::error_code error;
     for (const char* part : {"", "work", "logs", "videos", "shards"}) {
       std::filesystem::create_directories(folder / part, error);
-      if (error) throw Error(concat((folder / part).string(), ": cannot be made: ", error.message()), ExitCode::environment);
+      if (error) fail_at_the_disk(folder / part, "cannot be made", error.value());
     }
     lock_all(ranks, folder);
   });
@@ -68,7 +59,7 @@ OutputFolder::~OutputFolder() {
 
 void OutputFolder::lock_all(const Ranks& ranks, const std::filesystem::path& folder) {
   const auto path = folder / "work" / "lock";
-  descriptor_ = open_lock(path, O_RDWR | O_CREAT);
+  descriptor_ = open_descriptor(path, O_RDWR | O_CREAT);
   struct flock all = lock_of(F_WRLCK, 0, 0);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (::fcntl(descriptor_, F_SETLK, &all) != 0) {
@@ -92,7 +83,7 @@ void OutputFolder::share(const Ranks& ranks, const std::filesystem::path& folder
   }
   ranks.on_first([] {});   // not before rank 0 has let go
   if (ranks.rank() == 0) return;
-  descriptor_ = open_lock(path, O_RDWR);
+  descriptor_ = open_descriptor(path, O_RDWR);
   struct flock own = lock_of(F_WRLCK, ranks.rank(), 1);
   if (::fcntl(descriptor_, F_SETLKW, &own) != 0) fail_at_the_disk(path, "cannot be locked", errno);
 }

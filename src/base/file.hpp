@@ -8,6 +8,13 @@
 
 namespace pyracast {
 
+/// Throws Error "path: what: the system's reason", with the environment's exit code.
+[[noreturn]] void fail_at_the_disk(const std::filesystem::path& path, std::string_view what, int error);
+
+/// A file descriptor; the caller closes it. Throws Error; its code is bad_input where a file to be read is not there, is
+/// none or may not be read, the environment's in all other cases.
+int open_descriptor(const std::filesystem::path& path, int flags);
+
 /// A whole file mapped read-only; the mapping lives as long as the object.
 class MappedFile {
  public:

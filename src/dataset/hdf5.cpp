@@ -8,8 +8,13 @@ namespace pyracast::hdf5 {
 
 namespace {
 
-/// HDF5 prints its errors by itself unless told not to.
-const bool silenced = [] { return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0; }();
+/// At its end HDF5 would look again after files that it could not close on a full disk, and crash. All are closed by then.
+[[maybe_unused]] const bool leaves_quietly = H5dont_atexit() >= 0;
+
+/// HDF5 prints its errors by itself unless told not to, on each thread.
+void silence() {
+  [[maybe_unused]] thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+}
 
 herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* text) {
   if (error->desc) *static_cast<std::string*>(text) = error->desc;
@@ -48,7 +53,6 @@ size_t element_count(hid_t dataset, const std::string& name) {
 }  // namespace
 
 void fail_with_error_stack(const std::string& what) {
-  (void)silenced;
   std::string text = "unknown HDF5 error";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
   const bool of_the_system = text.find("errno = ") != text.npos;
@@ -56,6 +60,7 @@ void fail_with_error_stack(const std::string& what) {
 }
 
 Handle create_file(const std::filesystem::path& path) {
+  silence();
   const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "creating a property list");
   check(H5Pset_obj_track_times(creation, false), "switching times off");
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "creating a property list");
@@ -64,6 +69,7 @@ Handle create_file(const std::filesystem::path& path) {
 }
 
 Handle open_file(const std::filesystem::path& path) {
+  silence();
   return Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, "opening " + path.string());
 }
 
@@ -89,10 +95,11 @@ void write_dataset(hid_t parent, const std::string& name, const std::vector<T>& 
     check(H5Pset_chunk(list, int(chunk.size()), chunk.data()), "chunking " + name);
     check(H5Pset_fletcher32(list), "checksumming " + name);
   }
-  const Handle dataset(H5Dcreate2(parent, name.c_str(), type_of<T>(), space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
+  Handle dataset(H5Dcreate2(parent, name.c_str(), type_of<T>(), space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
                        "creating " + name);
   if (!values.empty())
     check(H5Dwrite(dataset, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "writing " + name);
+  dataset.close("writing " + name);
 }
 
 template void write_dataset(hid_t, const std::string&, const std::vector<float>&, std::vector<hsize_t>);
@@ -102,12 +109,12 @@ template void write_dataset(hid_t, const std::string&, const std::vector<uint64_
 
 void write_dataset(hid_t parent, const std::string& name, const std::vector<std::string>& values) {
   const Handle type = string_type(), space = space_of({values.size()}), list = creation_list(H5P_DATASET_CREATE);
-  const Handle dataset(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
-                       "creating " + name);
+  Handle dataset(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + name);
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
   if (!values.empty()) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "writing " + name);
   write_attribute(dataset, text_checksum, checksum_of(values));
+  dataset.close("writing " + name);
 }
 
 template <class T>
@@ -169,16 +176,18 @@ bool exists(hid_t parent, const std::string& name) {
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {
   const Handle type = string_type(), space(H5Screate(H5S_SCALAR), H5Sclose, "describing an attribute");
-  const Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "creating " + name);
+  Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "creating " + name);
   const char* pointer = value.c_str();
   check(H5Awrite(attribute, type, &pointer), "writing " + name);
+  attribute.close("writing " + name);
 }
 
 void write_attribute(hid_t object, const std::string& name, int64_t value) {
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose, "describing an attribute");
-  const Handle attribute(H5Acreate2(object, name.c_str(), H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+  Handle attribute(H5Acreate2(object, name.c_str(), H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
                          "creating " + name);
   check(H5Awrite(attribute, H5T_NATIVE_INT64, &value), "writing " + name);
+  attribute.close("writing " + name);
 }
 
 std::string read_text_attribute(hid_t object, const std::string& name) {

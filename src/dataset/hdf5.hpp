@@ -23,7 +23,8 @@ Result check(Result result, const std::string& what) {
   return result;
 }
 
-/// An open HDF5 object.
+/// An open HDF5 object. What was written to is closed by close(): HDF5 writes much of a dataset only then, and a destructor
+/// tells nobody that the disk was full.
 class Handle {
  public:
   Handle() = default;
@@ -97,6 +98,8 @@ class GrowingDataset {
   /// One chunk holds `chunk_rows` rows.
   GrowingDataset(hid_t parent, const std::string& name, hid_t type, std::vector<hsize_t> row_shape, hsize_t chunk_rows);
   void append(const void* values, hsize_t rows);
+  /// Writes what HDF5 still holds back, and says whether that worked.
+  void close() { dataset_.close("writing " + name_); }
   hid_t id() const { return dataset_; }
   hsize_t rows() const { return rows_; }
 

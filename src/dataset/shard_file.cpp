@@ -145,8 +145,9 @@ std::filesystem::path ShardFile::seal(const std::filesystem::path& folder) {
 
 void ShardFile::seal_as(const std::filesystem::path& path) try {
   write_columns();
-  arrays_.clear();
-  pixels_.clear();
+  for (auto& [name, flat] : arrays_)
+    if (flat.values) flat.values->close();
+  for (auto& [bucket, clips] : pixels_) clips.clips.close();
   content_.close("closing a shard");
   provenance_.close("closing a shard");
   file_.close("closing " + temporary_.string());
