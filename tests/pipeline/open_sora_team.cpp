@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "pipeline/open_sora.hpp"
+#include "pipeline/video_model.hpp"
 
 namespace pyracast {
 namespace {
@@ -33,7 +33,7 @@ struct Sent {
 };
 
 /// A team of threads, each with a pipeline of its own, on one request.
-std::vector<OpenSoraResult> made_by(int ranks, bool cfg_parallel, const OpenSoraRequest& request, const BroadcastPolicy& policy,
+std::vector<VideoResult> made_by(int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy,
                                     std::vector<Sent>* sent = nullptr) {
   auto whole = make_thread_communicators(ranks);
   std::vector<TeamChannels> channels(static_cast<size_t>(ranks));
@@ -46,16 +46,15 @@ std::vector<OpenSoraResult> made_by(int ranks, bool cfg_parallel, const OpenSora
     auto guidance = make_thread_communicators(2);
     for (int half = 0; half < 2; ++half) channels[size_t(half * ranks / 2 + i)].guidance = std::move(guidance[size_t(half)]);
   }
-  std::vector<OpenSoraResult> results(static_cast<size_t>(ranks));
+  std::vector<VideoResult> results(static_cast<size_t>(ranks));
   std::vector<std::thread> team;
   for (int rank = 0; rank < ranks; ++rank)
     team.emplace_back([&, rank] {
       omp_set_num_threads(1);
       const auto backend = make_cpu_backend();
-      OpenSora pipeline(open_snapshot(find_snapshot(DEMO_SNAPSHOT, {}), *backend, {}, rank == 0), *backend, DType::float32,
-                        channels[size_t(rank)]);
+      const auto pipeline = find_model({"opensora-1.2", DEMO_SNAPSHOT, {}})->open(*backend, {}, channels[size_t(rank)]);
       PhiloxNoise noise{42, "a", 0};
-      OpenSoraRun run{noise};
+      VideoRun run{noise};
       run.broadcast = policy;
       Recorder* recorder = nullptr;
       if (sent) {
@@ -64,10 +63,10 @@ std::vector<OpenSoraResult> made_by(int ranks, bool cfg_parallel, const OpenSora
         recorder = recording.get();
         tokens = std::move(recording);
       }
-      results[size_t(rank)] = pipeline.generate(request, run);
+      results[size_t(rank)] = pipeline->generate(request, run);
       if (!sent) return;
       Sent& counted = (*sent)[size_t(rank)] = {recorder->calls, recorder->bytes};
-      const VideoPlan plan = pipeline.plan(request, policy);
+      const VideoPlan plan = pipeline->plan(request, pipeline->schedule(request, policy));
       for (const Exchanges& exchanges : plan.exchanges) counted.planned_calls += exchanges.count();
       for (const int64_t bytes : plan.bytes) counted.planned_bytes += bytes;
     });
@@ -93,13 +92,13 @@ TEST_P(OpenSoraOnATeam, GivesTheBitsOfOneRank) {
   Json gate_anew = pab.json();
   gate_anew["stored"] = "ungated";
   const BroadcastPolicy ungated(gate_anew, "test");
-  for (const auto& request : {OpenSoraRequest{.prompt = "a red circle moving left", .height = 48, .width = 40, .frames = 17, .steps = 4, .guidance = 3},
-                              OpenSoraRequest{.prompt = "a star", .height = 24, .width = 24, .frames = 1, .steps = 3, .guidance = 3},
-                              OpenSoraRequest{.prompt = "a star", .height = 16, .width = 16, .frames = 34, .steps = 2, .guidance = 3, .clips = 2}}) {
+  for (const auto& request : {VideoRequest{.prompt = "a red circle moving left", .height = 48, .width = 40, .frames = 17, .steps = 4, .guidance = 3},
+                              VideoRequest{.prompt = "a star", .height = 24, .width = 24, .frames = 1, .steps = 3, .guidance = 3},
+                              VideoRequest{.prompt = "a star", .height = 16, .width = 16, .frames = 34, .steps = 2, .guidance = 3, .clips = 2}}) {
     for (const BroadcastPolicy& policy : {BroadcastPolicy(), pab, ungated}) {
-      const OpenSoraResult alone = made_by(1, false, request, policy).front();
+      const VideoResult alone = made_by(1, false, request, policy).front();
       ASSERT_EQ(alone.outcome, Outcome::going_on) << alone.reason;
-      for (const OpenSoraResult& result : made_by(ranks, cfg_parallel, request, policy)) {
+      for (const VideoResult& result : made_by(ranks, cfg_parallel, request, policy)) {
         ASSERT_EQ(result.outcome, Outcome::going_on) << result.reason;
         EXPECT_EQ(result.latents, alone.latents);
         EXPECT_EQ(result.video.rgb, alone.video.rgb);
@@ -113,7 +112,7 @@ TEST_P(OpenSoraOnATeam, SendsExactlyWhatWasPlanned) {
   const auto [name, ranks, cfg_parallel] = GetParam();
   const BroadcastPolicy pab({{"spatial_broadcast", true}, {"spatial_threshold", {0, 1000}}, {"spatial_range", 3},
                              {"temporal_broadcast", true}, {"temporal_threshold", {0, 900}}, {"temporal_range", 2}}, "test");
-  const OpenSoraRequest request{.prompt = "a star", .height = 48, .width = 40, .frames = 34, .steps = 7, .guidance = 3};
+  const VideoRequest request{.prompt = "a star", .height = 48, .width = 40, .frames = 34, .steps = 7, .guidance = 3};
   for (const BroadcastPolicy& policy : {BroadcastPolicy(), pab}) {
     std::vector<Sent> sent(static_cast<size_t>(ranks));
     const auto results = made_by(ranks, cfg_parallel, request, policy, &sent);
@@ -134,14 +133,14 @@ TEST_P(OpenSoraOnATeam, SendsExactlyWhatWasPlanned) {
 }
 
 TEST(OpenSoraBroadcast, OfRangeOneIsNoneBitForBit) {
-  const OpenSoraRequest request{.prompt = "a star", .height = 24, .width = 24, .frames = 17, .steps = 4, .guidance = 3};
+  const VideoRequest request{.prompt = "a star", .height = 24, .width = 24, .frames = 17, .steps = 4, .guidance = 3};
   Json one;
   for (const char* kind : {"spatial", "temporal", "cross"}) {
     one[concat(kind, "_broadcast")] = true;
     one[concat(kind, "_range")] = 1;
     one[concat(kind, "_threshold")] = {0, 1000};
   }
-  const OpenSoraResult off = made_by(1, false, request, {}).front();
+  const VideoResult off = made_by(1, false, request, {}).front();
   EXPECT_EQ(made_by(1, false, request, BroadcastPolicy(one, "test")).front().latents, off.latents);
   one["spatial_range"] = 2;
   const std::vector<float> gated = made_by(1, false, request, BroadcastPolicy(one, "test")).front().latents;
