@@ -18,6 +18,7 @@ constexpr Family families[] = {
     {"latte-1", find_latte},
     {"osp-1.1", find_open_sora_plan_110},
     {"osp-1.2", find_open_sora_plan_120},
+    {"null", find_null},
 };
 
 }  // namespace

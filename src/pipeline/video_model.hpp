@@ -56,7 +56,7 @@ class VideoModel {
   virtual std::optional<std::string> refusal_of_family(const VideoRequest& request) const = 0;
 };
 
-/// The names of the families, in the order of their publication.
+/// The names of the families, in the order of their publication, and at last "null", which makes tiny videos in no time.
 std::vector<std::string> model_families();
 
 /// The model that `choice` names. Throws Error on a family that is not known, parts that are not there and configurations that
