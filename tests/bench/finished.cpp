@@ -1,10 +1,10 @@
 // What finished samples cost the next run, without a model and without MPI: a manifest of SAMPLES prompts is checked and
 // indexed, shards and stand-ins for the videos are written, then the folder is read as a run that goes on reads it.
-//   finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD]
-// FOLDER must not exist. Prints seconds, microseconds a sample and the largest memory of the process so far.
-#include <sys/resource.h>
-
+//   finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD [FINGERPRINT]]
+// FOLDER must not exist. Prints seconds, CPU microseconds a sample and the largest memory of the process so far. A run with that
+// fingerprint can go on in FOLDER, whose prompts.jsonl is the manifest.
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 
 #include "base/stopwatch.hpp"
@@ -19,21 +19,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string fingerprint(64, 'a');
+/// Megabytes.
+long most_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::atol(line.c_str() + 6) >> 10;
+  return 0;
+}
 
 struct Bench {
   int64_t samples;
   OutputLayout layout;
   int64_t samples_a_shard;
+  std::string fingerprint;
 
   template <class Act>
   void timed(const char* what, Act act) const {
     const Stopwatch watch;
+    const std::clock_t before = std::clock();
     act();
-    const double seconds = watch.seconds();
-    rusage used{};
-    ::getrusage(RUSAGE_SELF, &used);
-    std::printf("%-40s %8.2f s %8.2f us a sample %6ld MB\n", what, seconds, seconds / double(samples) * 1e6, used.ru_maxrss >> 10);
+    const double cpu = double(std::clock() - before) / CLOCKS_PER_SEC;
+    std::printf("%-40s %8.2f s, CPU %8.2f us a sample, %6ld MB\n", what, watch.seconds(), cpu / double(samples) * 1e6, most_memory());
     std::fflush(stdout);
   }
 
@@ -99,10 +105,10 @@ struct Bench {
 
 int main(int argc, char** argv) try {
   using namespace pyracast;
-  require(argc > 2, "usage: finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD]");
+  require(argc > 2, "usage: finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD [FINGERPRINT]]");
   require(!fs::exists(argv[2]), argv[2], ": is there already");
   fs::create_directories(argv[2]);
-  Bench{std::atoll(argv[1]), {argv[2]}, argc > 3 ? std::atoll(argv[3]) : 1000}.run();
+  Bench{std::atoll(argv[1]), {argv[2]}, argc > 3 ? std::atoll(argv[3]) : 1000, argc > 4 ? argv[4] : std::string(64, 'a')}.run();
 } catch (const std::exception& error) {
   std::fprintf(stderr, "finished_bench: %s\n", error.what());
   return 1;
