@@ -45,9 +45,16 @@ std::string checksum_of(const std::vector<std::string>& values) {
   return sha256(all);
 }
 
+/// Throws Error where a dataset says that it is larger than what the file holds of it: nobody shall make room for that.
 size_t element_count(hid_t dataset, const std::string& name) {
   const Handle space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
-  return size_t(check(H5Sget_simple_extent_npoints(space), "asking for the size of " + name));
+  const Handle list(H5Dget_create_plist(dataset), H5Pclose, "asking how " + name + " is stored");
+  const Handle type(H5Dget_type(dataset), H5Tclose, "asking for the type of " + name);
+  const auto count = hsize_t(check(H5Sget_simple_extent_npoints(space), "asking for the size of " + name));
+  const size_t bytes = H5Tget_size(type);
+  const bool elsewhere = check(H5Pget_layout(list), "asking how " + name + " is stored") == H5D_VIRTUAL;
+  require(bytes > 0 && (elsewhere || count <= H5Dget_storage_size(dataset) / bytes), name, " has ", count, " values, but the file holds fewer");
+  return size_t(count);
 }
 
 }  // namespace
@@ -150,6 +157,7 @@ std::vector<std::string> read_dataset<std::string>(hid_t parent, const std::stri
 template <class T>
 std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, hsize_t count) {
   const Handle dataset = open_dataset(parent, name), space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
+  element_count(dataset, name);
   std::vector<hsize_t> shape(size_t(check(H5Sget_simple_extent_ndims(space), "asking for the shape of " + name)));
   check(H5Sget_simple_extent_dims(space, shape.data(), nullptr), "asking for the shape of " + name);
   require(!shape.empty() && first <= shape[0] && count <= shape[0] - first, name, " ends before row ", first + count);

@@ -89,7 +89,9 @@ TEST_P(Damaged, IsFoundPutAsideAndMadeAgain) {
   EXPECT_EQ(content_of(folder / "out"), before);
   const fs::path aside = folder / "out" / "quarantine";
   EXPECT_EQ(fs::exists(aside) ? size_t(std::distance(fs::directory_iterator(aside), {})) : 0, GetParam().put_aside) << again.output;
-  if (GetParam().put_aside) EXPECT_THAT(again.output, HasSubstr("quarantine/")) << "it is told where";
+  if (GetParam().put_aside) {
+    EXPECT_THAT(again.output, HasSubstr("quarantine/")) << "it is told where";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, Damaged, ::testing::Values(
