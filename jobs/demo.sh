@@ -10,6 +10,6 @@ mpirun -n "$ranks" build/cpu/pyracast generate --config configs/demo.cfg --outpu
 ./jobs/contact-sheet.sh "$output" "$output/contact-sheet.png"
 echo
 echo "videos         $(find "$output/videos" -name '*.mp4' | wc -l) under $output/videos, e.g. $(find "$output/videos" -name 'demo-02*.mp4')"
-echo "shards         $(ls "$output"/shards/*.h5 | tr '\n' ' ')"
+echo "shards         $(ls "$output"/shards/*/*.h5 | tr '\n' ' ')"
 echo "index          $output/index.h5 and $output/metadata.jsonl"
 echo "contact sheet  $output/contact-sheet.png"

@@ -191,7 +191,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
       std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
                    (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
     recover(settings.output, fingerprint.hash, configuration, [&](const FinishedSample& sample) { finished.add(sample); },
-            [](const std::string& message) { spdlog::warn(message); });
+            [](const std::string& message) { spdlog::warn(message); },
+            settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
     attempt = count_attempt(settings.output);
   });
   check_mpi(MPI_Bcast(&attempt, 1, MPI_INT64_T, 0, ranks.world()), "sharing the attempt's number");

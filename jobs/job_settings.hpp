@@ -19,7 +19,8 @@ struct ModelSettings {
 
   template <class Visit>
   static void fields(Visit&& visit, ModelSettings& s) {
-    visit("Model", "model", s.model, "family of the model: opensora-1.2, latte-1, osp-1.1 or osp-1.2 (`pyracast models` describes them)");
+    visit("Model", "model", s.model, "family of the model: opensora-1.2, latte-1, osp-1.1 or osp-1.2 (`pyracast models` describes them); "
+          "or null: tiny videos that take no time, for drills and scale tests");
     visit("Model", "snapshot", s.snapshot, "folder that holds all parts of the model");
     visit("Model", "transformer", s.transformer, "folder of the transformer, where it is not in the snapshot");
     visit("Model", "vae", s.vae, "folder of the VAE, where it is not in the snapshot (Latte: of either of its two)");
@@ -39,7 +40,7 @@ struct ModelSettings {
 /// The settings of `pyracast generate`.
 struct GenerateSettings {
   std::filesystem::path config, prompts, output;
-  bool strict = false;
+  bool strict = false, check_files = false;
   ModelSettings model;
   uint64_t seed = 42;
   std::string noise = "philox";
@@ -69,6 +70,7 @@ struct GenerateSettings {
     visit("Job", "prompts", s.prompts, "manifest: .jsonl, .csv, .tsv, .txt (a prompt a line), each also .gz; - reads standard input");
     visit("Job", "output", s.output, "folder of the dataset; the same command again continues in it");
     visit("Job", "strict", s.strict, "generate nothing when one line of the manifest is bad");
+    visit("Job", "check-files", s.check_files, "when continuing, read every finished video and shard and compare it with its checksum; else those that changed");
     visit("Job", "verbose", s.verbose, "a line for every video (-v)");
     ModelSettings::fields(visit, s.model);
     visit("Sampling", "seed", s.seed, "seed of the run; a row's own seed, else this and its id, decide its noise");

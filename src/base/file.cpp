@@ -18,9 +18,7 @@ namespace {
 /// An open file descriptor, closed on destruction.
 class Descriptor {
  public:
-  Descriptor(const std::filesystem::path& path, int flags) : value_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
-    require(value_ >= 0, path.string(), ": cannot be opened: ", std::strerror(errno));
-  }
+  Descriptor(const std::filesystem::path& path, int flags) : value_(open_descriptor(path, flags)) {}
   ~Descriptor() { ::close(value_); }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
@@ -34,14 +32,14 @@ void write_all(int descriptor, std::string_view content, const std::filesystem::
   while (!content.empty()) {
     const ssize_t written = ::write(descriptor, content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
-    require(written > 0, path.string(), ": writing failed: ", std::strerror(errno));
+    if (written <= 0) fail_at_the_disk(path, "writing failed", errno);
     content.remove_prefix(size_t(written));
   }
 }
 
 void sync(const std::filesystem::path& path, int flags) {
   const Descriptor descriptor(path, flags);
-  require(::fsync(descriptor) == 0, path.string(), ": fsync failed: ", std::strerror(errno));
+  if (::fsync(descriptor) != 0) fail_at_the_disk(path, "fsync failed", errno);
 }
 
 std::string hexadecimal(std::span<const unsigned char> bytes) {
@@ -52,6 +50,20 @@ std::string hexadecimal(std::span<const unsigned char> bytes) {
 }
 
 }  // namespace
+
+void fail_at_the_disk(const std::filesystem::path& path, std::string_view what, int error) {
+  throw Error(concat(path.string(), ": ", what, ": ", std::strerror(error)), ExitCode::environment);
+}
+
+int open_descriptor(const std::filesystem::path& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
+  if (descriptor >= 0) return descriptor;
+  const int error = errno;
+  const bool to_read = (flags & (O_WRONLY | O_RDWR | O_CREAT)) == 0;
+  for (const int of_the_path : {ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ENAMETOOLONG, ELOOP})
+    if (to_read && error == of_the_path) fail(path.string(), ": cannot be opened: ", std::strerror(error));
+  fail_at_the_disk(path, "cannot be opened", error);
+}
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const Descriptor descriptor(path, O_RDONLY);
@@ -76,12 +88,16 @@ void publish(const std::filesystem::path& temporary, const std::filesystem::path
   sync(temporary, O_RDONLY);
   std::error_code error;
   std::filesystem::rename(temporary, path, error);
-  require(!error, temporary.string(), ": cannot be renamed to ", path.string(), ": ", error.message());
+  if (error) fail_at_the_disk(temporary, concat("cannot be renamed to ", path.string()), error.value());
   sync_folder(path.parent_path());
 }
 
 void sync_folder(const std::filesystem::path& folder) {
   sync(folder.empty() ? std::filesystem::path(".") : folder, O_RDONLY | O_DIRECTORY);
+}
+
+void append_to_file(const std::filesystem::path& path, std::string_view content) {
+  write_all(Descriptor(path, O_WRONLY | O_APPEND), content, path);
 }
 
 void write_atomically(const std::filesystem::path& path, std::string_view content) {

@@ -8,6 +8,13 @@
 
 namespace pyracast {
 
+/// Throws Error "path: what: the system's reason", with the environment's exit code.
+[[noreturn]] void fail_at_the_disk(const std::filesystem::path& path, std::string_view what, int error);
+
+/// A file descriptor; the caller closes it. Throws Error; its code is bad_input where a file to be read is not there, is
+/// none or may not be read, the environment's in all other cases.
+int open_descriptor(const std::filesystem::path& path, int flags);
+
 /// A whole file mapped read-only; the mapping lives as long as the object.
 class MappedFile {
  public:
@@ -28,7 +35,10 @@ std::string read_file(const std::filesystem::path& path);
 /// Whoever sees `path` sees all of `content`.
 void write_atomically(const std::filesystem::path& path, std::string_view content);
 
-/// The second half of the above, for a file that another library wrote: fsync of `temporary`, rename, fsync of the
+/// Adds to the end of a file that is there. Not durable by itself.
+void append_to_file(const std::filesystem::path& path, std::string_view content);
+
+/// The second half of write_atomically, for a file that another library wrote: fsync of `temporary`, rename, fsync of the
 /// folder.
 void publish(const std::filesystem::path& temporary, const std::filesystem::path& path);
 

@@ -1,14 +1,13 @@
 #include "base/json.hpp"
 
-#include <fstream>
+#include "base/file.hpp"
 
 namespace pyracast {
 
 Json read_json(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  require(in.good(), path.string(), ": cannot be opened (expected a JSON file)");
+  const std::string text = read_file(path);
   try {
-    return Json::parse(in);
+    return Json::parse(text);
   } catch (const Json::exception& error) {
     fail(path.string(), ": is not valid JSON: ", error.what());
   }

@@ -37,14 +37,14 @@ void write_virtual_column(hid_t group, const std::string& path, const std::strin
     hdf5::check(H5Pset_virtual(list, selected, source.file.c_str(), path.c_str(), source_space), "mapping " + path);
     at += source.rows;
   }
-  const Handle dataset(H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + path);
+  Handle(H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + path).close("writing " + path);
 }
 
 /// A missing source shows as -1 (numbers) or an empty text.
 void write_virtual_columns(hid_t file, const std::vector<Source>& sources) {
   hsize_t total = 0;
   for (const Source& source : sources) total += source.rows;
-  const Handle content = hdf5::create_group(file, "content"), provenance = hdf5::create_group(file, "provenance");
+  Handle content = hdf5::create_group(file, "content"), provenance = hdf5::create_group(file, "provenance");
   const Handle text = hdf5::string_type();
   const SampleRecord names;
   SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, const Member&) {
@@ -57,18 +57,22 @@ void write_virtual_columns(hid_t file, const std::vector<Source>& sources) {
       write_virtual_column(is_content ? content : provenance, path, name, hdf5::type_of<Member>(), &fill, sources, total);
     }
   }, names);
+  content.close("writing /content");
+  provenance.close("writing /provenance");
 }
 
 void write_index(const fs::path& output, const std::string& name, const std::vector<Source>& sources,
-                 const std::function<void(hid_t)>& add = {}) {
+                 const std::function<void(hid_t)>& add = {}) try {
   const fs::path path = output / name, temporary = path.string() + ".tmp";
   Handle file = hdf5::create_file(temporary);
   hdf5::write_attribute(file, "format", "pyracast index");
   hdf5::write_attribute(file, "format_version", shard_format_version);
   write_virtual_columns(file, sources);
   if (add) add(file);
-  file.close("closing " + temporary.string());
+  file.close("closing");
   publish(temporary, path);
+} catch (const Error& error) {
+  throw Error(concat((output / name).string(), ": the index cannot be written: ", error.what()), ExitCode::environment);
 }
 
 /// Sources as they are, or indices of `most_sources` of them each.
@@ -181,7 +185,7 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   for (const fs::path& path : sealed_shards(layout.shards())) {
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
-    names.push_back("shards/" + path.filename().string());
+    names.push_back(path.lexically_relative(output).string());
     hashes.push_back(sha256_of_file(path));
     rows.push_back(int64_t(samples.size()));
     sources.push_back({names.back(), samples.size()});
@@ -199,10 +203,11 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   remove_index(output);   // parts of an earlier one may be more than this one's; an index of no shard is none
   if (!sources.empty())
     write_index(output, "index.h5", grouped(output, sources, most_sources), [&](hid_t file) {
-      const Handle list = hdf5::create_group(file, "shards");
+      Handle list = hdf5::create_group(file, "shards");
       hdf5::write_dataset(list, "name", names);
       hdf5::write_dataset(list, "rows", rows);
       hdf5::write_dataset(list, "sha256", hashes);
+      list.close("writing the list of shards");
     });
   counts.shards = int64_t(names.size());
   run["samples"] = to_json(counts);

@@ -8,8 +8,13 @@ namespace pyracast::hdf5 {
 
 namespace {
 
-/// HDF5 prints its errors by itself unless told not to.
-const bool silenced = [] { return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0; }();
+/// At its end HDF5 would look again after files that it could not close on a full disk, and crash. All are closed by then.
+[[maybe_unused]] const bool leaves_quietly = H5dont_atexit() >= 0;
+
+/// HDF5 prints its errors by itself unless told not to, on each thread.
+void silence() {
+  [[maybe_unused]] thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+}
 
 herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* text) {
   if (error->desc) *static_cast<std::string*>(text) = error->desc;
@@ -40,27 +45,38 @@ std::string checksum_of(const std::vector<std::string>& values) {
   return sha256(all);
 }
 
+/// Throws Error where a dataset says that it is larger than what the file holds of it: nobody shall make room for that.
 size_t element_count(hid_t dataset, const std::string& name) {
   const Handle space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
-  return size_t(check(H5Sget_simple_extent_npoints(space), "asking for the size of " + name));
+  const Handle list(H5Dget_create_plist(dataset), H5Pclose, "asking how " + name + " is stored");
+  const Handle type(H5Dget_type(dataset), H5Tclose, "asking for the type of " + name);
+  const auto count = hsize_t(check(H5Sget_simple_extent_npoints(space), "asking for the size of " + name));
+  const size_t bytes = H5Tget_size(type);
+  const bool elsewhere = check(H5Pget_layout(list), "asking how " + name + " is stored") == H5D_VIRTUAL;
+  require(bytes > 0 && (elsewhere || count <= H5Dget_storage_size(dataset) / bytes), name, " has ", count, " values, but the file holds fewer");
+  return size_t(count);
 }
 
 }  // namespace
 
-std::string error_text() {
-  (void)silenced;
+void fail_with_error_stack(const std::string& what) {
   std::string text = "unknown HDF5 error";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
-  return text;
+  const bool of_the_system = text.find("errno = ") != text.npos;
+  throw Error(concat(what, ": ", text), of_the_system ? ExitCode::environment : ExitCode::bad_input);
 }
 
 Handle create_file(const std::filesystem::path& path) {
-  const Handle access(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "creating a property list");
-  check(H5Pset_obj_track_times(access, false), "switching times off");
-  return Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, access, H5P_DEFAULT), H5Fclose, "creating " + path.string());
+  silence();
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "creating a property list");
+  check(H5Pset_obj_track_times(creation, false), "switching times off");
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "creating a property list");
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "choosing the format of HDF5 1.10");
+  return Handle(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, "creating " + path.string());
 }
 
 Handle open_file(const std::filesystem::path& path) {
+  silence();
   return Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, "opening " + path.string());
 }
 
@@ -86,10 +102,11 @@ void write_dataset(hid_t parent, const std::string& name, const std::vector<T>& 
     check(H5Pset_chunk(list, int(chunk.size()), chunk.data()), "chunking " + name);
     check(H5Pset_fletcher32(list), "checksumming " + name);
   }
-  const Handle dataset(H5Dcreate2(parent, name.c_str(), type_of<T>(), space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
+  Handle dataset(H5Dcreate2(parent, name.c_str(), type_of<T>(), space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
                        "creating " + name);
   if (!values.empty())
     check(H5Dwrite(dataset, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "writing " + name);
+  dataset.close("writing " + name);
 }
 
 template void write_dataset(hid_t, const std::string&, const std::vector<float>&, std::vector<hsize_t>);
@@ -99,12 +116,12 @@ template void write_dataset(hid_t, const std::string&, const std::vector<uint64_
 
 void write_dataset(hid_t parent, const std::string& name, const std::vector<std::string>& values) {
   const Handle type = string_type(), space = space_of({values.size()}), list = creation_list(H5P_DATASET_CREATE);
-  const Handle dataset(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
-                       "creating " + name);
+  Handle dataset(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + name);
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
   if (!values.empty()) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "writing " + name);
   write_attribute(dataset, text_checksum, checksum_of(values));
+  dataset.close("writing " + name);
 }
 
 template <class T>
@@ -140,6 +157,7 @@ std::vector<std::string> read_dataset<std::string>(hid_t parent, const std::stri
 template <class T>
 std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, hsize_t count) {
   const Handle dataset = open_dataset(parent, name), space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
+  element_count(dataset, name);
   std::vector<hsize_t> shape(size_t(check(H5Sget_simple_extent_ndims(space), "asking for the shape of " + name)));
   check(H5Sget_simple_extent_dims(space, shape.data(), nullptr), "asking for the shape of " + name);
   require(!shape.empty() && first <= shape[0] && count <= shape[0] - first, name, " ends before row ", first + count);
@@ -166,16 +184,18 @@ bool exists(hid_t parent, const std::string& name) {
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {
   const Handle type = string_type(), space(H5Screate(H5S_SCALAR), H5Sclose, "describing an attribute");
-  const Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "creating " + name);
+  Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "creating " + name);
   const char* pointer = value.c_str();
   check(H5Awrite(attribute, type, &pointer), "writing " + name);
+  attribute.close("writing " + name);
 }
 
 void write_attribute(hid_t object, const std::string& name, int64_t value) {
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose, "describing an attribute");
-  const Handle attribute(H5Acreate2(object, name.c_str(), H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+  Handle attribute(H5Acreate2(object, name.c_str(), H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
                          "creating " + name);
   check(H5Awrite(attribute, H5T_NATIVE_INT64, &value), "writing " + name);
+  attribute.close("writing " + name);
 }
 
 std::string read_text_attribute(hid_t object, const std::string& name) {

@@ -12,17 +12,19 @@
 
 namespace pyracast::hdf5 {
 
-/// The innermost message of HDF5's error stack.
-std::string error_text();
+/// Throws Error with the innermost message of HDF5's error stack; its code is the environment's where the system refused
+/// something (a full disk), bad_input where the file is not as it must be.
+[[noreturn]] void fail_with_error_stack(const std::string& what);
 
 /// Throws Error with HDF5's own text when a call returned a negative number.
 template <class Result>
 Result check(Result result, const std::string& what) {
-  require(result >= 0, what, ": ", error_text());
+  if (result < 0) fail_with_error_stack(what);
   return result;
 }
 
-/// An open HDF5 object.
+/// An open HDF5 object. What was written to is closed by close(): HDF5 writes much of a dataset only then, and a destructor
+/// tells nobody that the disk was full.
 class Handle {
  public:
   Handle() = default;
@@ -48,6 +50,7 @@ class Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
+/// In the format of HDF5 1.10, whose own structures have checksums: a flipped bit is an Error, not another file.
 Handle create_file(const std::filesystem::path& path);
 Handle open_file(const std::filesystem::path& path);
 Handle create_group(hid_t parent, const std::string& name);
@@ -95,6 +98,8 @@ class GrowingDataset {
   /// One chunk holds `chunk_rows` rows.
   GrowingDataset(hid_t parent, const std::string& name, hid_t type, std::vector<hsize_t> row_shape, hsize_t chunk_rows);
   void append(const void* values, hsize_t rows);
+  /// Writes what HDF5 still holds back, and says whether that worked.
+  void close() { dataset_.close("writing " + name_); }
   hid_t id() const { return dataset_; }
   hsize_t rows() const { return rows_; }
 

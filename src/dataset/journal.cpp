@@ -22,11 +22,10 @@ uint32_t checksum(std::span<const uint8_t> bytes) { return uint32_t(crc32_z(0, b
 
 JournalWriter::JournalWriter(const std::filesystem::path& path, const std::string& fingerprint) : path_(path) {
   require(fingerprint.size() == fingerprint_size, "a fingerprint of ", fingerprint.size(), " characters, expected ", fingerprint_size);
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  require(descriptor_ >= 0, path.string(), ": the journal cannot be made: ", std::strerror(errno));
+  descriptor_ = open_descriptor(path, O_RDWR | O_CREAT | O_EXCL);
   const std::string header = magic + fingerprint;
   write({reinterpret_cast<const uint8_t*>(header.data()), header.size()});
-  require(::fsync(descriptor_) == 0, path.string(), ": fsync failed: ", std::strerror(errno));
+  if (::fsync(descriptor_) != 0) fail_at_the_disk(path, "fsync failed", errno);
   sync_folder(path.parent_path());
 }
 
@@ -38,7 +37,7 @@ void JournalWriter::write(std::span<const uint8_t> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    require(written > 0, path_.string(), ": writing the journal failed: ", std::strerror(errno));
+    if (written <= 0) fail_at_the_disk(path_, "writing the journal failed", errno);
     bytes = bytes.subspan(size_t(written));
   }
 }
@@ -53,13 +52,13 @@ void JournalWriter::append(const SampleRecord& record) {
   std::memcpy(bytes.data() + 12, &crc, 4);
   std::memcpy(bytes.data() + record_header_size, payload.data(), payload.size());
   write(bytes);
-  require(::fdatasync(descriptor_) == 0, path_.string(), ": fdatasync failed: ", std::strerror(errno));
+  if (::fdatasync(descriptor_) != 0) fail_at_the_disk(path_, "fdatasync failed", errno);
 }
 
 void JournalWriter::clear() {
-  require(::ftruncate(descriptor_, header_size) == 0 && ::lseek(descriptor_, header_size, SEEK_SET) >= 0 &&
-              ::fsync(descriptor_) == 0,
-          path_.string(), ": the journal cannot be cleared: ", std::strerror(errno));
+  const bool cleared = ::ftruncate(descriptor_, header_size) == 0 && ::lseek(descriptor_, header_size, SEEK_SET) >= 0 &&
+                       ::fsync(descriptor_) == 0;
+  if (!cleared) fail_at_the_disk(path_, "the journal cannot be cleared", errno);
 }
 
 JournalEnd read_journal(std::span<const std::byte> bytes, const std::string& fingerprint,

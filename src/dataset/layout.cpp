@@ -69,7 +69,7 @@ void make_folder(const std::filesystem::path& folder) {
   if (parent != folder) make_folder(parent);
   std::error_code error;
   std::filesystem::create_directory(folder, error);   // another process may have been first: no error then
-  require(!error, folder.string(), ": cannot be created: ", error.message());
+  if (error) fail_at_the_disk(folder, "cannot be made", error.value());
   sync_folder(parent);
 }
 
@@ -80,7 +80,7 @@ std::filesystem::path move_to_quarantine(const OutputLayout& layout, const std::
     target = layout.quarantine() / concat(file.filename().string(), '.', n);
   std::error_code error;
   std::filesystem::rename(file, target, error);
-  require(!error, file.string(), ": cannot be moved to ", target.string(), ": ", error.message());
+  if (error) fail_at_the_disk(file, concat("cannot be moved to ", target.string()), error.value());
   sync_folder(layout.quarantine());
   sync_folder(file.parent_path());
   return target;

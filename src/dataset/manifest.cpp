@@ -45,7 +45,7 @@ class TemporaryName {
 const fs::path& prepared(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  require(!error, folder.string(), ": cannot be made: ", error.message());
+  if (error) fail_at_the_disk(folder, "cannot be made", error.value());
   for (const auto& file : fs::directory_iterator(folder)) {
     const std::string name = file.path().filename().string();
     if (name.starts_with("manifest.") && name.ends_with(".tmp")) fs::remove(file.path());

@@ -1,8 +1,10 @@
 #include "dataset/shard_file.hpp"
 
 #include <algorithm>
+#include <variant>
 
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 
 namespace pyracast {
 
@@ -12,10 +14,54 @@ using hdf5::Handle;
 
 const char* group_name(SampleGroup group) { return group == SampleGroup::content ? "content" : "provenance"; }
 
+constexpr std::string_view seal_mark = "PYRASEAL";
+constexpr size_t hash_size = 64, seal_size = seal_mark.size() + 2 * hash_size;
+
+/// The seal of a shard's bytes.
+std::string_view seal_of(const MappedFile& file) {
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  const std::string_view seal = bytes.substr(bytes.size() - std::min(bytes.size(), seal_size));
+  require(seal.starts_with(seal_mark), "it does not end in a seal; it was cut, or is no shard of version ", shard_format_version);
+  return seal;
+}
+
+/// A shard that the system cannot read may be sound: the code tells them apart.
+Error unsound(const std::filesystem::path& path, const Error& error) {
+  const bool unreadable = error.code == ExitCode::environment;
+  return Error(concat(path.string(), unreadable ? ": cannot be read: " : ": is not a sound shard: ", error.what()), error.code);
+}
+
+using Column = std::variant<std::vector<std::string>, std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>>;
+
+/// All columns of a shard, in the order of SampleRecord::fields.
+std::vector<Column> columns_of(hid_t file) {
+  std::vector<Column> columns;
+  SampleRecord names;
+  size_t rows = 0;
+  SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
+    auto column = hdf5::read_dataset<Member>(file, concat(group_name(group), '/', name));
+    if (columns.empty()) rows = column.size();
+    require(column.size() == rows, "its column ", name, " has ", column.size(), " of ", rows, " rows");
+    columns.push_back(std::move(column));
+  }, names);
+  return columns;
+}
+
+std::vector<SampleRecord> rows_of(std::vector<Column> columns) {
+  std::vector<SampleRecord> rows(std::visit([](const auto& column) { return column.size(); }, columns.at(0)));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    auto column = columns.begin();
+    SampleRecord::fields([&]<class Member>(SampleGroup, const char*, Member& member) {
+      member = std::move(std::get<std::vector<Member>>(*column++)[i]);
+    }, rows[i]);
+  }
+  return rows;
+}
+
 }  // namespace
 
 ShardFile::ShardFile(const std::filesystem::path& temporary, const std::string& fingerprint, const std::string& configuration)
-    : temporary_(temporary), file_(hdf5::create_file(temporary)), content_(hdf5::create_group(file_, "content")),
+    : temporary_(temporary), fingerprint_(fingerprint), file_(hdf5::create_file(temporary)), content_(hdf5::create_group(file_, "content")),
       provenance_(hdf5::create_group(file_, "provenance")) {
   hdf5::write_attribute(file_, "format", "pyracast shard");
   hdf5::write_attribute(file_, "format_version", shard_format_version);
@@ -58,7 +104,7 @@ void ShardFile::append(const SampleRecord& record) try {
   row.pixels.reset();
   rows_.push_back(std::move(row));
 } catch (const Error& error) {
-  fail(temporary_.string(), ": the shard cannot be written: ", error.what());
+  throw Error(concat(temporary_.string(), ": the shard cannot be written: ", error.what()), ExitCode::environment);
 }
 
 void ShardFile::write_columns() {
@@ -90,63 +136,67 @@ void ShardFile::write_columns() {
 std::filesystem::path ShardFile::seal(const std::filesystem::path& folder) {
   std::string samples;
   for (const SampleRecord& row : rows_) samples += concat(row.id, '\n', row.sample, '\n');
-  const std::filesystem::path path = folder / ("shard-" + sha256(samples).substr(0, 20) + ".h5");
+  const std::string name = sha256(samples).substr(0, 20);
+  const std::filesystem::path path = folder / name.substr(0, 2) / ("shard-" + name + ".h5");
+  make_folder(path.parent_path());
   seal_as(path);
   return path;
 }
 
 void ShardFile::seal_as(const std::filesystem::path& path) try {
   write_columns();
-  arrays_.clear();
-  pixels_.clear();
+  for (auto& [name, flat] : arrays_)
+    if (flat.values) flat.values->close();
+  for (auto& [bucket, clips] : pixels_) clips.clips.close();
   content_.close("closing a shard");
   provenance_.close("closing a shard");
   file_.close("closing " + temporary_.string());
+  append_to_file(temporary_, concat(seal_mark, fingerprint_));
+  append_to_file(temporary_, sha256_of_file(temporary_));
   publish(temporary_, path);
 } catch (const Error& error) {
-  fail(temporary_.string(), ": the shard cannot be written: ", error.what());
+  throw Error(concat(temporary_.string(), ": the shard cannot be written: ", error.what()), ExitCode::environment);
 }
 
-std::vector<SampleRecord> read_shard(const std::filesystem::path& path) {
+void check_seal(const std::filesystem::path& path) try {
+  const MappedFile file(path);
+  const std::string_view seal = seal_of(file);
+  require(sha256(file.bytes().first(file.bytes().size() - hash_size)) == seal.substr(seal_size - hash_size), "it does not fit its checksum");
+} catch (const Error& error) {
+  throw unsound(path, error);
+}
+
+std::vector<SampleRecord> read_shard(const std::filesystem::path& path, ShardCheck check) {
+  if (check == ShardCheck::seal) check_seal(path);
   try {
     const Handle file = hdf5::open_file(path);
     const int64_t version = hdf5::read_number_attribute(file, "format_version");
     require(version == shard_format_version, "its format is version ", version, ", this program reads version ", shard_format_version);
-    std::vector<SampleRecord> rows(hdf5::read_dataset<std::string>(file, "content/id").size());
-    SampleRecord names;
-    SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
-      const auto column = hdf5::read_dataset<Member>(file, concat(group_name(group), '/', name));
-      require(column.size() == rows.size(), "its column ", name, " has ", column.size(), " of ", rows.size(), " rows");
-      for (size_t i = 0; i < rows.size(); ++i)
-        SampleRecord::fields([&]<class Other>(SampleGroup, const char* other, Other& member) {
-          if constexpr (std::is_same_v<Other, Member>)
-            if (std::string_view(other) == name) member = column[i];
-        }, rows[i]);
-    }, names);
+    std::vector<SampleRecord> rows = rows_of(columns_of(file));
     const auto offsets = hdf5::read_dataset<int64_t>(file, "provenance/step_offsets");
     const auto seconds = hdf5::read_dataset<float>(file, "provenance/step_seconds");
     const auto counts = hdf5::read_dataset<int64_t>(file, "provenance/step_counts");
-    require(offsets.size() == rows.size() + 1 && offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()) &&
+    require(std::is_sorted(offsets.begin(), offsets.end()), "its step_offsets are not in order");
+    require(offsets.size() == rows.size() + 1 && offsets.front() == 0 && offsets.back() <= int64_t(seconds.size()) && offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()) &&
                 offsets.back() * int64_t(step_counters.size()) == int64_t(counts.size()),
             "its step_offsets do not fit its step_seconds and step_counts");
     return rows;
   } catch (const Error& error) {
-    fail(path.string(), ": is not a sound shard: ", error.what());
+    throw unsound(path, error);
   }
 }
 
-std::string shard_fingerprint(const std::filesystem::path& path) {
-  try {
-    return hdf5::read_text_attribute(hdf5::open_file(path), "fingerprint");
-  } catch (const Error& error) {
-    fail(path.string(), ": is not a sound shard: ", error.what());
-  }
+std::string shard_fingerprint(const std::filesystem::path& path) try {
+  const MappedFile file(path);
+  return std::string(seal_of(file).substr(seal_mark.size(), hash_size));
+} catch (const Error& error) {
+  throw unsound(path, error);
 }
 
 std::vector<std::filesystem::path> sealed_shards(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> shards;
   if (std::filesystem::is_directory(folder))
-    for (const auto& entry : std::filesystem::directory_iterator(folder))
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
       if (entry.path().extension() == ".h5" && entry.path().filename().string().starts_with("shard-")) shards.push_back(entry.path());
   std::sort(shards.begin(), shards.end());
   return shards;

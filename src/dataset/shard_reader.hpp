@@ -1,15 +1,14 @@
 #pragma once
 #include <map>
 
-#include "dataset/hdf5.hpp"
-#include "dataset/sample.hpp"
+#include "dataset/shard_file.hpp"
 
 namespace pyracast {
 
 /// A sealed shard, read sample by sample with its arrays. Throws Error naming the file where it is not sound.
 class ShardReader {
  public:
-  explicit ShardReader(const std::filesystem::path& path);
+  explicit ShardReader(const std::filesystem::path& path, ShardCheck check = ShardCheck::seal);
 
   size_t size() const { return rows_.size(); }
   /// All rows without their arrays.
@@ -23,8 +22,8 @@ class ShardReader {
 
  private:
   std::filesystem::path path_;
-  hdf5::Handle file_;
   std::vector<SampleRecord> rows_;
+  hdf5::Handle file_;
   std::vector<int64_t> step_offsets_;
   std::map<size_t, hsize_t> clips_;   // row -> position in its frames_<...>
 

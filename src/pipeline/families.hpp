@@ -8,5 +8,6 @@ std::unique_ptr<VideoModel> find_open_sora(const ModelChoice& choice);
 std::unique_ptr<VideoModel> find_latte(const ModelChoice& choice);
 std::unique_ptr<VideoModel> find_open_sora_plan_110(const ModelChoice& choice);
 std::unique_ptr<VideoModel> find_open_sora_plan_120(const ModelChoice& choice);
+std::unique_ptr<VideoModel> find_null(const ModelChoice& choice);
 
 }  // namespace pyracast

@@ -17,6 +17,7 @@ constexpr ModelFamily families[] = {
      "65 or 221 frames, or an image; 512 x 512", "osp-1.1-246", find_open_sora_plan_110},
     {"osp-1.2", "Open-Sora-Plan v1.2", "OpenSoraT2V", "LanguageBind/Open-Sora-Plan-v1.2.0, google/mt5-xxl",
      "odd numbers of frames, 29 or 93; 480 x 640 or 720 x 1280", "osp-1.2-26", find_open_sora_plan_120},
+    {"null", "tiny videos in no time, for drills and measurements of scale", "", "none", "any", "none", find_null},
 };
 
 }  // namespace
@@ -58,6 +59,7 @@ std::vector<std::string> model_family_names() {
 std::string family_of(const std::filesystem::path& snapshot, const SnapshotPaths& given) {
   std::string found;
   for (const ModelFamily& family : families) {
+    if (!*family.transformer_class) continue;   // it has no files
     SnapshotLayout layout;
     layout.transformer_class = family.transformer_class;
     const std::filesystem::path folder = given.transformer.empty() ? find_transformer(snapshot, layout) : given.transformer;

@@ -69,7 +69,7 @@ struct ModelFamily {
   std::unique_ptr<VideoModel> (*find)(const ModelChoice& choice);
 };
 
-/// All of them.
+/// All of them, and at last "null", which makes tiny videos in no time.
 std::span<const ModelFamily> model_families();
 std::vector<std::string> model_family_names();
 

@@ -107,12 +107,50 @@ TEST_F(Recover, TakesASampleWhoseVideoIsGoneOutOfItsShard) {
   EXPECT_EQ(messages_.size(), 2u);
 }
 
+TEST_F(Recover, PutsAVideoThatWasChangedAside) {
+  put_shard({full_sample(0), full_sample(1)});
+  put_journal("team-0.journal", {small_sample(2), small_sample(3)});
+  cut(output_ / full_sample(1).video, 3);
+  flip_bit(output_ / small_sample(2).video, 2);
+  recover();
+  EXPECT_THAT(finished_, ElementsAre("sample-0", "sample-3"));
+  EXPECT_THAT(in_shards(), ElementsAre("sample-0", "sample-3"));
+  EXPECT_THAT(messages_, ElementsAre(
+      testing::AllOf(HasSubstr("sample-1.mp4: does not fit its checksum and was moved to "), HasSubstr("quarantine/sample-1.mp4; ")),
+      HasSubstr("quarantine/sample-2.mp4; sample 0 of \"sample-2\" is made again")));
+  EXPECT_EQ(read_file(layout_.quarantine() / "sample-1.mp4"), "a v");
+}
+
+TEST_F(Recover, FindsSilentDamageOfAVideoWhenItIsToldToReadEverything) {
+  const auto shard = put_shard({small_sample(0), small_sample(1)}), video = output_ / small_sample(0).video;
+  flip_bit(video, 2);
+  fs::last_write_time(video, fs::last_write_time(shard) - std::chrono::hours(1));   // as a worn disk changes it
+  recover();
+  EXPECT_EQ(finished_.size(), 2u);
+  recover(RecoverReads::everything);
+  EXPECT_THAT(finished_, ElementsAre("sample-1"));
+  EXPECT_THAT(messages_, ElementsAre(HasSubstr("sample-0.mp4: does not fit its checksum")));
+}
+
+TEST_F(Recover, PutsAShardWithAFlippedBitAsideWhereverThatIs) {
+  const auto shard = put_shard({full_sample(0), full_sample(1)});
+  const std::string whole = read_file(shard);
+  for (size_t n = 0; n < 20; ++n) {
+    write_atomically(shard, whole);
+    flip_bit(shard, whole.size() * n / 20 + n, int(n % 8));
+    recover();
+    ASSERT_THAT(finished_, IsEmpty()) << n;
+    ASSERT_THAT(messages_, ElementsAre(HasSubstr("its samples are made again"))) << n;
+    ASSERT_FALSE(fs::exists(shard));
+  }
+}
+
 TEST_F(Recover, RemovesAShardNoneOfWhoseVideosIsLeft) {
   put_shard({full_sample(0)});
   fs::remove_all(layout_.videos());
   recover();
   EXPECT_THAT(finished_, IsEmpty());
-  EXPECT_TRUE(fs::is_empty(layout_.shards()));
+  EXPECT_THAT(sealed_shards(layout_.shards()), IsEmpty());
 }
 
 TEST_F(Recover, RunAgainFindsTheSame) {

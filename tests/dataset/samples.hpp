@@ -20,6 +20,9 @@ inline Video small_video(int n = 0) {
   return video;
 }
 
+/// What stands in the tests' videos.
+inline constexpr std::string_view video_bytes = "a video";
+
 /// A finished sample in which no two fields are alike; without arrays.
 inline SampleRecord small_sample(int n) {
   SampleRecord record;
@@ -34,6 +37,7 @@ inline SampleRecord small_sample(int n) {
   record.reason = "";
   record.quality_flags = "frozen";
   record.video = video_path(record.id, 0);
+  record.video_sha256 = sha256(video_bytes);
   record.frames = 3, record.height = 16, record.width = 32, record.fps = 8;
   return record;
 }
@@ -80,7 +84,7 @@ class RunFolder : public testing::Test {
   }
   void put_video(const SampleRecord& record) const {
     std::filesystem::create_directories((output_ / record.video).parent_path());
-    write_atomically(output_ / record.video, "a video");
+    write_atomically(output_ / record.video, video_bytes);
   }
   std::filesystem::path put_shard(const std::vector<SampleRecord>& records, const std::string& fingerprint = run_fingerprint) const {
     ShardFile shard(layout_.shards() / ".test.tmp", fingerprint, "{}");
@@ -94,17 +98,17 @@ class RunFolder : public testing::Test {
                                     const std::string& fingerprint = run_fingerprint) const {
     JournalWriter journal(layout_.journal() / name, fingerprint);
     for (const auto& record : records) {
-      journal.append(record);
       if (!record.video.empty()) put_video(record);
+      journal.append(record);
     }
     return layout_.journal() / name;
   }
-  void recover() {
+  void recover(RecoverReads reads = RecoverReads::what_changed) {
     finished_.clear();
     messages_.clear();
     pyracast::recover(output_, run_fingerprint, "{}", [&](const FinishedSample& sample) {
       finished_.push_back(sample.id + (sample.failed ? " failed" : ""));
-    }, [&](const std::string& message) { messages_.push_back(message); });
+    }, [&](const std::string& message) { messages_.push_back(message); }, reads);
   }
   /// Ids in the sealed shards, sorted.
   std::vector<std::string> in_shards() const {

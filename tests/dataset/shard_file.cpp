@@ -1,5 +1,7 @@
 #include "dataset/shard_file.hpp"
 
+#include <fstream>
+
 #include "samples.hpp"
 
 namespace pyracast {
@@ -109,19 +111,31 @@ TEST_F(Shard, CutAnywhereIsRefusedByName) {
   }
 }
 
-TEST_F(Shard, NoticesAFlippedBitInATextAndInAnArray) {
+TEST_F(Shard, NoticesAFlippedBitInATextAndInAnArrayEvenWithoutItsSeal) {
   SampleRecord sample = full_sample(0);
   sample.prompt = "findthisprompt";
   sample.latents.values.assign(sample.latents.values.size(), 1234.5678f);
   const auto path = put_shard({sample});
   const std::string whole = read_file(path);
   flip_bit(path, whole.find("findthisprompt") + 3);
-  EXPECT_THAT([&] { read_shard(path); }, ThrowsMessage<Error>(HasSubstr("content/prompt does not fit its checksum")));
+  EXPECT_THAT([&] { read_shard(path); }, ThrowsMessage<Error>(HasSubstr(path.string() + ": is not a sound shard: it does not fit its checksum")));
+  EXPECT_THAT([&] { read_shard(path, ShardCheck::columns); }, ThrowsMessage<Error>(HasSubstr("content/prompt does not fit its checksum")));
   write_atomically(path, whole);
   const float value = 1234.5678f;
   flip_bit(path, whole.find(std::string(reinterpret_cast<const char*>(&value), 4)));
-  EXPECT_THAT([&] { ShardReader(path).whole(0); }, ThrowsMessage<Error>(testing::AllOf(
+  EXPECT_THAT([&] { ShardReader(path, ShardCheck::columns).whole(0); }, ThrowsMessage<Error>(testing::AllOf(
       HasSubstr(path.string() + ": row 0 cannot be read: reading content/latents"), HasSubstr("checksum"))));
+}
+
+TEST_F(Shard, WithAFlippedBitAnywhereIsRefused) {
+  const auto path = put_shard({full_sample(0), failed_sample(1)});
+  const std::string whole = read_file(path);
+  for (size_t byte = 0; byte < whole.size(); byte += 1 + byte % 29) {   // some 15 apart, at changing places
+    std::string damaged = whole;
+    damaged[byte] = char(damaged[byte] ^ (1 << (byte / 29 % 8)));
+    std::ofstream(path, std::ios::binary) << damaged;
+    EXPECT_THAT([&] { ShardReader reader(path); }, ThrowsMessage<Error>(HasSubstr(path.string() + ": is not a sound shard"))) << byte;
+  }
 }
 
 TEST_F(Shard, OfAnotherVersionIsRefused) {
@@ -129,9 +143,10 @@ TEST_F(Shard, OfAnotherVersionIsRefused) {
   {
     const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose, "opening");
     H5Adelete(file, "format_version");
-    hdf5::write_attribute(file, "format_version", int64_t(4));
+    hdf5::write_attribute(file, "format_version", int64_t(1000));
   }
-  EXPECT_THAT([&] { read_shard(path); }, ThrowsMessage<Error>(HasSubstr("version 4, this program reads version 3")));
+  EXPECT_THAT([&] { read_shard(path, ShardCheck::columns); },
+              ThrowsMessage<Error>(HasSubstr(concat("version 1000, this program reads version ", shard_format_version))));
 }
 
 }  // namespace

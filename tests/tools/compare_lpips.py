@@ -17,7 +17,7 @@ program, *runs = sys.argv[1:]
 
 def clips(run):
     found = {}
-    for shard in sorted(pathlib.Path(run).glob("shards/*.h5")):
+    for shard in sorted(pathlib.Path(run).glob("shards/*/*.h5")):
         with h5py.File(shard) as file:
             content = file["content"]
             for name in [n for n in content if n.startswith("frames_") and not n.endswith("_rows")]:

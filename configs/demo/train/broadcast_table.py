@@ -55,7 +55,7 @@ class Runs:
 def accuracy(output):
     """Right answers of the checker, of all; the four qualities together."""
     right = total = 0
-    for shard in sorted(output.glob("shards/*.h5")):
+    for shard in sorted(output.glob("shards/*/*.h5")):
         with h5py.File(shard) as file:
             content = file["content"]
             for name in [n for n in content if n.startswith("frames_") and not n.endswith("_rows")]:

@@ -30,7 +30,7 @@ def program_frames(options):
                     "--noise", "torch", "--save", "frames", "--frames", str(options.frames),
                     "--height", str(options.height), "--width", str(options.width)], check=True)
     found = {}
-    for path in (options.folder / "clips" / "shards").glob("*.h5"):
+    for path in (options.folder / "clips" / "shards").glob("*/*.h5"):
         with h5py.File(path) as shard:
             content = shard["content"]
             name = f"frames_{options.frames}x{options.height}x{options.width}"

@@ -1,0 +1,208 @@
+// What has happened to an output folder between two runs, or is happening to it: damaged files, folders that cannot be written
+// to, another job. With the null model, which takes no time.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "program.hpp"
+
+namespace pyracast::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+std::vector<fs::path> files_below(const fs::path& folder, const char* extension) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file() && entry.path().extension() == extension) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void change(const fs::path& path, const std::function<void(std::string&)>& act) {
+  std::string content = read_text(path);
+  act(content);
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+class WithoutAModel : public GenerateTest {
+ protected:
+  std::vector<std::string> words(int ranks, const std::string& output, std::vector<std::string> more = {}) const {
+    std::vector<std::string> all;
+    if (ranks > 0) all = {MPIEXEC, "-n", std::to_string(ranks)};
+    for (const char* word : {PYRACAST, "generate", "--model", "null", "--threads", "1", "--shard-samples", "3", "--prompts"}) all.emplace_back(word);
+    all.insert(all.end(), {(folder / "prompts.jsonl").string(), "--output", (folder / output).string()});
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void SetUp() override {
+    GenerateTest::SetUp();
+    manifest(8);
+  }
+};
+
+using NullModel = WithoutAModel;
+
+TEST_F(NullModel, GivesTheSameBytesOnAnyRanksAndTeamsAndOthersForAnotherSeed) {
+  ASSERT_EQ(run(words(0, "alone")).code, 0);
+  const auto alone = content_of(folder / "alone");
+  ASSERT_EQ(alone.size(), 2 * 11u);
+  for (const auto& [ranks, team] : {std::pair{3, "1"}, {4, "2"}}) {
+    const std::string output = "on-" + std::to_string(ranks);
+    const Ended ended = run(words(ranks, output, {"--ranks-per-video", team}));
+    ASSERT_EQ(ended.code, 0) << ended.output;
+    EXPECT_EQ(content_of(folder / output), alone) << output;
+  }
+  ASSERT_EQ(run(words(0, "other", {"--seed", "7"})).code, 0);
+  for (const auto& [name, bytes] : content_of(folder / "other")) EXPECT_TRUE(bytes.empty() || bytes != alone.at(name)) << name;
+}
+
+TEST_F(NullModel, HasNoParts) {
+  const Ended ended = run(words(0, "out", {"--snapshot", DEMO_SNAPSHOT}));
+  EXPECT_EQ(ended.code, 64);
+  EXPECT_THAT(ended.output, HasSubstr("the null model has no parts"));
+}
+
+/// One thing that went wrong with the files of a finished dataset.
+struct Damage {
+  const char* name;
+  void (*act)(const fs::path& output);
+  size_t put_aside;
+  std::vector<std::string> more = {};
+};
+void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
+
+class Damaged : public WithoutAModel, public ::testing::WithParamInterface<Damage> {};
+
+TEST_P(Damaged, IsFoundPutAsideAndMadeAgain) {
+  ASSERT_EQ(run(words(2, "out")).code, 0);
+  const auto before = content_of(folder / "out");
+  GetParam().act(folder / "out");
+  const Ended again = run(words(3, "out", GetParam().more));
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_EQ(content_of(folder / "out"), before);
+  const fs::path aside = folder / "out" / "quarantine";
+  EXPECT_EQ(fs::exists(aside) ? size_t(std::distance(fs::directory_iterator(aside), {})) : 0, GetParam().put_aside) << again.output;
+  if (GetParam().put_aside) {
+    EXPECT_THAT(again.output, HasSubstr("quarantine/")) << "it is told where";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, Damaged, ::testing::Values(
+    Damage{"VideoCut", [](const fs::path& out) { fs::resize_file(files_below(out / "videos", ".mp4")[2], 500); }, 1},
+    Damage{"VideoEmptied", [](const fs::path& out) { fs::resize_file(files_below(out / "videos", ".mp4")[3], 0); }, 1},
+    Damage{"VideoWithAFlippedBit", [](const fs::path& out) { change(files_below(out / "videos", ".mp4")[4], [](auto& bytes) { bytes[900] ^= 4; }); }, 1},
+    Damage{"VideoThatWornDiskChanged", [](const fs::path& out) {
+      const fs::path video = files_below(out / "videos", ".mp4")[5];
+      const auto time = fs::last_write_time(video);
+      change(video, [](auto& bytes) { bytes[900] ^= 4; });
+      fs::last_write_time(video, time);
+    }, 1, {"--check-files"}},
+    Damage{"VideoRemoved", [](const fs::path& out) { fs::remove(files_below(out / "videos", ".mp4")[0]); }, 0},
+    Damage{"AllVideosRemoved", [](const fs::path& out) { fs::remove_all(out / "videos"); }, 0},
+    Damage{"ShardCut", [](const fs::path& out) { fs::resize_file(files_below(out / "shards", ".h5")[1], 5000); }, 1},
+    Damage{"ShardsEachWithAFlippedBit", [](const fs::path& out) {
+      size_t at = 1000;
+      for (const fs::path& shard : files_below(out / "shards", ".h5")) change(shard, [&](auto& bytes) { bytes.at(at += 1777) ^= 1; });
+    }, 4},
+    Damage{"IndexOfNothing", [](const fs::path& out) { fs::resize_file(out / "index.h5", 100); }, 0},
+    Damage{"EverythingDerivedRemoved", [](const fs::path& out) {
+      for (const char* name : {"index.h5", "metadata.jsonl", "run.json"}) fs::remove(out / name);
+    }, 0}),
+    [](const auto& info) { return info.param.name; });
+
+/// A folder that nobody can write to, root neither.
+class Immutable {
+ public:
+  explicit Immutable(fs::path folder) : folder_(std::move(folder)) { is_ = chattr("+i"); }
+  ~Immutable() { chattr("-i"); }
+  explicit operator bool() const { return is_; }
+
+ private:
+  fs::path folder_;
+  bool is_;
+  bool chattr(const char* how) const { return std::system(("chattr " + std::string(how) + " " + folder_.string() + " 2>/dev/null").c_str()) == 0; }
+};
+
+class ReadOnly : public WithoutAModel, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(ReadOnly, FolderEndsTheJobWithTheEnvironmentsCodeAndTheNextRunCompletesIt) {
+  ASSERT_EQ(run(words(1, "out")).code, 0);
+  const auto before = content_of(folder / "out");
+  fs::remove(files_below(folder / "out" / "videos", ".mp4")[0]);   // something to do
+  {
+    const Immutable immutable(folder / "out" / GetParam());
+    if (!immutable) GTEST_SKIP() << "chattr +i does not work here (needs root and a file system that has it)";
+    const Ended ended = run(words(0, "out"));
+    EXPECT_EQ(ended.code, 69) << ended.output;
+    EXPECT_THAT(ended.output, AllOf(HasSubstr((folder / "out" / GetParam()).string()),
+                                    AnyOf(HasSubstr("Operation not permitted"), HasSubstr("Permission denied"), HasSubstr("Read-only"))));
+  }
+  const Ended ended = run(words(2, "out"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(content_of(folder / "out"), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(, ReadOnly, ::testing::Values("shards", "journal", "work", ""), [](const auto& info) {
+  return std::string(*info.param ? info.param : "whole");
+});
+
+class TwoJobs : public WithoutAModel {
+ protected:
+  /// A lock of this process on a rank's byte, as another job's rank holds it; -1: all bytes.
+  int hold(int rank) const {
+    const int descriptor = ::open((folder / "out" / "work" / "lock").c_str(), O_RDWR);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = std::max(rank, 0);
+    lock.l_len = rank < 0 ? 0 : 1;
+    EXPECT_EQ(::fcntl(descriptor, F_SETLK, &lock), 0);
+    return descriptor;
+  }
+};
+
+TEST_F(TwoJobs, TheSecondWaitsForARankThatLivesOnAndGoesOnWhenItEnds) {
+  ASSERT_EQ(run(words(2, "out")).code, 0);
+  fs::remove_all(folder / "out" / "videos");
+  const int held = hold(1);
+  Program second(words(2, "out"), folder / "log");
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  EXPECT_FALSE(fs::exists(folder / "out" / "videos" / "00")) << "it does not write while another may";
+  EXPECT_EQ(content_of(folder / "out").size(), 11u) << "the lines of metadata.jsonl";
+  ::close(held);
+  const Ended ended = second.wait();
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(content_of(folder / "out").size(), 2 * 11u);
+}
+
+TEST_F(TwoJobs, TheSecondRefusesNamingHostAndProcessAfterHalfAMinute) {
+  ASSERT_EQ(run(words(1, "out")).code, 0);
+  const int held = hold(2);
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  const Ended ended = run(words(0, "out"));
+  EXPECT_EQ(ended.code, 69) << ended.output;
+  EXPECT_THAT(ended.output, AllOf(HasSubstr("is in use by process "), HasSubstr(std::string(" on ") + host),
+                                  HasSubstr("whose rank 2 lives on as process " + std::to_string(::getpid()))));
+  ::close(held);
+}
+
+TEST_F(TwoJobs, TheSecondStartedAtOnceAfterTheFirstsMpirunIsKilledCompletes) {
+  ASSERT_EQ(run(words(1, "reference")).code, 0);
+  Program first(words(3, "out", {"--shard-samples", "2"}), folder / "first.log");
+  ASSERT_TRUE(eventually([&] { return !files_below(folder, ".mp4").empty() && fs::exists(folder / "out" / "journal"); }));
+  first.signal(SIGKILL);   // mpirun alone: its ranks live on for a moment
+  const Ended second = run(words(2, "out"));
+  EXPECT_EQ(second.code, 0) << second.output;
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "reference"));
+}
+
+}  // namespace
+}  // namespace pyracast::testing
