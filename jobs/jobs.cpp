@@ -22,6 +22,7 @@ constexpr JobEntry jobs[] = {
     {"plan", plan, "show what a team will send and store for a video: plan --comm"},
     {"profile", profile, "measure how much each branch's output changes from one denoising step to the next"},
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},
+    {"submit", submit, "fill in a Slurm script for generate, and print or submit it: submit [settings] -- SETTINGS OF GENERATE"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},
 };

@@ -20,6 +20,9 @@ int profile(int argc, char** argv);
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 
+/// `pyracast submit … -- SETTINGS`: a batch script for generate, printed or handed to sbatch.
+int submit(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 
