@@ -23,10 +23,16 @@ case $LAUNCHER in
     srun)   # a step does not take over what sbatch was told of a task's CPUs
         export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
         launcher=(srun --mpi=pmix --kill-on-bad-exit=1) ;;
-    mpirun)   # kills its ranks 1 s after TERM, unless it is told to leave them the time that Slurm leaves
-        launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 20) ;;
+    mpirun)   # after TERM it kills its ranks within seconds, unless told to wait. It would wait as well, for each rank, where
+              # one has ended with another code than 0: it is told not to mind, and the program leaves its code in a file
+        launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 20
+                  --mca orte_abort_on_non_zero_status 0) ;;
     *) say "LAUNCHER is \"$LAUNCHER\", expected srun or mpirun"; exit 64 ;;
 esac
+
+PYRACAST_EXIT_FILE=$(mktemp) || exit 69
+export PYRACAST_EXIT_FILE
+trap 'rm -f "$PYRACAST_EXIT_FILE"' EXIT
 
 # Hands a signal on to the launcher, which hands it to every rank: the one way that is the same under srun and mpirun.
 pass_on() { if [ -n "$launched" ]; then kill -"$1" "$launched" 2>/dev/null; fi; }
@@ -44,10 +50,16 @@ run_on_all_tasks() {
         if [ $((warned + ended)) -gt 0 ]; then status=75; return; fi
         say "job $job, restart ${SLURM_RESTART_COUNT:-0}, on $SLURM_JOB_NODELIST under $LAUNCHER"
         began=$SECONDS
+        : >"$PYRACAST_EXIT_FILE"
         "${launcher[@]}" "$@" & launched=$!
         while kill -0 "$launched" 2>/dev/null; do wait "$launched"; done   # a trap makes it come back early
         wait "$launched"; status=$?
         launched=
+        if [ -s "$PYRACAST_EXIT_FILE" ]; then
+            status=$(cat "$PYRACAST_EXIT_FILE")
+        elif [ "$status" = 0 ]; then
+            status=1   # the program has not come to its end, whatever the launcher says
+        fi
         say "ended with $status after $((SECONDS - began)) s"
         is_decided && return
         if [ "$try" -ge "$LAUNCH_TRIES" ] || [ $((SECONDS - began)) -ge "$launch_seconds" ] || [ "$status" = 75 ]; then return; fi
