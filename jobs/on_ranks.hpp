@@ -11,8 +11,8 @@
 
 namespace pyracast {
 
-/// The exit code, written to the file that the environment names, if it does: mpirun either tells 0 for all, or takes its
-/// time to kill ranks that have ended with another by themselves. Rank 0 writes.
+/// The exit code, written to the file that the environment names, if it does: a launcher may hide it behind its own, and
+/// mpirun takes its time to kill ranks that have ended with another code than 0 by themselves. Rank 0 writes.
 inline int told(const Ranks& ranks, ExitCode code) {
   const char* const file = std::getenv("PYRACAST_EXIT_FILE");
   if (file && *file && ranks.rank() == 0) write_atomically(file, concat(int(code), "\n"));

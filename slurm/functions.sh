@@ -23,13 +23,14 @@ case $LAUNCHER in
     srun)   # a step does not take over what sbatch was told of a task's CPUs
         export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
         launcher=(srun --mpi=pmix --kill-on-bad-exit=1) ;;
-    mpirun)   # after TERM it kills its ranks within seconds, unless told to wait. It would wait as well, for each rank, where
-              # one has ended with another code than 0: it is told not to mind, and the program leaves its code in a file
-        launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 20
-                  --mca orte_abort_on_non_zero_status 0) ;;
+    mpirun)   # waits so many seconds between TERM and KILL, for one rank after the other, also where all end by themselves
+        launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 3)
+        # Its one daemon on each node would get the GPUs of one task, for all ranks there.
+        if [ -n "${SLURM_GPUS_ON_NODE:-}" ]; then unset SLURM_GPUS_PER_TASK; export SLURM_GPUS_PER_NODE=$SLURM_GPUS_ON_NODE; fi ;;
     *) say "LAUNCHER is \"$LAUNCHER\", expected srun or mpirun"; exit 64 ;;
 esac
 
+# The program leaves its exit code here: launchers may hide it behind their own.
 PYRACAST_EXIT_FILE=$(mktemp) || exit 69
 export PYRACAST_EXIT_FILE
 trap 'rm -f "$PYRACAST_EXIT_FILE"' EXIT
@@ -38,6 +39,14 @@ trap 'rm -f "$PYRACAST_EXIT_FILE"' EXIT
 pass_on() { if [ -n "$launched" ]; then kill -"$1" "$launched" 2>/dev/null; fi; }
 trap 'warned=1; pass_on "$STOP_SIGNAL"' USR1
 trap 'ended=1; pass_on TERM' TERM
+
+# Ends a launcher that does not end when its ranks have come to their end. It is forked when `launched` is known.
+end_launcher() {
+    trap - USR1 TERM EXIT
+    until [ -s "$PYRACAST_EXIT_FILE" ]; do sleep 1; done
+    sleep 5
+    kill -KILL "$launched" 2>/dev/null
+}
 
 # Launches the program on all tasks and leaves in `status` how that ended. A launch that fails at once is tried again:
 # after a requeue the nodes may still be busy with ending what was there.
@@ -52,8 +61,10 @@ run_on_all_tasks() {
         began=$SECONDS
         : >"$PYRACAST_EXIT_FILE"
         "${launcher[@]}" "$@" & launched=$!
+        end_launcher & watch=$!
         while kill -0 "$launched" 2>/dev/null; do wait "$launched"; done   # a trap makes it come back early
         wait "$launched"; status=$?
+        kill "$watch" 2>/dev/null
         launched=
         if [ -s "$PYRACAST_EXIT_FILE" ]; then
             status=$(cat "$PYRACAST_EXIT_FILE")
