@@ -55,6 +55,11 @@ run_on_all_tasks() {
     # Before 23.02 Slurm does not tell a job when it ends.
     SLURM_JOB_END_TIME=$(SLURM_TIME_FORMAT=%s squeue -h -j "$job" -o %e)
     case $SLURM_JOB_END_TIME in '' | *[!0-9]*) unset SLURM_JOB_END_TIME ;; *) export SLURM_JOB_END_TIME ;; esac
+    if [ -n "${SLURM_JOB_END_TIME:-}" ] && [ $((SLURM_JOB_END_TIME - $(date +%s))) -le "$WARNING" ]; then
+        say "the time limit leaves nothing before the warning of $WARNING s: give --time more, or less WARNING and --signal"
+        status=64
+        return
+    fi
     for ((try = 1; ; ++try)); do
         if [ $((warned + ended)) -gt 0 ]; then status=75; return; fi
         say "job $job, restart ${SLURM_RESTART_COUNT:-0}, on $SLURM_JOB_NODELIST under $LAUNCHER"
