@@ -41,9 +41,8 @@ std::optional<DType> weight_dtype(const std::string& name) {
   return DType::bfloat16;
 }
 
-SnapshotPaths find_snapshot(const ModelSettings& settings) {
-  require(settings.model == "opensora-1.2", "model is \"", settings.model, "\"; this version knows opensora-1.2");
-  return find_snapshot(settings.snapshot, {settings.transformer, settings.vae, settings.text_encoder, settings.tokenizer});
+std::unique_ptr<VideoModel> find_model(const ModelSettings& s) {
+  return find_model(ModelChoice{s.model, s.snapshot, {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}, s.sampler});
 }
 
 }  // namespace pyracast

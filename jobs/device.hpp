@@ -4,7 +4,7 @@
 #include "comm/ranks.hpp"
 #include "jobs/job_settings.hpp"
 #include "kernels/backend.hpp"
-#include "pipeline/snapshot.hpp"
+#include "pipeline/video_model.hpp"
 
 namespace pyracast {
 
@@ -18,7 +18,7 @@ int set_threads(int threads, const Ranks& ranks);
 /// How weights are kept: float32, bfloat16, or as stored (auto).
 std::optional<DType> weight_dtype(const std::string& name);
 
-/// The parts of the model that the settings name.
-SnapshotPaths find_snapshot(const ModelSettings& settings);
+/// The model that the settings name.
+std::unique_ptr<VideoModel> find_model(const ModelSettings& settings);
 
 }  // namespace pyracast

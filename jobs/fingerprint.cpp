@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/file.hpp"
-#include "jobs/open_sora_requests.hpp"
+#include "jobs/video_requests.hpp"
 
 namespace pyracast {
 
@@ -29,7 +29,8 @@ Json hashes_of(const fs::path& part) {
 /// Settings that say where and how, not what.
 bool changes_pixels(const std::string& name) {
   static const std::vector<std::string> without_effect{
-      "config", "prompts", "output", "strict", "part", "verbose", "max-walltime", "walltime-reserve", "stop-signals", "snapshot", "transformer", "vae", "text-encoder", "tokenizer",
+      "config", "prompts", "output", "strict", "part", "verbose", "max-walltime", "walltime-reserve", "stop-signals", "snapshot",
+      "transformer", "vae", "text-encoder", "tokenizer", "scheduler",
       "broadcast", "device", "cpu-isa", "threads", "ranks-per-video", "cfg-parallel", "collective-timeout", "shard-samples", "shard-megabytes"};
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
 }
@@ -42,9 +43,8 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
   content["broadcast"] = read_broadcast(settings).json();
   // avx2 and avx512 give the same bits.
   content["device"] = backend.name() == "cpu-avx512" ? "cpu-avx2" : backend.name();
-  content["snapshot"] = {{"transformer", hashes_of(snapshot.transformer)}, {"vae", hashes_of(snapshot.vae)},
-                         {"text_encoder", hashes_of(snapshot.text_encoder)}, {"tokenizer", hashes_of(snapshot.tokenizer)},
-                         {"model_index", snapshot.index}};
+  for (const auto& [name, path] : snapshot.parts()) content["snapshot"][name] = hashes_of(path);
+  content["snapshot"]["model_index"] = snapshot.index;
   return content;
 }
 

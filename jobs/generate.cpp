@@ -14,7 +14,7 @@
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/on_ranks.hpp"
-#include "jobs/open_sora_requests.hpp"
+#include "jobs/video_requests.hpp"
 #include "jobs/output_folder.hpp"
 #include "jobs/progress_lines.hpp"
 #include "jobs/sample_records.hpp"
@@ -39,7 +39,7 @@ struct Job {
   const Team& team;
   const TeamChannels& channels;
   const Manifest& manifest;
-  const OpenSoraRequests& requests;
+  const VideoRequests& requests;
   int64_t attempt = 0;
 };
 
@@ -52,19 +52,19 @@ Outcome agreed(Communicator& team, Outcome own) {
 }
 
 /// One sample; false when the team was asked to stop.
-bool make_sample(const Job& job, OpenSora& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
+bool make_sample(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
                  Savings& savings) {
   const double started = now();
-  const OpenSoraRequest request = job.requests(row);
+  const VideoRequest request = job.requests(row);
   const DType dtype = weight_dtype(job.settings.model.dtype).value_or(DType::float32);
   const auto noise = noise_of(row, sample, job.settings, dtype);
-  OpenSoraRun run{*noise};
+  VideoRun run{*noise};
   run.broadcast = job.requests.broadcast();
   run.keeps_step_latents = saves(job.settings, "step-latents");
   run.agree = [&](Outcome own) {
     return agreed(*job.channels.whole, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
   };
-  OpenSoraResult result = pipeline.generate(request, run);
+  VideoResult result = pipeline.generate(request, run);
   if (result.outcome == Outcome::stopped) return false;
   savings.add(result);
   if (!job.team.leads()) return true;
@@ -91,7 +91,7 @@ bool is_time_for(double cost, const Job& job, const TimeLeft& time) {
 }
 
 /// Claims and makes samples until none is left; false when the job was stopped first, or its time is up.
-bool make_all(const Job& job, TimeLeft time, OpenSora& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
+bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
   Savings savings;
   WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
   bool going_on = true;
@@ -122,11 +122,11 @@ Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerpri
 }
 
 /// What broadcasting will and will not do for a video of the run's own size.
-void tell_of_broadcast(const OpenSora& pipeline, const OpenSoraRequests& requests) {
-  const OpenSoraRequest typical = requests.typical();
+void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& requests) {
+  const VideoRequest typical = requests.typical();
   for (const std::string& line : pipeline.warnings(typical, requests.broadcast())) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   std::fprintf(stderr, "pyracast: outputs stored for reuse: at most %.1f MiB a rank for %lld x %lld, %lld frames\n",
-               double(pipeline.plan(typical, requests.broadcast()).stored_bytes) / (1 << 20), (long long)typical.height,
+               double(pipeline.plan(typical, pipeline.schedule(typical, requests.broadcast())).stored_bytes) / (1 << 20), (long long)typical.height,
                (long long)typical.width, (long long)typical.frames);
 }
 
@@ -174,8 +174,7 @@ void check_settings(const GenerateSettings& settings) {
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
-  const SnapshotPaths snapshot = find_snapshot(settings.model);
-  OpenSoraRequests(settings, OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string()));
+  VideoRequests(settings, *find_model(settings.model));
   open_device(settings.model);
 }
 
@@ -185,13 +184,13 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const TimeLeft time = time_left(ranks, settings.walltime);
   const auto [part, parts] = part_of(settings.part);
   const auto [team, channels] = open_team(ranks, settings);
-  const SnapshotPaths snapshot = find_snapshot(settings.model);
-  const OpenSoraRequests requests(settings, OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string()));
+  const auto model = find_model(settings.model);
+  const VideoRequests requests(settings, *model);
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
   const auto backend = open_device(settings.model);
-  const Fingerprint fingerprint = fingerprint_of(ranks, settings, snapshot, *backend);
+  const Fingerprint fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
   ranks.on_first([&] { continue_or_begin(settings.output, fingerprint); });
   const Manifest manifest = build_manifest(
       ranks, settings.prompts.string(), settings.output,
@@ -217,12 +216,11 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   if (team.leads())
     shards.emplace(ShardWriterOptions{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
                                       uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
-  OpenSora pipeline(open_snapshot(snapshot, *backend, weight_dtype(settings.model.dtype), team.leads()), *backend,
-                    weight_dtype(settings.model.dtype).value_or(DType::float32), channels);
-  if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(pipeline, requests);
+  const auto pipeline = model->open(*backend, weight_dtype(settings.model.dtype), channels);
+  if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
   const Job job{ranks, settings, team, channels, manifest, requests, attempt};
   uint64_t failed = 0;
-  const bool complete = make_all(job, time, pipeline, shards ? &*shards : nullptr, finished, failed);
+  const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

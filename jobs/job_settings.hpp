@@ -10,7 +10,8 @@ namespace pyracast {
 /// Which model, where it lies, and what it runs on.
 struct ModelSettings {
   std::string model = "opensora-1.2";
-  std::filesystem::path snapshot, transformer, vae, text_encoder, tokenizer;
+  std::filesystem::path snapshot, transformer, vae, text_encoder, tokenizer, scheduler;
+  std::string sampler;
   std::string dtype = "auto";
   std::string device = "cpu";
   std::string cpu_isa = "auto";
@@ -18,12 +19,14 @@ struct ModelSettings {
 
   template <class Visit>
   static void fields(Visit&& visit, ModelSettings& s) {
-    visit("Model", "model", s.model, "family of the model: opensora-1.2");
+    visit("Model", "model", s.model, "family of the model: opensora-1.2, latte-1, osp-1.1 or osp-1.2 (`pyracast models` describes them)");
     visit("Model", "snapshot", s.snapshot, "folder that holds all parts of the model");
     visit("Model", "transformer", s.transformer, "folder of the transformer, where it is not in the snapshot");
-    visit("Model", "vae", s.vae, "folder of the VAE, where it is not in the snapshot");
-    visit("Model", "text-encoder", s.text_encoder, "folder of the T5 encoder, where it is not in the snapshot");
+    visit("Model", "vae", s.vae, "folder of the VAE, where it is not in the snapshot (Latte: of either of its two)");
+    visit("Model", "text-encoder", s.text_encoder, "folder of the T5 or mT5 encoder, where it is not in the snapshot");
     visit("Model", "tokenizer", s.tokenizer, "folder or file of the SentencePiece model, where it is not beside the text encoder");
+    visit("Model", "scheduler", s.scheduler, "scheduler_config.json or its folder, where it is not in the snapshot");
+    visit("Model", "sampler", s.sampler, "sampler in place of the snapshot's: ddim, ddpm, pndm, euler, euler-ancestral, dpm-solver");
     visit("Model", "dtype", s.dtype,
           "float32; bfloat16 (weights kept in bfloat16, sizes and timesteps rounded as the published pipeline does); "
           "auto (weights as stored, all else float32). Arithmetic on the CPU is float32");
@@ -60,8 +63,9 @@ struct GenerateSettings {
   std::optional<std::string> resolution, aspect_ratio;
   std::optional<double> fps, guidance;
   std::optional<int> steps;
-  double aesthetic = 6.5;
-  std::optional<double> motion;
+  double eta = 0;
+  std::optional<std::string> negative_prompt;
+  std::optional<double> aesthetic, motion;
   std::optional<std::string> camera;
   std::filesystem::path broadcast;
   int clips = 1;
@@ -95,7 +99,9 @@ struct GenerateSettings {
     visit("Sampling", "fps", s.fps, "frames a second; default: the snapshot's");
     visit("Sampling", "steps", s.steps, "denoising steps; default: the snapshot's");
     visit("Sampling", "guidance", s.guidance, "classifier-free guidance scale; default: the snapshot's");
-    visit("Sampling", "aesthetic", s.aesthetic, "aesthetic score appended to prompts that name none; 0: none is appended");
+    visit("Sampling", "negative-prompt", s.negative_prompt, "what guidance leads away from, of rows that name none; not of Open-Sora v1.2");
+    visit("Sampling", "eta", s.eta, "DDIM: share of DDPM's noise, 0 to 1");
+    visit("Sampling", "aesthetic", s.aesthetic, "aesthetic score appended to prompts that name none (Open-Sora v1.2; default 6.5); 0: none is appended");
     visit("Sampling", "motion", s.motion, "motion score appended to prompts that name none");
     visit("Sampling", "camera", s.camera, "camera motion appended to prompts that name none");
     visit("Sampling", "clips", s.clips, "clips a video; each continues the one before");

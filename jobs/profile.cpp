@@ -15,11 +15,6 @@ namespace pyracast {
 
 namespace {
 
-std::vector<SampleToProfile> samples_to_profile(const ProfileSettings& settings, const SnapshotPaths& snapshot) {
-  const auto defaults = OpenSoraDefaults::from_json(snapshot.index, snapshot.index_file.string());
-  return samples_to_profile(settings, OpenSoraRequests(settings.generate, defaults));
-}
-
 /// Everything that can be wrong before anything is computed, a missing gnuplot included.
 void check_settings(const ProfileSettings& settings) {
   const GenerateSettings& s = settings.generate;
@@ -31,14 +26,14 @@ void check_settings(const ProfileSettings& settings) {
   require(!s.prompts.empty(), "which prompts to profile is not known: give --prompts FILE");
   require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
   require(!s.output.empty(), "where to write is not known: give --output DIR");
-  samples_to_profile(settings, find_snapshot(s.model));
+  samples_to_profile(settings, VideoRequests(s, *find_model(s.model)));
   open_device(s.model);
   line_chart_svg({.series = {{"any", {0, 1}, {0, 1}}}});
 }
 
 /// This rank's samples, every size-th of all; nothing where the job was asked to stop.
 std::optional<std::vector<ProfiledSample>> profile_samples(const Ranks& ranks, const ProfileSettings& settings,
-                                                           const std::vector<SampleToProfile>& samples, OpenSora& pipeline) {
+                                                           const std::vector<SampleToProfile>& samples, VideoPipeline& pipeline) {
   std::vector<ProfiledSample> profiled;
   for (size_t i = size_t(ranks.rank()); i < samples.size(); i += size_t(ranks.size())) {
     if (ranks.rank() == 0)
@@ -98,16 +93,15 @@ void write_profile(const ProfileSettings& settings, const BranchProfile& profile
 
 ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   ranks.on_first([&] { check_settings(settings); });
-  const SnapshotPaths snapshot = find_snapshot(settings.generate.model);
-  const std::vector<SampleToProfile> samples = samples_to_profile(settings, snapshot);
+  const auto model = find_model(settings.generate.model);
+  const std::vector<SampleToProfile> samples = samples_to_profile(settings, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model);
-  const Json content = fingerprint_of(ranks, settings.generate, snapshot, *backend).content;
-  const auto dtype = weight_dtype(settings.generate.model.dtype);
+  const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
-  OpenSora pipeline(open_snapshot(snapshot, *backend, dtype), *backend, dtype.value_or(DType::float32), alone);
+  const auto pipeline = model->open(*backend, weight_dtype(settings.generate.model.dtype), alone);
 
-  const auto own = profile_samples(ranks, settings, samples, pipeline);
+  const auto own = profile_samples(ranks, settings, samples, *pipeline);
   if (any_rank(ranks, !own)) {
     if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: stopped before the end; nothing was written\n");
     return ExitCode::more_to_do;

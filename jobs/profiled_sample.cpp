@@ -10,13 +10,13 @@ namespace pyracast {
 
 namespace {
 
-std::string shape_of(const OpenSoraRequest& request) {
+std::string shape_of(const VideoRequest& request) {
   return concat(request.height, " x ", request.width, " pixels, ", request.frames, " frames, ", request.steps, " steps");
 }
 
 }  // namespace
 
-std::vector<SampleToProfile> samples_to_profile(const ProfileSettings& settings, const OpenSoraRequests& requests) {
+std::vector<SampleToProfile> samples_to_profile(const ProfileSettings& settings, const VideoRequests& requests) {
   const std::string name = settings.generate.prompts.string();
   std::vector<SampleToProfile> samples;
   const auto enough = [&] { return settings.samples > 0 && int64_t(samples.size()) == settings.samples; };
@@ -24,7 +24,7 @@ std::vector<SampleToProfile> samples_to_profile(const ProfileSettings& settings,
   while (const auto read = enough() ? std::nullopt : reader.next()) {
     require(read->prompt.has_value(), name, ": line ", read->line, ": ", read->reason);
     if (const auto refusal = requests.refusal(*read->prompt)) fail(name, ": line ", read->line, ": ", *refusal);
-    const OpenSoraRequest request = requests(*read->prompt);
+    const VideoRequest request = requests(*read->prompt);
     const std::string shape = shape_of(request), first = shape_of(samples.empty() ? request : samples.front().request);
     require(shape == first, name, ": line ", read->line, " asks for ", shape, ", the samples before for ", first,
             ": evaluations of different videos cannot be averaged; profile them one by one");
@@ -38,30 +38,27 @@ std::vector<SampleToProfile> samples_to_profile(const ProfileSettings& settings,
 }
 
 std::optional<ProfiledSample> profile_sample(const ProfileSettings& settings, const SampleToProfile& sample,
-                                             OpenSora& pipeline) {
+                                             VideoPipeline& pipeline) {
   const DType dtype = weight_dtype(settings.generate.model.dtype).value_or(DType::float32);
   const auto noise = noise_of(sample.row, sample.number, settings.generate, dtype);
   ProfiledSample profiled;
   BranchChanges changes;
   int evaluations = 0;
-  OpenSoraRun run{*noise};
+  VideoRun run{*noise};
   run.broadcast = BroadcastPolicy({{"stored", settings.outputs}}, "outputs");   // nothing is reused
   run.listener = [&](int evaluation, Site site, const Tensor& output) {
     changes.see(site, output);
     evaluations = evaluation + 1;
   };
-  run.observe = Observer([&](const std::string& name, const Tensor& value) {
-    if (name != "loop0.timesteps") return;
-    const std::vector<float> timesteps = value.to_host();
-    profiled.timesteps.assign(timesteps.begin(), timesteps.end());
-  });
+  const std::vector<float> timesteps = pipeline.timesteps(sample.request);
+  profiled.timesteps.assign(timesteps.begin(), timesteps.end());
   run.agree = [&](Outcome own) {
-    const bool seen_all = evaluations == sample.request.steps;
+    const bool seen_all = evaluations == int(timesteps.size());
     return own == Outcome::going_on && (seen_all || asked_to_stop()) ? Outcome::stopped : own;
   };
-  const OpenSoraResult result = pipeline.generate(sample.request, run);
+  const VideoResult result = pipeline.generate(sample.request, run);
   require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);
-  if (evaluations < sample.request.steps) return std::nullopt;
+  if (evaluations < int(timesteps.size())) return std::nullopt;
   profiled.changes = changes.of_sites();
   return profiled;
 }

@@ -28,7 +28,7 @@ void check_save(const std::vector<std::string>& save) {
             "\", expected frames, latents, step-latents, embeddings");
 }
 
-SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest& request, const OpenSoraResult& result,
+SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
                        const GenerateSettings& settings, const BroadcastPolicy& broadcast) {
   SampleRecord record;
   record.id = row.id;
@@ -45,6 +45,9 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest
   record.steps = request.steps;
   record.guidance = request.guidance;
   Json further{{"model", settings.model.model}, {"dtype", settings.model.dtype}, {"noise", settings.noise}, {"clips", request.clips}};
+  if (!settings.model.sampler.empty()) further["sampler"] = settings.model.sampler;
+  if (!request.negative_prompt.empty()) further["negative_prompt"] = request.negative_prompt;
+  if (request.eta != 0) further["eta"] = request.eta;
   if (request.clips > 1) further["condition_latents"] = request.condition_latents;
   if (request.clips > 1) further["condition_edit"] = request.condition_edit;
   if (request.hints.aesthetic) further["aesthetic"] = *request.hints.aesthetic;

@@ -2,7 +2,7 @@
 #include "dataset/manifest.hpp"
 #include "dataset/sample.hpp"
 #include "jobs/job_settings.hpp"
-#include "pipeline/open_sora.hpp"
+#include "pipeline/video_pipeline.hpp"
 
 namespace pyracast {
 
@@ -13,7 +13,7 @@ uint64_t seed_of(const Prompt& row, const GenerateSettings& settings);
 std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype);
 
 /// The dataset's row of a result; what the settings do not ask to save is left out. Where and when are the caller's.
-SampleRecord record_of(const Prompt& row, uint32_t sample, const OpenSoraRequest& request, const OpenSoraResult& result,
+SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
                        const GenerateSettings& settings, const BroadcastPolicy& broadcast);
 
 /// Throws Error unless `save` names nothing but frames, latents and embeddings.

@@ -4,7 +4,7 @@
 
 namespace pyracast {
 
-void Savings::add(const OpenSoraResult& result) {
+void Savings::add(const VideoResult& result) {
   if (result.evaluations.empty()) return;
   for (const EvaluationCost& cost : result.evaluations) {
     for (size_t branch = 0; branch < branch_count; ++branch) {

@@ -1,13 +1,13 @@
 #pragma once
 #include "comm/ranks.hpp"
-#include "pipeline/open_sora.hpp"
+#include "pipeline/video_pipeline.hpp"
 
 namespace pyracast {
 
 /// What broadcasting has done on this rank in this run.
 class Savings {
  public:
-  void add(const OpenSoraResult& result);
+  void add(const VideoResult& result);
   /// One line about all ranks, by rank 0, where anything was reused. All ranks call this.
   void report(const Ranks& ranks) const;
 

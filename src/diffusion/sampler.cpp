@@ -19,10 +19,47 @@ std::unique_ptr<Sampler> make_sampler(const Json& config, const std::string& whe
                                                     {"FlowMatchEulerDiscreteScheduler", make_flow_match}};
   const auto name = value<std::string>(config, "_class_name", where);
   const auto found = samplers.find(name);
+  require(options.eta == 0 || name == "DDIMScheduler", "eta is ", options.eta, ", which only DDIM has; the sampler is ", name);
   if (found != samplers.end()) return found->second(config, where, steps, options);
   std::string known;
   for (const auto& [other, make] : samplers) known += (known.empty() ? "" : ", ") + other;
   fail(where, ": _class_name is \"", name, "\", expected one of ", known);
+}
+
+namespace {
+
+/// A sampler's name for users, its class in diffusers, and how its clipping is switched off.
+struct NamedSampler {
+  const char* name;
+  const char* class_name;
+  bool clips;
+};
+constexpr NamedSampler named_samplers[] = {{"ddim", "DDIMScheduler", true},
+                                           {"ddpm", "DDPMScheduler", true},
+                                           {"pndm", "PNDMScheduler", false},
+                                           {"euler", "EulerDiscreteScheduler", false},
+                                           {"euler-ancestral", "EulerAncestralDiscreteScheduler", false},
+                                           {"dpm-solver", "DPMSolverMultistepScheduler", false}};
+
+}  // namespace
+
+std::vector<std::string> sampler_names() {
+  std::vector<std::string> names;
+  for (const NamedSampler& sampler : named_samplers) names.push_back(sampler.name);
+  return names;
+}
+
+Json with_sampler(const Json& config, const std::string& name) {
+  const auto found = std::find_if(std::begin(named_samplers), std::end(named_samplers), [&](const NamedSampler& one) { return name == one.name; });
+  require(found != std::end(named_samplers), "sampler is \"", name, "\", expected one of ", sampler_names());
+  const std::string published = value_or<std::string>(config, "_class_name", "", "scheduler_config.json");
+  require(published != "FlowMatchEulerDiscreteScheduler" && prediction_of(config, "scheduler_config.json") != Prediction::flow, "sampler is \"",
+          name, "\", but this model predicts a flow (", published, "): only its own sampler fits it");
+  Json chosen{{"_class_name", found->class_name}};
+  for (const char* key : {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type"})
+    if (config.contains(key)) chosen[key] = config.at(key);
+  if (found->clips) chosen["clip_sample"] = false;
+  return chosen;
 }
 
 Prediction prediction_of(const Json& config, const std::string& where) {

@@ -57,8 +57,16 @@ class Sampler {
 
 /// The sampler that a published scheduler_config.json names (`_class_name`), equal to that class of diffusers: DDIM, DDPM,
 /// PNDM, Euler, Euler ancestral, DPM-Solver++ and flow matching. Absent keys take the constructor's defaults. Throws Error
-/// naming `where` and the key on what is unknown or not supported.
+/// naming `where` and the key on what is unknown or not supported, an option that this sampler has not included.
 std::unique_ptr<Sampler> make_sampler(const Json& config, const std::string& where, int steps, const SamplerOptions& options = {});
+
+/// The names by which a user chooses a sampler: ddim, ddpm, pndm, euler, euler-ancestral, dpm-solver.
+std::vector<std::string> sampler_names();
+
+/// The configuration of the sampler of this name for the model that `config` was published with: what describes the model's
+/// training (num_train_timesteps, beta_*, prediction_type) stays, all else is that sampler's default, and clean latents are not
+/// clipped. Throws Error on a name that is not known, and on a model that predicts a flow: no sampler of noise fits it.
+Json with_sampler(const Json& config, const std::string& name);
 
 /// "epsilon", "sample", "v_prediction", "flow_prediction" of a config's prediction_type.
 Prediction prediction_of(const Json& config, const std::string& where);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "comm/gather.hpp"
+
 namespace pyracast {
 
 namespace {
@@ -290,6 +292,8 @@ CausalVae::CausalVae(const Weights& weights, const CausalVaeConfig& c) {
     if (c.decoder_spatial_upsample[l] == "SpatialUpsample2x") level.spatial = spatial_upsample(here / "upsample", channels);
     if (c.decoder_spatial_upsample[l] == "Spatial2xTime2x3DUpsample") level.spatial = upsample_3d(here / "upsample", channels);
     if (!c.decoder_temporal_upsample[l].empty()) level.temporal = time_upsample(here / "time_upsample", channels);
+    if (!c.decoder_spatial_upsample[l].empty()) pixels_a_latent_ *= 2;
+    if (c.decoder_spatial_upsample[l] == "Spatial2xTime2x3DUpsample" || !c.decoder_temporal_upsample[l].empty()) frames_a_latent_ *= 2;
   }
   decoder_norm_ = GroupNorm(decoder / "norm_out", channels, groups, epsilon);
   decoder_out_ = causal_convolution(decoder / "conv_out", channels, 3, 3, 3);
@@ -344,13 +348,34 @@ Tensor CausalVae::encode(const Tensor& x, const std::optional<CausalVaeTiling>& 
   });
 }
 
+Tensor CausalVae::tiled_frames(const Tensor& z, const CausalVaeTiling& t) const {
+  const auto stride = int64_t(double(t.latent_size) * (1 - t.overlap)), blend = int64_t(double(t.sample_size) * t.overlap);
+  return tiled(z, t.latent_size, stride, blend, t.sample_size - blend, [&](const Tensor& tile) { return frames(tile, {}); });
+}
+
 Tensor CausalVae::decode(const Tensor& z, const std::optional<CausalVaeTiling>& t, const Observer& observe) const {
   require(z.axes() == 5, "causal VAE: latents are ", z.shape(), ", expected [batch, frames, height, width, channels]");
   if (!t || (z.dim(2) <= t->latent_size && z.dim(3) <= t->latent_size && z.dim(1) <= t->latent_frames)) return frames(z, observe);
-  const auto stride = int64_t(double(t->latent_size) * (1 - t->overlap)), blend = int64_t(double(t->sample_size) * t->overlap);
-  return chunked(z, t->latent_frames, [&](const Tensor& chunk) {
-    return tiled(chunk, t->latent_size, stride, blend, t->sample_size - blend, [&](const Tensor& tile) { return frames(tile, {}); });
-  });
+  return chunked(z, t->latent_frames, [&](const Tensor& chunk) { return tiled_frames(chunk, *t); });
+}
+
+Tensor CausalVae::decode(const Tensor& z, const std::optional<CausalVaeTiling>& t, Communicator& team) const {
+  require(z.axes() == 5, "causal VAE: latents are ", z.shape(), ", expected [batch, frames, height, width, channels]");
+  if (team.size() == 1 || !t || z.dim(1) <= t->latent_frames) return decode(z, t);   // one chunk: every rank decodes it
+  const auto chunks = chunks_of(z.dim(1), t->latent_frames);
+  std::vector<int64_t> frames_of_ranks(size_t(team.size()), 0);
+  std::vector<Tensor> parts{Tensor(z.backend(), {z.dim(0), 0, z.dim(2) * pixels_a_latent_, z.dim(3) * pixels_a_latent_, 3})};
+  for (int rank = 0; rank < team.size(); ++rank) {
+    const auto first = [&](int of) { return part_start(int64_t(chunks.size()), of, team.size()); };
+    for (int64_t i = first(rank); i < first(rank + 1); ++i) {
+      const auto [begin, end] = chunks[size_t(i)];
+      frames_of_ranks[size_t(rank)] += (end - begin - 1) * frames_a_latent_ + (i == 0);
+      if (rank != team.rank()) continue;
+      const Tensor out = tiled_frames(slice(z, 1, begin, end), *t);
+      parts.push_back(i == 0 ? out : slice(out, 1, 1, out.dim(1)));
+    }
+  }
+  return gather(team, concatenate(parts, 1), 1, frames_of_ranks);
 }
 
 }  // namespace pyracast

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/json.hpp"
+#include "comm/communicator.hpp"
 #include "nn/layers.hpp"
 #include "tensor/observer.hpp"
 
@@ -40,6 +41,8 @@ class CausalVae {
   Tensor encode(const Tensor& x, const std::optional<CausalVaeTiling>& tiling, const Observer& observe = {}) const;
   /// z [batch, latent frames, h, w, embed_dim], divided by the scaling factor -> frames [batch, frames, height, width, 3].
   Tensor decode(const Tensor& z, const std::optional<CausalVaeTiling>& tiling, const Observer& observe = {}) const;
+  /// The same by the ranks of a team, on every rank: chunks of frames are dealt out.
+  Tensor decode(const Tensor& z, const std::optional<CausalVaeTiling>& tiling, Communicator& team) const;
 
  private:
   using Layer = std::function<Tensor(const Tensor&)>;
@@ -54,9 +57,12 @@ class CausalVae {
   GroupNorm encoder_norm_, decoder_norm_;
   std::vector<Level> down_, up_;   // level 0 is the widest picture
   Middle encoder_middle_, decoder_middle_;
+  int64_t frames_a_latent_ = 1, pixels_a_latent_ = 1;   // of the decoder; the first latent frame makes one
 
   Tensor moments(const Tensor& x, const Observer& observe) const;
   Tensor frames(const Tensor& z, const Observer& observe) const;
+  /// One chunk of frames, tiled in space.
+  Tensor tiled_frames(const Tensor& z, const CausalVaeTiling& tiling) const;
 };
 
 }  // namespace pyracast

@@ -87,6 +87,10 @@ OpenSoraT2v::OpenSoraT2v(const Weights& weights, const OpenSoraT2vConfig& config
   final_linear_ = Linear(weights / "proj_out", hidden, patch * patch * sizes.out_channels);
 }
 
+Shape OpenSoraT2v::token_shape(const Shape& latents) const {
+  return {latents[0], latents[2], (latents[3] / patch) * (latents[4] / patch), config_.sizes.hidden()};
+}
+
 LatteCaption OpenSoraT2v::embed_caption(const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe) const {
   return pyracast::embed_caption(caption_projection_, y, mask, observe);
 }

@@ -41,6 +41,7 @@ class OpenSoraT2v {
   const OpenSoraT2vConfig& config() const { return config_; }
 
   /// As Latte's.
+  Shape token_shape(const Shape& latents) const;
   LatteCaption embed_caption(const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe = {}) const;
   Tensor operator()(const Tensor& latents, const std::vector<float>& timesteps, const LatteCaption& caption, Run& run,
                     const std::vector<float>& kept = {}) const;

@@ -45,6 +45,8 @@ class Weights {
   void ignore(const std::string& name) const;
 
   Backend& backend() const { return *contents_->backend; }
+  /// All tensors under their whole names; of random weights those that a network has asked for so far.
+  const StoredTensors& stored() const { return contents_->tensors; }
   /// Throws Error that lists every missing, mis-shaped and left-over tensor of the whole network, if there is one.
   void finish() const;
 

@@ -124,7 +124,7 @@ BroadcastPolicy::BroadcastPolicy(const Json& json, const std::string& where) : j
   if (json.is_object() && json.contains("stored")) {
     const auto stored = value<std::string>(json, "stored", where);
     require(stored == "gated" || stored == "ungated", where, ": \"stored\" is \"", stored, "\", expected gated or ungated");
-    if (stored == "ungated") stored_output_ = StoredOutput::ungated;
+    stored_output_ = stored == "ungated" ? StoredOutput::ungated : StoredOutput::gated;
   }
   if (json.is_object() && json.contains("reuse")) {
     read_table();

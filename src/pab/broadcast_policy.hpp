@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "base/json.hpp"
@@ -15,8 +16,8 @@ namespace pyracast {
 ///    "mlp_temporal_broadcast_config": {…}}
 /// The rule in diffusers' names (PyramidAttentionBroadcastConfig: "spatial_attention_block_skip_range": 2,
 /// "spatial_attention_timestep_skip_range": [100, 800], temporal_*, cross_*, *_identifiers), stored before the gate.
-/// Besides, in the others: "stored": "gated" (default: an output is kept behind its adaLN gate, as VideoSys does) or "ungated"
-/// (kept before it, and each evaluation applies its own gate, as diffusers does).
+/// Besides, in the others: "stored": "gated" (an output is kept behind its adaLN gate, as VideoSys does but for Open-Sora-Plan
+/// v1.2) or "ungated" (kept before it, and each evaluation applies its own gate, as diffusers does).
 /// A table, which fits one number of steps; without "blocks" all of them:
 ///   {"steps": 30, "reuse": [{"branch": "spatial_attention", "evaluations": [3, 5], "blocks": [0, 1]}]}
 class BroadcastPolicy {
@@ -30,7 +31,8 @@ class BroadcastPolicy {
   /// What was read, for the run's fingerprint; null for none.
   const Json& json() const { return json_; }
   bool enabled() const { return !json_.is_null(); }
-  StoredOutput stored_output() const { return stored_output_; }
+  /// How outputs are kept: what was read, else `usual`, the family's published way.
+  StoredOutput stored_output(StoredOutput usual) const { return stored_output_.value_or(usual); }
 
   /// Why this policy does not fit a video of so many steps; empty where it does.
   std::string refusal(int steps) const;
@@ -48,7 +50,7 @@ class BroadcastPolicy {
   };
   Json json_;
   std::string where_;
-  StoredOutput stored_output_ = StoredOutput::gated;
+  std::optional<StoredOutput> stored_output_;
   PabSettings rule_;
   int table_steps_ = 0;   // of a table
   std::vector<Reuse> table_;

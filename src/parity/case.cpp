@@ -148,6 +148,14 @@ void Results::add_integers(const std::string& name, Shape shape, std::vector<int
   entries_.push_back({name, std::move(shape), {}, std::move(values), true});
 }
 
+void Results::add_computed(const std::string& name, const BroadcastSchedule& schedule, const std::vector<Branch>& branches) {
+  std::vector<int64_t> computed;
+  for (int e = 0; e < schedule.evaluations(); ++e)
+    for (int block = 0; block < schedule.blocks(); ++block)
+      for (const Branch branch : branches) computed.push_back(!schedule.reuses(e, {branch, block}));
+  add_integers(name, {schedule.evaluations(), schedule.blocks(), int64_t(branches.size())}, std::move(computed));
+}
+
 Observer Results::observer(const std::string& prefix) {
   return Observer([this, prefix](const std::string& name, const Tensor& value) { add(prefix + name, value); });
 }

@@ -2,6 +2,7 @@
 // A parity case: a folder with numbers that a published implementation made (case.json, inputs, expected, weights).
 #include "base/json.hpp"
 #include "nn/weights.hpp"
+#include "pab/broadcast_schedule.hpp"
 #include "tensor/observer.hpp"
 
 namespace pyracast {
@@ -64,6 +65,8 @@ class Results {
   void add(const std::string& name, const Tensor& value) { add(name, value.shape(), value.to_host()); }
   void add(const std::string& name, Shape shape, std::vector<float> values);
   void add_integers(const std::string& name, Shape shape, std::vector<int64_t> values);
+  /// [evaluations, blocks, branches]: 1 where the branch is computed, 0 where it is reused.
+  void add_computed(const std::string& name, const BroadcastSchedule& schedule, const std::vector<Branch>& branches);
   void set_json(Json json) { json_ = std::move(json); }
   /// Collects what a network shows, each name with this prefix.
   Observer observer(const std::string& prefix = "");

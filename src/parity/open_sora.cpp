@@ -76,9 +76,9 @@ class PipelineRecord {
   }
 };
 
-OpenSoraRequest request_of(const Case& c) {
+VideoRequest request_of(const Case& c) {
   const auto size = value<std::vector<int64_t>>(c.call(), "image_size", c.where());
-  OpenSoraRequest request;
+  VideoRequest request;
   request.prompt = value<std::string>(c.call(), "prompt", c.where());
   request.height = size.at(0);
   request.width = size.at(1);
@@ -95,7 +95,7 @@ OpenSoraRequest request_of(const Case& c) {
 }
 
 /// The tokens the case was made with are what our tokenizer gives.
-void check_tokens(const Case& c, const Tokenizer& tokenizer, const OpenSoraRequest& request) {
+void check_tokens(const Case& c, const Tokenizer& tokenizer, const VideoRequest& request) {
   const auto texts = texts_per_clip(request.prompt, request.hints, request.clips);
   for (int clip = 0; clip < request.clips; ++clip) {
     const auto expected = c.input_integers(concat("loop", clip, ".input_ids"));
@@ -164,28 +164,29 @@ void run_mask_strategy(const Case& c, Results& results) {
 
 void run_pipeline_opensora(const Case& c, Results& results) {
   const Weights transformer = c.weights("transformer"), text_encoder = c.weights("text_encoder"), vae = c.weights("vae");
-  OpenSoraDefaults defaults;
+  RectifiedFlowSettings flow;
   const Json scheduler = c.config_part("scheduler");
-  defaults.num_timesteps = value_or(scheduler, "num_timesteps", 1000, c.where());
-  defaults.use_timestep_transform = value_or(scheduler, "use_timestep_transform", true, c.where());
-  defaults.use_discrete_timesteps = value_or(scheduler, "use_discrete_timesteps", false, c.where());
-  OpenSoraParts parts{Tokenizer(c.config_path("tokenizer")),
-                      T5Encoder(text_encoder, T5Config::from_json(c.config_part("text_encoder"), c.where())),
+  flow.num_timesteps = value_or(scheduler, "num_timesteps", 1000, c.where());
+  flow.use_timestep_transform = value_or(scheduler, "use_timestep_transform", true, c.where());
+  flow.use_discrete_timesteps = value_or(scheduler, "use_discrete_timesteps", false, c.where());
+  T5Encoder encoder(text_encoder, T5Config::from_json(c.config_part("text_encoder"), c.where()));
+  const int64_t width = encoder.config().d_model;
+  OpenSoraParts parts{{Tokenizer(c.config_path("tokenizer")), std::move(encoder), width},
                       Stdit3(transformer, Stdit3Config::from_json(c.config_part("transformer"), c.where())),
-                      OpenSoraVae(vae, OpenSoraVaeConfig::from_json(c.config_part("vae"), c.where())), defaults};
+                      OpenSoraVae(vae, OpenSoraVaeConfig::from_json(c.config_part("vae"), c.where())), flow};
   for (const Weights* weights : {&transformer, &text_encoder, &vae}) weights->finish();
-  const OpenSoraRequest request = request_of(c);
-  check_tokens(c, parts.tokenizer, request);
+  const VideoRequest request = request_of(c);
+  check_tokens(c, Tokenizer(c.config_path("tokenizer")), request);
 
   const TeamChannels alone = lone_channels();
   OpenSora pipeline(std::move(parts), c.backend(), DType::float32, alone);
   GivenNoise noise(c);
   PipelineRecord record(c, results);
-  OpenSoraRun run{noise};
+  VideoRun run{noise};
   run.observe = Observer([&](const std::string& name, const Tensor& value) { record.show(name, value); });
   run.encode_padding = true;
   run.broadcast = BroadcastPolicy(value_or(c.call(), "pab", Json(), c.where()), c.where());
-  const OpenSoraResult result = pipeline.generate(request, run);
+  const VideoResult result = pipeline.generate(request, run);
   require(result.outcome == Outcome::going_on, c.where(), ": no video was made: ", result.reason);
   results.add_integers("video_uint8", {1, result.video.frames, result.video.height, result.video.width, 3},
                        {result.video.rgb.begin(), result.video.rgb.end()});

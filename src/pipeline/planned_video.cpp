@@ -34,7 +34,7 @@ struct Family {
 constexpr Family families[] = {
     {"opensora-1.2", {480, 854, 51, 30}, open_sora},
     {"latte-1", {512, 512, 16, 50}, latte},
-    {"opensora-plan-1.1", {512, 512, 65, 150}, open_sora_plan_110},
+    {"osp-1.1", {512, 512, 65, 150}, open_sora_plan_110},
 };
 
 }  // namespace

@@ -15,6 +15,8 @@ BranchOrder latte_branches() {
   return {Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp, Branch::temporal_attention, Branch::temporal_mlp};
 }
 
+BranchOrder single_block_branches() { return {Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp}; }
+
 std::optional<Axis> attended_axis(Branch branch) {
   if (branch == Branch::spatial_attention) return Axis::space;
   if (branch == Branch::temporal_attention) return Axis::time;

@@ -13,6 +13,8 @@ using BranchOrder = std::vector<Branch>;
 BranchOrder open_sora_branches();
 /// Latte's and Open-Sora-Plan v1.1's pairs: the temporal block has no cross attention.
 BranchOrder latte_branches();
+/// Open-Sora-Plan v1.2's blocks: an attention over all tokens, a cross attention, an MLP.
+BranchOrder single_block_branches();
 
 /// The axis along which an attention's sequences run; nothing for branches that look at each token by itself.
 std::optional<Axis> attended_axis(Branch branch);

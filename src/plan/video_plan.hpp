@@ -20,4 +20,11 @@ VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order
 VideoPlan plan_video(const BroadcastSchedule& schedule, TokenPlan tokens, const TokenParts& parts, int rank,
                      int64_t token_bytes, Axis published);
 
+/// The plan of this rank of `team` for float32 tokens [batch, time, space, channels].
+VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const Shape& tokens, const Communicator& team, Axis published);
+
+/// The same for a network whose blocks are an attention of all tokens to each other, a cross attention and an MLP, over tokens
+/// [batch, time, space, heads * size]: tokens rest along space, and a computed attention exchanges them for heads and back.
+VideoPlan plan_video_over_heads(const BroadcastSchedule& schedule, const Shape& tokens, int64_t heads, const Communicator& team);
+
 }  // namespace pyracast

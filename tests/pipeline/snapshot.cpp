@@ -1,6 +1,6 @@
 #include "pipeline/snapshot.hpp"
 
-#include "pipeline/open_sora.hpp"
+#include "pipeline/video_model.hpp"
 #include "tests/base/support.hpp"
 
 namespace pyracast {
@@ -42,11 +42,12 @@ TEST(FindSnapshot, NamesAnIndexThatCannotBeRead) {
   EXPECT_THAT(error_of([&] { find_snapshot(folder.path(), {}); }), AllOf(HasSubstr("model_index.json"), HasSubstr("transformer")));
 }
 
-TEST(OpenSnapshot, NamesAFileThatIsMissing) {
+TEST(OpenModel, NamesAFileThatIsMissing) {
   const TemporaryFolder folder;
   fs::copy(DEMO_SNAPSHOT, folder / "demo", fs::copy_options::recursive);
   const auto backend = make_cpu_backend();
-  const auto error = [&] { return error_of([&] { open_snapshot(find_snapshot(folder / "demo", {}), *backend, {}); }); };
+  const TeamChannels alone = lone_channels();
+  const auto error = [&] { return error_of([&] { find_model({"opensora-1.2", folder / "demo", {}})->open(*backend, {}, alone); }); };
   EXPECT_EQ(error(), "no error");
   for (const char* file : {"vae/config.json", "transformer/model.safetensors", "text_encoder/spiece.model"}) {
     const fs::path path = folder / "demo" / file, aside = folder / "aside";

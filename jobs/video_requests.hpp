@@ -1,7 +1,7 @@
 #pragma once
 #include "dataset/prompt.hpp"
 #include "jobs/job_settings.hpp"
-#include "pipeline/open_sora.hpp"
+#include "pipeline/video_model.hpp"
 
 namespace pyracast {
 
@@ -9,16 +9,16 @@ namespace pyracast {
 BroadcastPolicy read_broadcast(const GenerateSettings& settings);
 
 /// Makes requests of manifest rows: what a row does not say comes from the run's settings, then from the snapshot.
-class OpenSoraRequests {
+class VideoRequests {
  public:
-  /// Throws Error on settings that contradict one another or name sizes that do not exist.
-  OpenSoraRequests(const GenerateSettings& settings, const OpenSoraDefaults& defaults);
+  /// `model` must outlive this. Throws Error on settings that contradict one another or name sizes that do not exist.
+  VideoRequests(const GenerateSettings& settings, const VideoModel& model);
 
   /// Throws Error on a row whose sizes do not exist or that asks for what the model has not.
-  OpenSoraRequest operator()(const Prompt& row) const;
+  VideoRequest operator()(const Prompt& row) const;
 
   /// What a row without any size or step of its own asks for.
-  OpenSoraRequest typical() const;
+  VideoRequest typical() const;
 
   /// Why a row cannot be made; nothing where it can.
   std::optional<std::string> refusal(const Prompt& row) const;
@@ -29,7 +29,7 @@ class OpenSoraRequests {
 
  private:
   GenerateSettings settings_;
-  OpenSoraDefaults defaults_;
+  const VideoModel& model_;
   BroadcastPolicy broadcast_;
 };
 

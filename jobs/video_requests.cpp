@@ -1,21 +1,21 @@
-#include "jobs/open_sora_requests.hpp"
+#include "jobs/video_requests.hpp"
 
 #include <cmath>
-
-#include "pipeline/open_sora_sizes.hpp"
 
 namespace pyracast {
 
 namespace {
 
-std::optional<ImageSize> size_of(const std::optional<int64_t>& height, const std::optional<int64_t>& width,
+constexpr double usual_aesthetic = 6.5;   // of Open-Sora v1.2's published pipeline
+
+std::optional<ImageSize> size_of(const VideoModel& model, const std::optional<int64_t>& height, const std::optional<int64_t>& width,
                                  const std::optional<std::string>& resolution,
                                  const std::optional<std::string>& aspect_ratio, const std::string& default_ratio) {
   require(height.has_value() == width.has_value(), "height and width must be given together");
   require(!height || !resolution, "give either height and width or a resolution, not both");
   require(!aspect_ratio || resolution, "aspect-ratio needs a resolution beside it");
   if (height) return ImageSize{*height, *width};
-  if (resolution) return image_size(*resolution, aspect_ratio.value_or(default_ratio));
+  if (resolution) return model.size_of(*resolution, aspect_ratio.value_or(default_ratio));
   return std::nullopt;
 }
 
@@ -37,53 +37,54 @@ BroadcastPolicy read_broadcast(const GenerateSettings& settings) {
   return BroadcastPolicy(read_json(settings.broadcast), settings.broadcast.string());
 }
 
-OpenSoraRequests::OpenSoraRequests(const GenerateSettings& settings, const OpenSoraDefaults& defaults)
-    : settings_(settings), defaults_(defaults), broadcast_(read_broadcast(settings)) {
+VideoRequests::VideoRequests(const GenerateSettings& settings, const VideoModel& model)
+    : settings_(settings), model_(model), broadcast_(read_broadcast(settings)) {
   if (const auto why = refusal(plain_prompt())) fail("the settings make no video: ", *why);
 }
 
-OpenSoraRequest OpenSoraRequests::operator()(const Prompt& row) const {
+VideoRequest VideoRequests::operator()(const Prompt& row) const {
   const GenerateSettings& s = settings_;
   const std::string default_ratio = s.aspect_ratio.value_or("9:16");
-  require(!row.negative_prompt, "negative_prompt: Open-Sora v1.2 has none (the unconditional half of its guidance is learned); "
-          "leave the column out");
-  OpenSoraRequest request;
+  const VideoDefaults& defaults = model_.defaults();
+  VideoRequest request;
   request.prompt = row.text;
-  const auto own = size_of(as_int64(row.height), as_int64(row.width), row.resolution, row.aspect_ratio, default_ratio);
-  const auto run = size_of(s.height, s.width, s.resolution, s.aspect_ratio, default_ratio);
-  const ImageSize size = own ? *own : run ? *run : ImageSize{defaults_.height, defaults_.width};
+  request.negative_prompt = row.negative_prompt ? *row.negative_prompt : s.negative_prompt.value_or(defaults.negative_prompt);
+  const auto own = size_of(model_, as_int64(row.height), as_int64(row.width), row.resolution, row.aspect_ratio, default_ratio);
+  const auto run = size_of(model_, s.height, s.width, s.resolution, s.aspect_ratio, default_ratio);
+  const ImageSize size = own ? *own : run ? *run : ImageSize{defaults.height, defaults.width};
   request.height = size.height;
   request.width = size.width;
-  request.fps = row.fps ? *row.fps : s.fps.value_or(defaults_.fps);
+  request.fps = row.fps ? *row.fps : s.fps.value_or(defaults.fps);
   request.frames = row.frames    ? *row.frames
                    : row.seconds ? std::max<int64_t>(1, std::llround(*row.seconds * request.fps))
-                                 : s.frames.value_or(defaults_.frames);
-  request.steps = row.steps ? *row.steps : s.steps.value_or(defaults_.steps);
-  request.guidance = row.guidance ? *row.guidance : s.guidance.value_or(defaults_.guidance);
+                                 : s.frames.value_or(defaults.frames);
+  request.steps = row.steps ? *row.steps : s.steps.value_or(defaults.steps);
+  request.guidance = row.guidance ? *row.guidance : s.guidance.value_or(defaults.guidance);
+  request.eta = s.eta;
   request.clips = s.clips;
   request.condition_latents = s.condition_latents;
   request.condition_edit = s.condition_edit;
-  const double aesthetic = row.aesthetic.value_or(s.aesthetic);
+  const double aesthetic = row.aesthetic ? *row.aesthetic : s.aesthetic.value_or(model_.takes_hints() ? usual_aesthetic : 0);
   if (aesthetic != 0) request.hints.aesthetic = aesthetic;
   request.hints.motion = row.motion ? row.motion : s.motion;
   request.hints.camera = row.camera ? row.camera : s.camera;
   return request;
 }
 
-OpenSoraRequest OpenSoraRequests::typical() const { return (*this)(plain_prompt()); }
+VideoRequest VideoRequests::typical() const { return (*this)(plain_prompt()); }
 
-std::optional<std::string> OpenSoraRequests::refusal(const Prompt& row) const {
+std::optional<std::string> VideoRequests::refusal(const Prompt& row) const {
   try {
-    const OpenSoraRequest request = (*this)(row);
+    const VideoRequest request = (*this)(row);
     if (const std::string why = broadcast_.refusal(request.steps); !why.empty()) return why;
-    return OpenSora::refusal(request);
+    return model_.refusal(request);
   } catch (const Error& error) {
     return error.what();
   }
 }
 
-double OpenSoraRequests::cost(const Prompt& row) const {
-  const OpenSoraRequest request = (*this)(row);
+double VideoRequests::cost(const Prompt& row) const {
+  const VideoRequest request = (*this)(row);
   return double(request.height) * double(request.width) * double(request.frames) * request.steps * request.clips;
 }
 

@@ -1,0 +1,169 @@
+#include "pipeline/text_to_video.hpp"
+
+#include <numeric>
+
+#include "diffusion/rectified_flow.hpp"
+#include "text/clean.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr int64_t spatial_stride = 8;
+
+/// x [rows, tokens, width] with 0 where the mask [rows * tokens] is 0.
+Tensor without_masked(const Tensor& x, const std::vector<int64_t>& mask) {
+  std::vector<float> kept;
+  for (const int64_t token : mask) kept.insert(kept.end(), size_t(x.dim(2)), float(token));
+  return x * Tensor(x.backend(), x.shape(), kept);
+}
+
+/// Pictures in 0 to 1 as 8-bit pixels, truncated as VideoSys does.
+std::vector<uint8_t> to_8_bit(const std::vector<float>& values) {
+  std::vector<uint8_t> pixels;
+  pixels.reserve(values.size());
+  for (const float value : values) pixels.push_back(uint8_t(value * 255));
+  return pixels;
+}
+
+}  // namespace
+
+PromptEmbeddings PromptEmbeddings::with(Padding padding) const {
+  if (padding == Padding::masked) return *this;
+  PromptEmbeddings text{prompts, negatives, {}, {}};
+  if (prompts.dim(0) > 1) {
+    text.prompts = without_masked(prompts, mask);
+    return text;
+  }
+  const int64_t kept = std::accumulate(mask.begin(), mask.end(), int64_t(0));
+  text.prompts = slice(prompts, 1, 0, kept);
+  if (!negatives.empty()) text.negatives = slice(negatives, 1, 0, kept);
+  return text;
+}
+
+TextToVideo::TextToVideo(TextToVideoParts parts, std::optional<TeamTextEncoder> text_encoder, Backend& backend, const TeamChannels& team)
+    : parts_(std::move(parts)), text_encoder_(std::move(text_encoder)), backend_(backend), team_(team) {}
+
+const LatteConfig& TextToVideo::sizes() const {
+  const auto* over_all = std::get_if<OpenSoraT2v>(&parts_.transformer);
+  return over_all ? over_all->config().sizes : std::get<Latte>(parts_.transformer).config();
+}
+
+int TextToVideo::blocks() const { return int(sizes().layers); }
+
+std::unique_ptr<Sampler> TextToVideo::sampler(const VideoRequest& request) const {
+  return make_sampler(parts_.scheduler, parts_.scheduler_file, request.steps, {.eta = request.eta});
+}
+
+Shape TextToVideo::latent_shape(const VideoRequest& request) const {
+  const bool causal = std::holds_alternative<CausalVae>(parts_.decoder.vae);
+  return {1, sizes().in_channels, causal ? causal_latents(request.frames) : request.frames, request.height / spatial_stride,
+          request.width / spatial_stride};
+}
+
+VideoPlan TextToVideo::plan(const Shape& latents, const BroadcastSchedule& schedule) const {
+  const Communicator& team = team_.sharing_tokens();
+  const auto* space_time = std::get_if<Latte>(&parts_.transformer);
+  if (space_time) return plan_video(schedule, latte_branches(), space_time->token_shape(latents), team, Axis::time);
+  return plan_video_over_heads(schedule, std::get<OpenSoraT2v>(parts_.transformer).token_shape(latents), sizes().heads, team);
+}
+
+VideoPlan TextToVideo::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const {
+  Shape latents = latent_shape(request);
+  latents[0] = request.guidance > 1 && !team_.guidance ? 2 : 1;
+  return plan(latents, schedule);
+}
+
+std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbeddings& text, const VideoRequest& request, const VideoRun& run,
+                                           VideoResult& result) const {
+  const int64_t videos = noise.dim(0), halves = request.guidance > 1 ? 2 : 1;
+  require(halves == 1 || !text.negatives.empty(), "guidance ", request.guidance, " needs the negative prompt's embeddings");
+  const auto sampler = this->sampler(request);
+  const BroadcastSchedule schedule = this->schedule(request, run.broadcast);
+  Shape own_latents = noise.shape();
+  own_latents[0] *= team_.guidance ? 1 : halves;
+  const VideoPlan plan = this->plan(own_latents, schedule);
+  Run evaluation(team_.sharing_tokens(), schedule, plan.tokens, run.broadcast.stored_output(parts_.stored));
+  Denoising denoising(team_, evaluation, plan, run, result);
+
+  // Guidance: negative prompts first.
+  const auto [first, last] = denoising.own_halves(halves);
+  std::vector<Tensor> captions;
+  std::vector<int64_t> mask;
+  for (int64_t half = first; half < last; ++half) {
+    const bool negative = halves == 2 && half == 0;
+    captions.push_back(negative ? text.negatives : text.prompts);
+    const std::vector<int64_t>& counted = negative ? text.negative_mask : text.mask;
+    mask.insert(mask.end(), counted.begin(), counted.end());
+  }
+  const auto predicted = [&](const auto& network) -> std::optional<Tensor> {
+    const LatteCaption caption = network.embed_caption(concatenate(captions, 0), mask);
+    Tensor latents = combine(sampler->initial_sigma(), noise, 0, noise);
+    for (size_t i = 0; i < sampler->timesteps().size(); ++i) {
+      const std::vector<float> timesteps(size_t((last - first) * videos), sampler->timesteps()[i]);
+      const bool going_on = denoising(int(i), latents, [&](const Tensor& x) {
+        Tensor output = network(repeat(sampler->model_input(x), 0, last - first), timesteps, caption, evaluation);
+        output = denoising.of_all_halves(output, halves);
+        run.observe("model_output", output);
+        if (halves == 2) output = guided(slice(output, 0, videos, 2 * videos), slice(output, 0, 0, videos), float(request.guidance));
+        if (output.dim(1) == 2 * x.dim(1)) output = slice(output, 1, 0, x.dim(1));   // the other half is a variance
+        run.observe("noise_pred_guided", output);
+        return sampler->step(output, x, [&] { return Tensor(backend_, x.shape(), run.noise.draw(NoiseUse::renoise, 0, int(i), x.shape())); });
+      });
+      run.observe("latents", latents);
+      if (!going_on) return std::nullopt;
+    }
+    return latents;
+  };
+  return std::visit(predicted, parts_.transformer);
+}
+
+PromptEmbeddings TextToVideo::encode(const VideoRequest& request, VideoResult& result) {
+  const auto encoded = [&](const std::string& text) { return (*text_encoder_)(text, parts_.most_tokens, true, backend_, *team_.whole); };
+  const std::string prompt = clean(request.prompt, Cleaning::diffusers), negative = clean(request.negative_prompt, Cleaning::diffusers);
+  text_encoder_->keep_only({prompt, negative});
+  const EncodedText positive = encoded(prompt);
+  const Tensor kept = slice(positive.embedding, 1, 0, positive.length);
+  result.embedding_shape = {positive.length, kept.dim(2)};
+  result.embedding = kept.to_host();
+  result.encoded_prompt = prompt;
+  PromptEmbeddings text{positive.embedding, {}, positive.mask, {}};
+  if (request.guidance > 1) {
+    const EncodedText other = encoded(negative);
+    text.negatives = other.embedding;
+    text.negative_mask = other.mask;
+  }
+  return text.with(parts_.padding);
+}
+
+VideoResult TextToVideo::generate(const VideoRequest& request, const VideoRun& run) {
+  VideoResult result;
+  const Stopwatch text_time;
+  team_.set_doing("encoding the prompt");
+  const PromptEmbeddings text = encode(request, result);
+  result.text_seconds = text_time.seconds();
+
+  const Shape shape = latent_shape(request);
+  const Tensor noise(backend_, shape, run.noise.draw(NoiseUse::latents, 0, 0, shape));
+  const auto latents = denoise(noise, text, request, run, result);
+  if (!latents) return result;
+  result.latent_shape = {shape.begin() + 1, shape.end()};
+  result.latents = latents->to_host();
+
+  const Stopwatch decode_time;
+  team_.set_doing("decoding");
+  const Tensor pictures = decode(*latents);
+  const Tensor wanted = slice(pictures, 1, 0, std::min(request.frames, pictures.dim(1)));
+  const bool finite = all_finite(wanted.to_host());
+  if (!finite) result.reason = "the decoded pixels are not finite";
+  result.decode_seconds = decode_time.seconds();
+  const Outcome outcome = run.agreed(finite ? Outcome::going_on : Outcome::failed);
+  if (outcome == Outcome::failed) {   // being asked to stop does not discard a clip that is done
+    result.outcome = outcome;
+    return result;
+  }
+  result.video = {int(wanted.dim(1)), int(wanted.dim(2)), int(wanted.dim(3)), request.fps, to_8_bit(shown(wanted))};
+  return result;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,66 @@
+#pragma once
+#include "pipeline/open_sora_sizes.hpp"
+#include "pipeline/snapshot.hpp"
+#include "pipeline/video_pipeline.hpp"
+
+namespace pyracast {
+
+/// What a video is where nobody says otherwise: as published, and as the snapshot's model_index.json says (height, width,
+/// num_frames, fps, num_sampling_steps, cfg_scale, negative_prompt: our extension).
+struct VideoDefaults {
+  int64_t height = 0, width = 0, frames = 0;
+  double fps = 24;
+  int steps = 30;
+  double guidance = 7;
+  std::string negative_prompt = {};
+
+  /// `published` with what `index` says in their place. Throws Error naming `where` and the key.
+  static VideoDefaults from_index(const Json& index, const std::string& where, const VideoDefaults& published);
+};
+
+/// What a user says of a model.
+struct ModelChoice {
+  std::string family;                ///< a name of model_families()
+  std::filesystem::path snapshot;    ///< empty: every part is given
+  SnapshotPaths given;               ///< parts that lie elsewhere
+  std::string sampler = {};          ///< a name of sampler_names(), in place of the snapshot's; empty: as published
+};
+
+/// One model on disk: its configuration has been read and checked, its weights not yet.
+class VideoModel {
+ public:
+  VideoModel(SnapshotPaths files, VideoDefaults defaults) : files_(std::move(files)), defaults_(std::move(defaults)) {}
+  virtual ~VideoModel() = default;
+
+  const SnapshotPaths& files() const { return files_; }
+  const VideoDefaults& defaults() const { return defaults_; }
+
+  /// Why such a video cannot be made; nothing where it can.
+  std::optional<std::string> refusal(const VideoRequest& request) const;
+  /// The pixels of a named resolution ("480p") in an aspect ratio ("9:16"). Throws Error where there is no such one.
+  virtual ImageSize size_of(const std::string& resolution, const std::string& aspect_ratio) const;
+
+  /// Whether prompts are told an aesthetic score, a motion score and a camera motion.
+  virtual bool takes_hints() const { return false; }
+
+  /// Reads the weights; the text encoder's only where `team`'s first rank calls this. `dtype`: how they are kept, float32 or
+  /// bfloat16; absent: as stored. `team` must outlive what is returned. Throws Error on parts that are not whole or do not
+  /// belong together.
+  virtual std::unique_ptr<VideoPipeline> open(Backend& backend, std::optional<DType> dtype, const TeamChannels& team) const = 0;
+
+ private:
+  SnapshotPaths files_;
+  VideoDefaults defaults_;
+
+  /// What this family cannot make of what all families allow.
+  virtual std::optional<std::string> refusal_of_family(const VideoRequest& request) const = 0;
+};
+
+/// The names of the families, in the order of their publication.
+std::vector<std::string> model_families();
+
+/// The model that `choice` names. Throws Error on a family that is not known, parts that are not there and configurations that
+/// cannot be.
+std::unique_ptr<VideoModel> find_model(const ModelChoice& choice);
+
+}  // namespace pyracast

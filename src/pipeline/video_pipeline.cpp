@@ -1,0 +1,27 @@
+#include "pipeline/video_pipeline.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pyracast {
+
+namespace {
+
+/// As the published rules read them: without their fractions.
+std::vector<int64_t> whole(const std::vector<float>& timesteps) { return {timesteps.begin(), timesteps.end()}; }
+
+}  // namespace
+
+BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const BroadcastPolicy& policy) const {
+  return policy.schedule(whole(timesteps(request)), blocks(), request.steps);
+}
+
+std::vector<std::string> VideoPipeline::warnings(const VideoRequest& request, const BroadcastPolicy& policy) const {
+  return policy.warnings(whole(timesteps(request)), blocks());
+}
+
+bool all_finite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+}  // namespace pyracast

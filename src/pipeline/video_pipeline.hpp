@@ -1,0 +1,104 @@
+#pragma once
+// What every model family gives the jobs: a video for a request, and what its making will take, known beforehand.
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "base/video.hpp"
+#include "pab/broadcast_policy.hpp"
+#include "pab/attention_cache.hpp"
+#include "pipeline/noise_source.hpp"
+#include "plan/video_plan.hpp"
+#include "tensor/observer.hpp"
+#include "text/prompt.hpp"
+
+namespace pyracast {
+
+/// One video to make. `prompt` is as the user wrote it: cleaning, loop segments and decoration are the family's.
+struct VideoRequest {
+  std::string prompt;
+  std::string negative_prompt;                 ///< of families whose guidance has one
+  int64_t height = 0, width = 0, frames = 0;   ///< pixels; frames of one clip
+  double fps = 24;
+  int steps = 30;
+  double guidance = 7;
+  double eta = 0;                              ///< DDIM: share of DDPM's noise
+  // Open-Sora v1.2 alone:
+  int clips = 1;                               ///< each further one continues the one before
+  PromptHints hints;                           ///< aesthetic score, motion score, camera motion
+  int64_t condition_latents = 5;               ///< latent frames of the clip before that a clip continues from
+  double condition_edit = 0;
+  int64_t align = 5;                           ///< such frames start at multiples of this
+};
+
+/// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's.
+enum class Outcome { going_on = 0, stopped = 1, failed = 2 };
+
+/// One evaluation of the network on this rank: seconds of each branch (index: Branch) and of everything else, blocks that
+/// computed it, and what was sent to other ranks, or would have been for what was reused.
+struct EvaluationCost {
+  std::array<double, branch_count> branches{};
+  double communication = 0, other = 0;
+  std::array<int64_t, branch_count> computed{};
+  int64_t all_to_alls = 0, all_to_all_bytes = 0, all_to_all_bytes_avoided = 0, gather_bytes = 0;
+  std::array<int64_t, branch_count> branch_all_to_alls{}, branch_bytes{};   ///< of the all-to-alls, by the branch they were for
+};
+
+/// What became of a request.
+struct VideoResult {
+  Outcome outcome = Outcome::going_on;   ///< going_on: a video was made
+  std::string reason;                       ///< of a failure
+  Video video;
+  Shape latent_shape;                       ///< [channels, time, height, width] of the last clip
+  std::vector<float> latents;
+  std::vector<float> step_latents;          ///< where they are kept: after each evaluation, one behind the other
+  std::string encoded_prompt;               ///< of the first clip, decorated and cleaned
+  Shape embedding_shape;                    ///< [tokens, width]
+  std::vector<float> embedding;             ///< of the first clip's text
+  double text_seconds = 0, decode_seconds = 0;
+  std::vector<EvaluationCost> evaluations;
+};
+
+/// What surrounds one call of generate().
+struct VideoRun {
+  NoiseSource& noise;
+  /// After each evaluation: this rank's progress in, the team's out. Absent: a team of one that never stops.
+  std::function<Outcome(Outcome)> agree;
+  Observer observe = {};
+  /// Open-Sora: encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
+  bool encode_padding = false;
+  BroadcastPolicy broadcast = {};
+  /// Sees this rank's part of each branch output that is computed.
+  BranchListener listener = {};
+  bool keeps_step_latents = false;
+
+  Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
+};
+
+/// One model, loaded. All ranks of a team call the same functions with the same requests.
+class VideoPipeline {
+ public:
+  virtual ~VideoPipeline() = default;
+
+  /// Makes one video, the same on every rank. What is wrong with the prompt, or a result that is not finite, is a failure with
+  /// its reason.
+  virtual VideoResult generate(const VideoRequest& request, const VideoRun& run) = 0;
+
+  /// The timesteps of a clip, one an evaluation of the network: as many as steps, or more (PNDM).
+  virtual std::vector<float> timesteps(const VideoRequest& request) const = 0;
+  /// Blocks of the network that a broadcast policy counts: pairs of a spatial and a temporal one, or single ones.
+  virtual int blocks() const = 0;
+  /// What this rank will send and store for each clip of such a video.
+  virtual VideoPlan plan(const VideoRequest& request, const BroadcastSchedule& schedule) const = 0;
+
+  /// What is computed and what is reused in each clip of such a video.
+  BroadcastSchedule schedule(const VideoRequest& request, const BroadcastPolicy& policy) const;
+  /// What of a broadcast policy never takes effect in such a video, a line each.
+  std::vector<std::string> warnings(const VideoRequest& request, const BroadcastPolicy& policy) const;
+};
+
+/// Whether all of them are finite numbers.
+bool all_finite(const std::vector<float>& values);
+
+}  // namespace pyracast

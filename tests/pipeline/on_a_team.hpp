@@ -1,0 +1,124 @@
+#pragma once
+// Videos made by teams of threads, each rank with a pipeline of its own, and what they sent.
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <thread>
+
+#include "pipeline/video_model.hpp"
+
+namespace pyracast {
+
+/// Counts what leaves a rank by all-to-all.
+class Recorder final : public Communicator {
+ public:
+  explicit Recorder(std::unique_ptr<Communicator> team) : team_(std::move(team)) {}
+  int64_t calls = 0, bytes = 0;
+  int rank() const override { return team_->rank(); }
+  int size() const override { return team_->size(); }
+  void all_to_all(View in, Counts sent, View out, Counts received) override {
+    ++calls;
+    bytes += int64_t(size_of(in.dtype)) * (in.size() - sent[size_t(rank())]);
+    team_->all_to_all(in, sent, out, received);
+  }
+  void all_gather(View in, View out, Counts received) override { team_->all_gather(in, out, received); }
+  void broadcast(View data, int root) override { team_->broadcast(data, root); }
+
+ private:
+  std::unique_ptr<Communicator> team_;
+};
+
+/// What a rank sent, as counted between the pipeline and the wire and as planned.
+struct Sent {
+  int64_t calls = 0, bytes = 0, planned_calls = 0, planned_bytes = 0;
+};
+
+/// The channels of a team of threads; `cfg_parallel`: guidance's halves on its two halves.
+inline std::vector<TeamChannels> thread_channels(int ranks, bool cfg_parallel) {
+  auto whole = make_thread_communicators(ranks);
+  std::vector<TeamChannels> channels(static_cast<size_t>(ranks));
+  for (int rank = 0; rank < ranks; ++rank) channels[size_t(rank)].whole = std::move(whole[size_t(rank)]);
+  for (int half = 0; cfg_parallel && half < 2; ++half) {
+    auto tokens = make_thread_communicators(ranks / 2);
+    for (int i = 0; i < ranks / 2; ++i) channels[size_t(half * ranks / 2 + i)].tokens = std::move(tokens[size_t(i)]);
+  }
+  for (int i = 0; cfg_parallel && i < ranks / 2; ++i) {
+    auto guidance = make_thread_communicators(2);
+    for (int half = 0; half < 2; ++half) channels[size_t(half * ranks / 2 + i)].guidance = std::move(guidance[size_t(half)]);
+  }
+  return channels;
+}
+
+/// The results of all ranks of a team on one request.
+inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
+                                        const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr) {
+  std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
+  std::vector<VideoResult> results(static_cast<size_t>(ranks));
+  std::vector<std::thread> team;
+  for (int rank = 0; rank < ranks; ++rank)
+    team.emplace_back([&, rank] {
+      omp_set_num_threads(1);
+      const auto backend = make_cpu_backend();
+      const auto pipeline = model.open(*backend, {}, channels[size_t(rank)]);
+      PhiloxNoise noise{42, "a", 0};
+      VideoRun run{noise};
+      run.broadcast = policy;
+      Recorder* recorder = nullptr;
+      if (sent) {
+        auto& tokens = channels[size_t(rank)].tokens ? channels[size_t(rank)].tokens : channels[size_t(rank)].whole;
+        auto recording = std::make_unique<Recorder>(std::move(tokens));
+        recorder = recording.get();
+        tokens = std::move(recording);
+      }
+      results[size_t(rank)] = pipeline->generate(request, run);
+      if (!sent) return;
+      Sent& counted = (*sent)[size_t(rank)] = {recorder->calls, recorder->bytes};
+      const VideoPlan plan = pipeline->plan(request, pipeline->schedule(request, policy));
+      for (const Exchanges& exchanges : plan.exchanges) counted.planned_calls += exchanges.count();
+      for (const int64_t bytes : plan.bytes) counted.planned_bytes += bytes;
+    });
+  for (std::thread& rank : team) rank.join();
+  return results;
+}
+
+/// Every rank gets the video of one rank alone, bit for bit.
+inline void expect_the_video_of_one_rank(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
+                                         const BroadcastPolicy& policy) {
+  const VideoResult alone = made_by(model, 1, false, request, policy).front();
+  ASSERT_EQ(alone.outcome, Outcome::going_on) << alone.reason;
+  for (const VideoResult& result : made_by(model, ranks, cfg_parallel, request, policy)) {
+    ASSERT_EQ(result.outcome, Outcome::going_on) << result.reason;
+    EXPECT_EQ(result.latents, alone.latents);
+    EXPECT_EQ(result.video.rgb, alone.video.rgb);
+  }
+}
+
+/// What leaves each rank is what was planned, and what the ledger and its branches say.
+inline void expect_what_was_planned(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
+                                    const BroadcastPolicy& policy) {
+  std::vector<Sent> sent(static_cast<size_t>(ranks));
+  const auto results = made_by(model, ranks, cfg_parallel, request, policy, &sent);
+  for (int rank = 0; rank < ranks; ++rank) {
+    const Sent& own = sent[size_t(rank)];
+    EXPECT_EQ(own.calls, own.planned_calls);
+    EXPECT_EQ(own.bytes, own.planned_bytes);
+    EXPECT_EQ(own.calls > 0, ranks > (cfg_parallel ? 2 : 1));
+    int64_t ledger = 0, of_branches = 0;
+    for (const EvaluationCost& cost : results[size_t(rank)].evaluations) {
+      ledger += cost.all_to_all_bytes;
+      for (const int64_t bytes : cost.branch_bytes) of_branches += bytes;
+    }
+    EXPECT_EQ(ledger, own.bytes);
+    EXPECT_EQ(of_branches, own.bytes);
+  }
+}
+
+struct TestTeam {
+  const char* name;
+  int ranks;
+  bool cfg_parallel;
+};
+
+inline void PrintTo(const TestTeam& team, std::ostream* out) { *out << team.name; }
+
+}  // namespace pyracast
