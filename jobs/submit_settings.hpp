@@ -18,7 +18,8 @@ struct SubmitSettings {
 
   template <class Visit>
   static void fields(Visit&& visit, SubmitSettings& s) {
-    visit("Job", "config", s.config, "file of `key = value` settings of this list, e.g. what a site always wants; the command line wins over it");
+    visit("Job", "config", s.config, "file of `key = value` settings of this list, e.g. what a site always wants; the command line "
+          "wins over it");
     visit("Job", "submit", s.submit, "hand the script to sbatch and print the jobs' numbers; else the script is printed");
     visit("Job", "form", s.form, "job (one MPI job that requeues itself), array (a job for each part of the manifest), chain (jobs one after "
           "the other, without requeueing)");
@@ -29,7 +30,8 @@ struct SubmitSettings {
     visit("Resources", "tasks-per-node", s.tasks_per_node, "ranks a node");
     visit("Resources", "cpus-per-task", s.cpus_per_task, "cores a rank");
     visit("Resources", "gpus-per-task", s.gpus_per_task, "GPUs a rank");
-    visit("Resources", "time", s.time, "limit of each job: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]; default: the partition's");
+    visit("Resources", "time", s.time, "limit of each job: minutes, minutes:seconds, hours:minutes:seconds or "
+          "days-hours[:minutes[:seconds]]; default: the partition's");
     visit("Resources", "memory", s.memory, "a node, as for sbatch --mem: 64G; default: the partition's");
     visit("Resources", "partition", s.partition, "default: the cluster's");
     visit("Resources", "account", s.account, "default: the user's");

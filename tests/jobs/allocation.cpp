@@ -22,7 +22,8 @@ class Allocation : public GenerateTest {
   }
   /// The command in an allocation of Slurm's that ends in so many seconds.
   std::vector<std::string> ending_in(int seconds, std::vector<std::string> command) const {
-    command.insert(command.begin(), {"env", "SLURM_JOB_ID=7", "SLURM_RESTART_COUNT=2", "SLURM_JOB_END_TIME=" + std::to_string(std::time(nullptr) + seconds)});
+    const std::string end = std::to_string(std::time(nullptr) + seconds);
+    command.insert(command.begin(), {"env", "SLURM_JOB_ID=7", "SLURM_RESTART_COUNT=2", "SLURM_JOB_END_TIME=" + end});
     return command;
   }
 };

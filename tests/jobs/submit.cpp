@@ -34,9 +34,9 @@ TEST_F(Submit, FillsInWhatItWasGiven) {
   const Ended job = script({"--nodes", "3", "--tasks-per-node", "4", "--cpus-per-task", "2", "--time", "1-12:00", "--partition", "long",
                             "--account", "videos", "--launcher", "mpirun", "--setup", "module load openmpi", "--sbatch", "--exclusive"},
                            {"--ranks-per-video", "2"});
-  EXPECT_THAT(job.output, AllOf(HasSubstr("#SBATCH --nodes=3\n"), HasSubstr("#SBATCH --ntasks-per-node=4\n"), HasSubstr("#SBATCH --cpus-per-task=2\n"),
-                                HasSubstr("#SBATCH --time=1-12:00\n"), HasSubstr("#SBATCH --partition=long\n"), HasSubstr("#SBATCH --account=videos\n"),
-                                HasSubstr("#SBATCH --exclusive\n"), HasSubstr("#SBATCH --requeue\n"), HasSubstr("#SBATCH --open-mode=append\n")));
+  for (const char* const option : {"--nodes=3", "--ntasks-per-node=4", "--cpus-per-task=2", "--time=1-12:00", "--partition=long",
+                                   "--account=videos", "--exclusive", "--requeue", "--open-mode=append"})
+    EXPECT_THAT(job.output, HasSubstr(std::string("#SBATCH ") + option + "\n"));
   EXPECT_THAT(job.output, AllOf(HasSubstr("\nmodule load openmpi\n"), HasSubstr("LAUNCHER=mpirun"), HasSubstr("--signal=B:USR1@300"),
                                 HasSubstr("'" + (folder / "out of it").string() + "'"), HasSubstr("\nrequeue_or_exit\n"), Not(HasSubstr("--gpus"))));
 }
@@ -50,7 +50,8 @@ TEST_F(Submit, GivesEachJobOfAnArrayItsPartAndFolder) {
 
 TEST_F(Submit, NamesAChainOfItsOwn) {
   const Ended chain = script({"--form", "chain", "--links", "5"});
-  EXPECT_THAT(chain.output, AllOf(HasSubstr("#SBATCH --job-name=pyracast-chain-"), HasSubstr("#SBATCH --no-requeue\n"), HasSubstr("\npass_on_or_exit\n")));
+  EXPECT_THAT(chain.output, AllOf(HasSubstr("#SBATCH --job-name=pyracast-chain-"), HasSubstr("#SBATCH --no-requeue\n"),
+                                  HasSubstr("\npass_on_or_exit\n")));
   const std::string other = script({"--form", "chain", "--links", "5"}).output;
   EXPECT_NE(other.substr(0, other.find("#SBATCH --nodes")), chain.output.substr(0, chain.output.find("#SBATCH --nodes")));
 }

@@ -58,7 +58,8 @@ def array(here):
             check(name not in made, f"{name} was made twice")
             made[name] = row
     check(made == wanted, "the parts together are not the whole")
-    check({name: content for part in parts for name, content in datasets.videos(part).items()} == datasets.videos(here.reference(settings)), "MP4 files differ")
+    files = {name: content for part in parts for name, content in datasets.videos(part).items()}
+    check(files == datasets.videos(here.reference(settings)), "MP4 files differ")
 
 
 @scenario
@@ -85,8 +86,9 @@ def decided_ends(here):
     settings = work(here.manifest(4), 6)
     for launcher in ("srun", "mpirun"):
         here.submit(launcher, settings, LAUNCHER=launcher).completes()
-        for name, code, changed in (("bad input", 64, [*settings, "--guidance", "none"]), ("other settings", 65, [*settings, "--guidance", "5"])):
-            job = Job.submit("generate.sbatch", here.log(f"{launcher}-{code}"), here.program, *changed, "--output", here.folder / launcher, LAUNCHER=launcher)
+        for name, code, guidance in (("bad input", 64, "none"), ("other settings", 65, "5")):
+            job = Job.submit("generate.sbatch", here.log(f"{launcher}-{code}"), here.program, *settings, "--guidance", guidance,
+                             "--output", here.folder / launcher, LAUNCHER=launcher)
             expect_end(job, code, f"{launcher}: {name}")
         in_the_way = here.file(f"{launcher}-file", "")
         job = Job.submit("generate.sbatch", here.log(f"{launcher}-69"), here.program, *settings, "--output", in_the_way, LAUNCHER=launcher)
@@ -98,7 +100,8 @@ def decided_ends(here):
 
 def expect_end(job, code, what):
     job.waits_for("FAILED", seconds=60)
-    check(job.show()["ExitCode"] == f"{code}:0" and job.restarts() == 0, f"{what}: ended with {job.show()['ExitCode']} after {job.restarts()} restarts")
+    ended, restarts = job.show()["ExitCode"], job.restarts()
+    check(ended == f"{code}:0" and restarts == 0, f"{what}: ended with {ended} after {restarts} restarts")
 
 
 @scenario
@@ -140,7 +143,8 @@ def gpus(here):
         sys.exit(77)
     settings = work(here.manifest(8), 12)
     for launcher in ("srun", "mpirun"):
-        listing = here.wrapper('echo "$(hostname) ${OMPI_COMM_WORLD_RANK:-$SLURM_PROCID} $CUDA_VISIBLE_DEVICES" >>"$folder/gpus-$LAUNCHER"\nexec "$pyracast" "$@"')
+        listing = here.wrapper('echo "$(hostname) ${OMPI_COMM_WORLD_RANK:-$SLURM_PROCID} $CUDA_VISIBLE_DEVICES" >>"$folder/gpus-$LAUNCHER"\n'
+                               'exec "$pyracast" "$@"')
         job = here.submit(launcher, settings, script="generate-gpu.sbatch", program=listing, DEVICE="cpu", LAUNCHER=launcher)
         job.completes()
         datasets.check_equal(here.folder / launcher, here.reference(settings), 8)

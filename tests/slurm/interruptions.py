@@ -47,7 +47,8 @@ def preemption(here):
     for launcher in ("srun", "mpirun"):
         job = here.submit(launcher, settings, options=["-N2", "--ntasks-per-node=2", "--partition=low"], LAUNCHER=launcher)
         here.is_at_work(launcher)
-        above = Job(run("sbatch", "--parsable", "--partition=high", "-N2", "--ntasks-per-node=4", f"--output={here.log('above')}", "--wrap", "sleep 1").strip())
+        above = Job(run("sbatch", "--parsable", "--partition=high", "-N2", "--ntasks-per-node=4", f"--output={here.log('above')}",
+                        "--wrap", "sleep 1").strip())
         above.completes(60)
         job.completes()
         check(job.restarts() == 1, f"{job.restarts()} restarts")

@@ -75,8 +75,8 @@ def main(words):
             return 77
         print(f"no cluster is up in {here.folder}: cluster.py up {here.folder}")
         return 1
-    return subprocess.call(here.login(sys.executable, pathlib.Path(__file__).resolve(), here.folder, pathlib.Path(words[1]).resolve(), *words[2:], "--inside"),
-                           env=daemons.environment())
+    again = [sys.executable, pathlib.Path(__file__).resolve(), here.folder, pathlib.Path(words[1]).resolve(), *words[2:], "--inside"]
+    return subprocess.call(here.login(*again), env=daemons.environment())
 
 
 if __name__ == "__main__":
