@@ -24,18 +24,27 @@ def submit(here):
 
 @scenario
 def submit_command(here):
-    """`pyracast submit --submit` hands in a job that completes, and what it prints is what it submits."""
+    """`pyracast submit --submit` hands in jobs of every form that complete, and what it prints is what it submits."""
     settings = work(here.manifest(8), 12)
-    words = [here.program, "submit", "--nodes", "2", "--tasks-per-node", "2", "--time", "20", "--logs", here.folder, "--partition", "batch"]
-    output = here.folder / "out of a submit"
-    number = run(*words, "--submit", "--", *settings, "--output", output).strip()
-    Job(number, here.folder / f"pyracast-{number}.log").completes()
-    datasets.check_equal(output, here.reference(settings), 8)
-    check_both_nodes(output)
-    script = here.file("script.sbatch", run(*words, "--", *settings, "--output", here.folder / "printed"))
-    printed = Job(run("sbatch", "--parsable", script).strip())
-    printed.completes()
-    datasets.check_equal(here.folder / "printed", here.reference(settings), 8)
+
+    def words(output, *more):
+        return [here.program, "submit", "--nodes", "2", "--tasks-per-node", "2", "--time", "20", "--logs", here.folder, "--partition", "batch",
+                *more, "--", *settings, "--output", here.folder / output]
+
+    job = Job(run(*words("out of a submit", "--submit")).strip())
+    printed = Job(run("sbatch", "--parsable", here.file("script.sbatch", run(*words("printed")))).strip())
+    array = run(*words("array", "--submit", "--form", "array", "--parts", "2", "--at-once", "1")).strip()
+    links = [Job(number) for number in run(*words("chain", "--submit", "--form", "chain", "--links", "3", "--launcher", "mpirun")).split()]
+    for each in (job, printed, Job(f"{array}_0"), Job(f"{array}_1"), links[0]):
+        each.completes()
+    for link in links[1:]:
+        link.waits_for("CANCELLED")
+    for output in ("out of a submit", "printed", "chain"):
+        datasets.check_equal(here.folder / output, here.reference(settings), 8)
+    check_both_nodes(here.folder / "out of a submit")
+    parts = [datasets.videos(here.folder / "array" / f"part-{part}") for part in range(2)]
+    check({**parts[0], **parts[1]} == datasets.videos(here.reference(settings)) and not {*parts[0]} & {*parts[1]}, "the parts are not the whole")
+    check((here.folder / f"pyracast-{job.number}.log").exists(), "the log lies where it was wanted")
 
 
 @scenario
