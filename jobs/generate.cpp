@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
+#include "jobs/allocation.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
@@ -30,14 +31,6 @@ double now() {
   timespec time{};
   clock_gettime(CLOCK_REALTIME, &time);
   return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
-}
-
-/// Which run of the same output folder this is, from 0.
-int64_t count_attempt(const std::filesystem::path& output) {
-  const auto file = output / "work" / "attempts";
-  const int64_t attempt = std::filesystem::exists(file) ? std::atoll(read_file(file).c_str()) : 0;
-  write_atomically(file, std::to_string(attempt + 1) + "\n");
-  return attempt;
 }
 
 /// What the ranks of a job share besides the settings.
@@ -91,8 +84,15 @@ bool make_sample(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, Shar
   return true;
 }
 
-/// Claims and makes samples until none is left; false when the job was stopped first.
-bool make_all(const Job& job, VideoPipeline& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
+/// Whether the team begins a sample of that cost. All its ranks answer alike.
+bool is_time_for(double cost, const Job& job, const TimeLeft& time) {
+  if (agreed(*job.channels.whole, time.suffices_for(cost) ? Outcome::going_on : Outcome::stopped) == Outcome::going_on) return true;
+  spdlog::info("the next sample takes about {:.0f} s, and {:.0f} s are left", time.guess(cost), time.seconds());
+  return false;
+}
+
+/// Claims and makes samples until none is left; false when the job was stopped first, or its time is up.
+bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
   Savings savings;
   WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
   bool going_on = true;
@@ -100,8 +100,12 @@ bool make_all(const Job& job, VideoPipeline& pipeline, ShardWriter* shards, cons
     const ProgressLines lines(job.ranks, queue, job.settings.verbose);
     while (const auto claim = going_on ? queue.next() : std::nullopt) {
       const Prompt row = job.manifest.row(claim->prompt);
-      for (uint32_t i = 0; i < claim->samples && going_on; ++i)
-        going_on = make_sample(job, pipeline, queue, shards, row, claim->first_sample + i, savings);
+      const double cost = job.requests.cost(row);
+      for (uint32_t i = 0; i < claim->samples && going_on; ++i) {
+        const double started = steady_seconds();
+        going_on = is_time_for(cost, job, time) && make_sample(job, pipeline, queue, shards, row, claim->first_sample + i, savings);
+        time.took(cost, steady_seconds() - started);
+      }
     }
     if (shards) shards->close();
     queue.leave();   // the last line counts what all teams have made
@@ -113,7 +117,7 @@ bool make_all(const Job& job, VideoPipeline& pipeline, ShardWriter* shards, cons
 
 Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerprint, const Ranks& ranks, const Manifest& manifest) {
   return {{"fingerprint", fingerprint.hash}, {"version", version_json()}, {"configuration", to_json(settings)},
-          {"content", fingerprint.content}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()},
+          {"content", fingerprint.content}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
           {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"merged", manifest.merged()},
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
@@ -149,9 +153,21 @@ std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettin
   }
 }
 
+/// "2/8": part 2 of 8.
+std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
+  unsigned long long part = 0, parts = 0;
+  int length = 0;
+  require(std::sscanf(text.c_str(), "%llu/%llu%n", &part, &parts, &length) == 2 && size_t(length) == text.size() && part < parts,
+          "part is \"", text, "\", expected K/N with K from 0 to N - 1");
+  return {part, parts};
+}
+
 /// Everything about the settings that can be wrong before anything is written.
 void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
+  check_stop_signals(settings.walltime.stop_signals);
+  part_of(settings.part);
+  require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
   weight_dtype(settings.model.dtype);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
@@ -167,6 +183,9 @@ void check_settings(const GenerateSettings& settings) {
 
 ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   ranks.on_first([&] { check_settings(settings); });
+  keep_stop_signals(settings.walltime.stop_signals);
+  const TimeLeft time = time_left(ranks, settings.walltime);
+  const auto [part, parts] = part_of(settings.part);
   const auto [team, channels] = open_team(ranks, settings);
   const auto model = find_model(settings.model);
   const VideoRequests requests(settings, *model);
@@ -178,7 +197,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   ranks.on_first([&] { continue_or_begin(settings.output, fingerprint); });
   const Manifest manifest = build_manifest(
       ranks, settings.prompts.string(), settings.output,
-      {.strict = settings.strict, .check = [&](const Prompt& row) { return requests.refusal(row); },
+      {.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
        .cost = [&](const Prompt& row) { return requests.cost(row); }});
   spdlog::info("rank {} of {} on {}: {}, {} threads, team {} of {}", ranks.rank(), ranks.size(), ranks.node_name(),
                backend->name(), threads, team.index, team.count);
@@ -193,7 +212,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
     recover(settings.output, fingerprint.hash, configuration, [&](const FinishedSample& sample) { finished.add(sample); },
             [](const std::string& message) { spdlog::warn(message); },
             settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
-    attempt = count_attempt(settings.output);
+    attempt = begin_attempt(settings.output, ranks);
   });
   check_mpi(MPI_Bcast(&attempt, 1, MPI_INT64_T, 0, ranks.world()), "sharing the attempt's number");
 
@@ -205,7 +224,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
   const Job job{ranks, settings, team, channels, manifest, requests, attempt};
   uint64_t failed = 0;
-  const bool complete = make_all(job, *pipeline, shards ? &*shards : nullptr, finished, failed);
+  const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

@@ -8,5 +8,5 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 echo "installing ${missing[*]}"
 as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
-"${as_root[@]}" apt-get -q update
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}"
+"${as_root[@]}" apt-get -q -o DPkg::Lock::Timeout=300 update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"

@@ -37,10 +37,26 @@ struct ModelSettings {
   }
 };
 
+/// When a job stops by itself, or is asked to.
+struct WalltimeSettings {
+  double max_walltime = 0, walltime_reserve = 60;
+  std::vector<std::string> stop_signals{"TERM", "USR1", "USR2"};
+
+  template <class Visit>
+  static void fields(Visit&& visit, WalltimeSettings& s) {
+    visit("Job", "max-walltime", s.max_walltime, "seconds after which no video is being made; none is begun that would take longer, and the job "
+          "ends with 75. 0: no such end");
+    visit("Job", "walltime-reserve", s.walltime_reserve, "seconds before the end of the Slurm allocation (SLURM_JOB_END_TIME) that are no time for videos");
+    visit("Job", "stop-signals", s.stop_signals, "signals besides INT that ask for a stop with all durable: of TERM, USR1, USR2 (comma between)");
+  }
+};
+
 /// The settings of `pyracast generate`.
 struct GenerateSettings {
   std::filesystem::path config, prompts, output;
   bool strict = false, check_files = false;
+  std::string part = "0/1";
+  WalltimeSettings walltime;
   ModelSettings model;
   uint64_t seed = 42;
   std::string noise = "philox";
@@ -71,7 +87,9 @@ struct GenerateSettings {
     visit("Job", "output", s.output, "folder of the dataset; the same command again continues in it");
     visit("Job", "strict", s.strict, "generate nothing when one line of the manifest is bad");
     visit("Job", "check-files", s.check_files, "when continuing, read every finished video and shard and compare it with its checksum; else those that changed");
+    visit("Job", "part", s.part, "K/N: only the K-th of N parts of the manifest, counted from 0; which prompts are in it their ids decide");
     visit("Job", "verbose", s.verbose, "a line for every video (-v)");
+    WalltimeSettings::fields(visit, s.walltime);
     ModelSettings::fields(visit, s.model);
     visit("Sampling", "seed", s.seed, "seed of the run; a row's own seed, else this and its id, decide its noise");
     visit("Sampling", "noise", s.noise, "philox (ours, the same on every device) or torch (what torch.randn on the CPU gives for the seed)");

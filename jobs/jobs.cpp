@@ -19,6 +19,7 @@ constexpr JobEntry jobs[] = {
     {"retry", retry, "make failed samples undone, so that the same generate command makes them again (--class, --dry-run)"},
     {"export", export_videos, "copy the finished videos for a trainer: --format webdataset (tars) or videofolder"},
     {"doctor", doctor, "try out the machines and a file system: MPI, shared memory, rename, fsync, locks, clocks (under mpirun)"},
+    {"submit", submit, "fill in a Slurm script for generate, and print or submit it: submit [settings] -- SETTINGS OF GENERATE"},
     {"bench", bench, "time the networks at published sizes, with random weights"},
     {"clean", clean_captions, "show what the text encoder will see of captions (JSON strings on standard input)"},
 };

@@ -58,6 +58,9 @@ int validate(int argc, char** argv);
 /// `pyracast doctor`: whether these machines and this file system are fit for a job.
 int doctor(int argc, char** argv);
 
+/// `pyracast submit … -- SETTINGS`: a batch script for generate, printed or handed to sbatch.
+int submit(int argc, char** argv);
+
 /// `pyracast bench`: seconds and memory of the networks at published sizes, with random weights.
 int bench(int argc, char** argv);
 

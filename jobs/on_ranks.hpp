@@ -1,13 +1,23 @@
 #pragma once
 // How a job that runs on MPI ranks begins and ends.
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 
 #include "base/config.hpp"
+#include "base/file.hpp"
 #include "comm/heartbeat.hpp"
 #include "jobs/signals.hpp"
 
 namespace pyracast {
+
+/// The exit code, written to the file that the environment names, if it does: a launcher may hide it behind its own, and
+/// mpirun takes its time to kill ranks that have ended with another code than 0 by themselves. Rank 0 writes.
+inline int told(const Ranks& ranks, ExitCode code) {
+  const char* const file = std::getenv("PYRACAST_EXIT_FILE");
+  if (file && *file && ranks.rank() == 0) write_atomically(file, concat(int(code), "\n"));
+  return int(code);
+}
 
 /// Reads the settings, does `run(ranks, settings)` on every rank and gives the exit code. A mistake that all ranks see alike
 /// is told once; what only one sees ends the job. `deadline(settings)`: seconds without a sign of life after which a rank
@@ -21,10 +31,10 @@ int on_ranks(int argc, char** argv, Deadline deadline, Run run) {
     ranks.on_first([&] { deadline(read_config<Settings>(argc, argv)); });
     const auto settings = read_config<Settings>(argc, argv);
     heartbeat.emplace(ranks, deadline(settings));
-    return int(run(ranks, settings));
+    return told(ranks, run(ranks, settings));
   } catch (const AgreedError& error) {
     if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
-    return int(error.code);
+    return told(ranks, error.code);
   } catch (const Error& error) {
     ranks.abort(error.what(), int(error.code));
   } catch (const std::exception& error) {

@@ -63,6 +63,7 @@ class ManifestBuilder {
     ++rows_seen_;
     if (!row.prompt) return reject(row, row.reason);
     const uint64_t hash = hash_of_id(row.prompt->id);
+    if (hash % options_.parts != options_.part) return;
     if (const auto earlier = same_id(row.prompt->id, hash)) {
       const std::string difference = first_difference(earlier->second, *row.prompt);
       if (!difference.empty())
@@ -92,7 +93,8 @@ class ManifestBuilder {
     require(rejected_count_ == 0 || (!options_.strict && index_.size() > 0), name_, ": ", rejected_count_, " of ",
             rows_seen_, " rows are wrong, ", options_.strict ? "and strict allows none" : "so no prompt is left",
             "; the first is line ", first_rejected_, "; all are listed in ", rejected_path(output_).string());
-    require(index_.size() > 0, name_, ": holds no prompt");
+    require(index_.size() > 0, name_, ": holds no prompt",
+            options_.parts > 1 ? concat(" of part ", options_.part, " of ", options_.parts, "; make fewer parts") : "");
     publish_rows();
   }
 

@@ -14,6 +14,9 @@ struct ManifestOptions {
   /// One bad row and nothing is made.
   bool strict = false;
 
+  /// Only the prompts of this part of so many: their ids decide, so that it does not matter where they stand.
+  uint64_t part = 0, parts = 1;
+
   /// What the model has to say against a row (sizes, frames): the reason to reject it. An Error thrown says the same.
   std::function<std::optional<std::string>(const Prompt&)> check;
 

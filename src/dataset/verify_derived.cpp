@@ -91,7 +91,7 @@ class DerivedFiles {
   bool lists_all() {
     size_t not_listed = 0;
     for (const fs::path& path : sealed_shards(layout_.shards()))
-      not_listed += std::find(names_.begin(), names_.end(), "shards/" + path.filename().string()) == names_.end();
+      not_listed += std::find(names_.begin(), names_.end(), path.lexically_relative(layout_.root).string()) == names_.end();
     return not_listed == 0 || behind(concat("index.h5 does not list ", not_listed, " shards"));
   }
 

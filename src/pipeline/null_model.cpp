@@ -49,6 +49,7 @@ class NullPipeline : public VideoPipeline {
     return all;
   }
   int blocks() const override { return 1; }
+  Shape token_shape(const VideoRequest&) const override { return {1, 1, 1, 1}; }
   VideoPlan plan(const VideoRequest&, const BroadcastSchedule& schedule) const override {
     return {TokenPlan(schedule, BranchOrder{}, Axis::space)};   // there is nothing to exchange or store
   }
@@ -58,7 +59,7 @@ class NullModel : public VideoModel {
  public:
   NullModel() : VideoModel({}, {.height = 16, .width = 16, .frames = 4, .fps = 8, .steps = 1, .guidance = 1}) {}
 
-  std::unique_ptr<VideoPipeline> open(Backend&, std::optional<DType>, const TeamChannels&) const override {
+  std::unique_ptr<VideoPipeline> open(Backend&, WeightStorage, const TeamChannels&) const override {
     return std::make_unique<NullPipeline>();
   }
 

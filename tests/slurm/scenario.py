@@ -1,0 +1,74 @@
+"""What the scenarios share: their list, and the folder of each."""
+import hashlib
+import pathlib
+import shutil
+
+import datasets
+from datasets import check
+from jobs import REPOSITORY, Job, daemons, eventually, run
+
+DEMO = REPOSITORY / "configs" / "demo.cfg"
+BROADCAST = REPOSITORY / "configs" / "broadcast" / "demo-246.json"
+SCENARIOS = {}
+
+
+def scenario(function):
+    """Lists a scenario by its name; its description is what holds when it passes."""
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+class Here:
+    """The folder of one scenario, and the program under test."""
+
+    def __init__(self, base, program, name):
+        self.base, self.program = base, program
+        self.folder = base / name
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def manifest(self, prompts, **more):
+        """A manifest of that many of the demo's prompts."""
+        lines = (REPOSITORY / "configs" / "demo" / "prompts.jsonl").read_text().splitlines()
+        return self.file("prompts.jsonl", "\n".join(lines[:prompts]) + "\n")
+
+    def file(self, name, text, mode=0o644):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def wrapper(self, text):
+        """A program that does `text` (a shell script; $@ are its words) before or instead of pyracast, which it knows as $pyracast."""
+        return self.file("wrapper", f"#!/bin/bash\npyracast={self.program}\nfolder={self.folder}\n{text}\n", 0o755)
+
+    def log(self, name):
+        return self.folder / f"{name}.log"
+
+    def submit(self, name, settings, script="generate.sbatch", program=None, **more):
+        return Job.submit(script, self.log(name), program or self.program, *settings, "--output", self.folder / name, **more)
+
+    def reference(self, settings):
+        """The dataset of one rank without Slurm; made once for all scenarios."""
+        key = hashlib.sha256("\n".join(pathlib.Path(word).read_text() if str(word).endswith(".jsonl") else str(word)
+                                       for word in settings).encode()).hexdigest()[:16]
+        folder = self.base / "reference" / key
+        if not (folder / "run.json").exists():
+            run(self.program, "generate", *settings, "--output", folder)
+        return folder
+
+    def made(self, name):
+        return len(list((self.folder / name / "videos").glob("**/*.mp4")))
+
+    def is_at_work(self, name, videos=1):
+        eventually(f"{name} has made {videos} videos", 60, lambda: self.made(name) >= videos)
+
+
+def work(prompts, steps):
+    """Settings of a job: that many demo clips of so many steps."""
+    return ["--config", str(DEMO), "--prompts", str(prompts), "--steps", str(steps)]
+
+
+def check_both_nodes(folder):
+    hosts = {row["host"] for row in datasets.rows(folder, "provenance").values()}
+    check(hosts == set(daemons.NODES), f"samples were made on {sorted(hosts)}")
