@@ -86,13 +86,14 @@ TEST_F(T5Test, ReadsThePlainFeedForwardOfTheFirstT5) {
 TEST_F(T5Test, ListsEveryWeightThatDoesNotFit) {
   StoredTensors tensors = tiny_weights();
   tensors.emplace("encoder.embed_tokens.weight", tensors.at("shared.weight"));   // a copy: known and not needed
-  tensors.emplace("decoder.block.0.weight", stored(DType::float32, {1}, std::vector<float>(1)));
+  for (const char* name : {"decoder.block.0.weight", "lm_head.weight", "encoder.block.7.weight"})   // the first two: of whole models
+    tensors.emplace(name, stored(DType::float32, {1}, std::vector<float>(1)));
   tensors.erase("encoder.final_layer_norm.weight");
   tensors.insert_or_assign("encoder.block.1.layer.0.SelfAttention.k.weight", stored(DType::float32, {2, 2}, std::vector<float>(4)));
   EXPECT_THAT(error_of([&] { encoder(tensors); }),
               AllOf(HasSubstr("model.safetensors: 3 of"), HasSubstr("missing: encoder.final_layer_norm.weight [24]"),
                     HasSubstr("encoder.block.1.layer.0.SelfAttention.k.weight is [2, 2], expected [24, 24]"),
-                    HasSubstr("not known to this model: decoder.block.0.weight [1]")));
+                    HasSubstr("not known to this model: encoder.block.7.weight [1]")));
 }
 
 TEST_F(T5Test, RefusesTokensOutsideItsVocabulary) {
