@@ -28,12 +28,14 @@ class Proofs : public GenerateTest {
     more.push_back("--json");
     return json::parse(job(name, output, more).output, nullptr, false);
   }
-  fs::path first_video(const std::string& output) const {
-    std::vector<fs::path> videos;
-    for (const auto& entry : fs::recursive_directory_iterator(folder / output / "videos"))
-      if (entry.path().extension() == ".mp4") videos.push_back(entry.path());
-    return *std::min_element(videos.begin(), videos.end());
+  fs::path first_below(const fs::path& below, const char* extension) const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(below))
+      if (entry.path().extension() == extension) files.push_back(entry.path());
+    return *std::min_element(files.begin(), files.end());
   }
+  fs::path first_video(const std::string& output) const { return first_below(folder / output / "videos", ".mp4"); }
+  fs::path first_shard(const std::string& output) const { return first_below(folder / output / "shards", ".h5"); }
   static void flip_byte(const fs::path& path, std::streamoff at) {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(at);
@@ -68,7 +70,7 @@ TEST_F(Proofs, WhatIsDamagedIsNamedPutAsideAndMadeAgainTheSame) {
   const auto prompts = manifest(4);
   ASSERT_EQ(run(command(2, prompts, "out")).code, 0);
   const auto sound = content_of(folder / "out");
-  const fs::path video = first_video("out"), shard = fs::directory_iterator(folder / "out/shards")->path();
+  const fs::path video = first_video("out"), shard = first_shard("out");
   flip_byte(video, 500);
   flip_byte(shard, std::streamoff(fs::file_size(shard) / 2));
   std::ofstream(folder / "out/videos/stray.mp4") << "x";
