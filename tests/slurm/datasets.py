@@ -24,7 +24,7 @@ NO_COLUMNS = ("step_phases", "step_counters")   # names of what others hold
 def rows(folder, group):
     """The columns and arrays of a group of all shards, a dictionary for each (id, sample)."""
     found = {}
-    for path in sorted(pathlib.Path(folder).glob("shards/*.h5")):
+    for path in sorted(pathlib.Path(folder).glob("shards/*/*.h5")):
         with h5py.File(path) as file:
             names = list(zip(file["content/id"].asstr()[:], file["content/sample"][:].tolist()))
             data = {name: item.asstr()[:] if h5py.check_string_dtype(item.dtype) else item[:] for name, item in file[group].items()}
