@@ -13,9 +13,10 @@ namespace {
 /// Large blocks lie in huge pages as far as they fill them: a product that walks through weights waits less for addresses.
 void* from_system(size_t bytes) {
   constexpr size_t huge = size_t(1) << 21;
-  if (bytes < 2 * huge) return std::aligned_alloc(64, bytes);
-  void* block = std::aligned_alloc(huge, bytes);
-  if (block) madvise(block, bytes / huge * huge, MADV_HUGEPAGE);   // advice: where it is not taken, all else stays
+  const bool large = bytes >= 2 * huge;
+  void* block = nullptr;
+  if (::posix_memalign(&block, large ? huge : 64, bytes) != 0) return nullptr;   // any size, unlike aligned_alloc
+  if (large) madvise(block, bytes / huge * huge, MADV_HUGEPAGE);   // advice: where it is not taken, all else stays
   return block;
 }
 
