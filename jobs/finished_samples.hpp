@@ -18,6 +18,11 @@ class FinishedSamples {
     failed_ += sample.failed;
   }
 
+  /// Whether the manifest asks for the sample and it is not finished.
+  bool is_to_come(const std::string& id, int64_t sample) const {
+    const auto prompt = manifest_.find(id);
+    return prompt && sample >= 0 && uint64_t(sample) < manifest_.entry(*prompt).samples && !(*this)(*prompt, uint32_t(sample));
+  }
   bool operator()(uint64_t prompt, uint32_t sample) const { return finished_[manifest_.entry(prompt).first_sample + sample]; }
   uint64_t failed() const { return failed_; }
 

@@ -19,6 +19,7 @@
 #include "jobs/progress_lines.hpp"
 #include "jobs/quality_line.hpp"
 #include "jobs/sample_records.hpp"
+#include "jobs/sample_progress.hpp"
 #include "jobs/savings.hpp"
 #include "jobs/signals.hpp"
 #include "jobs/version.hpp"
@@ -41,19 +42,34 @@ struct Job {
   const TeamChannels& channels;
   const Manifest& manifest;
   const VideoRequests& requests;
+  const std::string& fingerprint;
+  SaveInterval saves;
   int64_t attempt = 0;
 };
 
+/// What each rank of the team answers.
+std::vector<int32_t> answers_of(Communicator& team, int32_t own) {
+  std::vector<int32_t> answers(size_t(team.size()));
+  team.all_gather({&own, DType::int32, {1}}, {answers.data(), DType::int32, {team.size()}}, std::vector<int64_t>(answers.size(), 1));
+  return answers;
+}
+
 /// The team's answer: the gravest of its ranks'.
 Outcome agreed(Communicator& team, Outcome own) {
-  int32_t answer = int32_t(own);
-  std::vector<int32_t> answers(size_t(team.size()));
-  team.all_gather({&answer, DType::int32, {1}}, {answers.data(), DType::int32, {team.size()}}, std::vector<int64_t>(answers.size(), 1));
+  const std::vector<int32_t> answers = answers_of(team, int32_t(own));
   return Outcome(*std::max_element(answers.begin(), answers.end()));
 }
 
-/// One sample; false when the team was asked to stop.
-bool make_sample(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
+/// Where an earlier job left a sample: what all ranks of the team have read alike, else nothing.
+std::optional<VideoProgress> progress_of(const SampleProgress& files, Communicator& team) {
+  std::optional<VideoProgress> progress = files.newest();
+  const std::vector<int32_t> evaluations = answers_of(team, progress ? int32_t(progress->result.evaluations.size()) : 0);
+  if (*std::max_element(evaluations.begin(), evaluations.end()) != *std::min_element(evaluations.begin(), evaluations.end())) return std::nullopt;
+  return progress;
+}
+
+/// One sample; false when the team was asked to stop, or its time is up.
+bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
                  Savings& savings) {
   const double started = now();
   const VideoRequest request = job.requests(row);
@@ -62,11 +78,26 @@ bool make_sample(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, Shar
   VideoRun run{*noise};
   run.broadcast = job.requests.broadcast();
   run.keeps_step_latents = saves(job.settings, "step-latents");
+  SampleProgress progress(job.settings.output, {job.fingerprint, row.id, int64_t(sample)}, job.saves);
+  const auto continued = job.saves.never() ? std::nullopt : progress_of(progress, *job.channels.whole);
+  if (continued) {
+    spdlog::info("{} sample {} goes on after {} evaluations", row.id, sample, continued->result.evaluations.size());
+    run.continued = &*continued;
+  }
+  if (job.team.leads() && !job.saves.never()) run.keeper = &progress;
+  double last_agreed = steady_seconds();
   run.agree = [&](Outcome own) {
-    return agreed(*job.channels.whole, own == Outcome::going_on && queue.stopping() ? Outcome::stopped : own);
+    time.evaluation_took(steady_seconds() - last_agreed);
+    const bool is_up = !job.saves.never() && !time.suffices_for_evaluation();
+    const Outcome answer = agreed(*job.channels.whole, own < Outcome::stopped && (queue.stopping() || is_up) ? Outcome::stopped : own);
+    last_agreed = steady_seconds();
+    return answer;
   };
   VideoResult result = pipeline.generate(request, run);
-  if (result.outcome == Outcome::stopped) return false;
+  if (result.outcome == Outcome::stopped) {
+    spdlog::info("{} sample {} is left after {} evaluations; {:.0f} s are left", row.id, sample, result.evaluations.size(), time.seconds());
+    return false;
+  }
   savings.add(result);
   if (!job.team.leads()) return true;
   SampleRecord record = record_of(row, sample, request, result, job.settings, job.requests.broadcast());
@@ -86,7 +117,10 @@ bool make_sample(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, Shar
 
 /// Whether the team begins a sample of that cost. All its ranks answer alike.
 bool is_time_for(double cost, const Job& job, const TimeLeft& time) {
-  if (agreed(*job.channels.whole, time.suffices_for(cost) ? Outcome::going_on : Outcome::stopped) == Outcome::going_on) return true;
+  // A long one is begun as well: how far it comes is saved.
+  const bool is_left_inside = !job.saves.never() && time.guess(cost) > job.saves.seconds && time.suffices_for_evaluation();
+  const Outcome own = time.suffices_for(cost) || is_left_inside ? Outcome::going_on : Outcome::stopped;
+  if (agreed(*job.channels.whole, own) == Outcome::going_on) return true;
   spdlog::info("the next sample takes about {:.0f} s, and {:.0f} s are left", time.guess(cost), time.seconds());
   return false;
 }
@@ -103,7 +137,7 @@ bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWrite
       const double cost = job.requests.cost(row);
       for (uint32_t i = 0; i < claim->samples && going_on; ++i) {
         const double started = steady_seconds();
-        going_on = is_time_for(cost, job, time) && make_sample(job, pipeline, queue, shards, row, claim->first_sample + i, savings);
+        going_on = is_time_for(cost, job, time) && make_sample(job, time, pipeline, queue, shards, row, claim->first_sample + i, savings);
         time.took(cost, steady_seconds() - started);
       }
     }
@@ -167,6 +201,7 @@ void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
   check_stop_signals(settings.walltime.stop_signals);
   part_of(settings.part);
+  SaveInterval(settings.checkpoint_every);
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
   weight_dtype(settings.model.dtype);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
@@ -214,17 +249,23 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
     recover(settings.output, fingerprint.hash, configuration, [&](const FinishedSample& sample) { finished.add(sample); },
             [](const std::string& message) { spdlog::warn(message); },
             settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
+    remove_progress(settings.output, [&](const ProgressLabel& label) { return label.fingerprint == fingerprint.hash && finished.is_to_come(label.id, label.sample); });
     attempt = begin_attempt(settings.output, ranks);
   });
   check_mpi(MPI_Bcast(&attempt, 1, MPI_INT64_T, 0, ranks.world()), "sharing the attempt's number");
 
+  const SaveInterval save_interval(settings.checkpoint_every);
   std::optional<ShardWriter> shards;
-  if (team.leads())
-    shards.emplace(ShardWriterOptions{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
-                                      uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")});
+  if (team.leads()) {
+    ShardWriterOptions options{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
+                               uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")};
+    if (!save_interval.never())
+      options.on_durable = [&](const SampleRecord& record) { remove_progress_of(settings.output, record.id, record.sample); };
+    shards.emplace(std::move(options));
+  }
   const auto pipeline = model->open(*backend, {weight_dtype(settings.model.dtype)}, channels);
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
-  const Job job{ranks, settings, team, channels, manifest, requests, attempt};
+  const Job job{ranks, settings, team, channels, manifest, requests, fingerprint.hash, save_interval, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 

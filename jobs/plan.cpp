@@ -1,5 +1,5 @@
 // `pyracast plan`: what a team of ranks sends and stores for one video (--comm), and what a broadcast file reuses under each
-// sampler (--reuse), known before any weight is read.
+// sampler (--reuse), and where its progress is saved (--checkpoints), known before any weight is read.
 #include <cstdio>
 
 #include "base/config.hpp"
@@ -14,6 +14,7 @@ namespace {
 struct PlanSettings {
   std::filesystem::path config, broadcast;
   bool comm = false, reuse = false, cfg_parallel = false;
+  int checkpoints = 0;
   std::string model = "opensora-1.2", dtype = "bfloat16", sampler;
   int64_t height = 0, width = 0, frames = 0;
   int steps = 0, ranks_per_video = 8;
@@ -23,6 +24,7 @@ struct PlanSettings {
     visit("Plan", "config", s.config, "file of `key = value` settings");
     visit("Plan", "comm", s.comm, "all-to-alls and bytes of each step: without broadcasting, placed as published, and planned");
     visit("Plan", "reuse", s.reuse, "evaluations of the network that compute each branch, of every sampler or of that of --sampler");
+    visit("Plan", "checkpoints", s.checkpoints, "behind which evaluations progress is saved that is due after every so many (generate's --checkpoint-every)");
     visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused (configs/broadcast/)");
     visit("Plan", "ranks-per-video", s.ranks_per_video, "ranks that make a video together");
     visit("Plan", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
@@ -136,20 +138,42 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
     std::printf("tokens rest along space only: %lld frames are too few to be dealt out to %d ranks\n", (long long)parts.frames(), parts.ranks);
 }
 
+/// "1-3, 15"
+std::string ranges_of(const std::vector<int>& numbers) {
+  std::string text;
+  for (size_t first = 0, last; first < numbers.size(); first = last + 1) {
+    for (last = first; last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1;) ++last;
+    text += concat(first ? ", " : "", numbers[first], last > first ? concat('-', numbers[last]) : "");
+  }
+  return text;
+}
+
+void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
+  const BroadcastSchedule schedule = policy_of(s).schedule(video.timesteps, video.blocks, video.steps);
+  const auto saved = [&](int every) { return ranges_of(evaluations_that_save(schedule, every)); };
+  std::printf("a video can be left behind evaluations %s of %d: no stored output is needed any more
+", saved(1).c_str(), schedule.evaluations());
+  std::printf("progress due after every %d is saved behind %s: %.2f MiB of latents each time, and as much for each tensor of the sampler's history
+",
+              s.checkpoints, saved(s.checkpoints).c_str(), mib(video.latent_bytes()));
+}
+
 }  // namespace
 
 int plan(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: pyracast plan --comm|--reuse [settings]\n\nMiB are what all ranks of a team send together.\n\n%s",
+    std::printf("usage: pyracast plan --comm|--reuse|--checkpoints N [settings]\n\nMiB are what all ranks of a team send together.\n\n%s",
                 describe(settings_of<PlanSettings>()).c_str());
     return 0;
   }
   const auto settings = read_config<PlanSettings>(argc, argv);
-  require(settings.comm || settings.reuse, "what to plan is not known: give --comm or --reuse");
+  require(settings.checkpoints >= 0, "checkpoints is ", settings.checkpoints, ", expected a number of evaluations");
+  require(settings.comm || settings.reuse || settings.checkpoints, "what to plan is not known: give --comm, --reuse or --checkpoints N");
   require(settings.dtype == "float32" || settings.dtype == "bfloat16", "dtype is \"", settings.dtype, "\", expected float32 or bfloat16");
   const DType dtype = settings.dtype == "float32" ? DType::float32 : DType::bfloat16;
   const PlannedSize size{settings.height, settings.width, settings.frames, settings.steps, settings.sampler};
   if (settings.reuse) print_reuse(settings, size, dtype);
+  if (settings.checkpoints) print_checkpoints(settings, planned_video(settings.model, size, dtype));
   if (settings.comm) print_communication(settings, planned_video(settings.model, size, dtype), dtype);
   return 0;
 }

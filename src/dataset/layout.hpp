@@ -12,6 +12,7 @@ struct OutputLayout {
   std::filesystem::path videos() const { return root / "videos"; }
   std::filesystem::path shards() const { return root / "shards"; }
   std::filesystem::path journal() const { return root / "journal"; }
+  std::filesystem::path checkpoints() const { return root / "checkpoints"; }
   std::filesystem::path logs() const { return root / "logs"; }
   std::filesystem::path work() const { return root / "work"; }
   std::filesystem::path quarantine() const { return root / "quarantine"; }

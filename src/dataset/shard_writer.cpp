@@ -105,6 +105,7 @@ void ShardWriter::write(Task task) {
     if (options_.keep_pixels) record.pixels = std::move(task.video);
   }
   journal_->append(record);
+  if (options_.on_durable) options_.on_durable(record);
   if (!shard_)
     shard_.emplace(temporary_shard(layout_, concat("team-", options_.team)), options_.fingerprint, options_.configuration);
   shard_->append(record);

@@ -21,6 +21,7 @@ struct ShardWriterOptions {
   uint64_t most_bytes = uint64_t(1) << 30;
   int crf = 18;
   bool keep_pixels = false;      ///< frames in the shard as well
+  std::function<void(const SampleRecord&)> on_durable = {};   ///< called on the writer's thread; throws nothing
 };
 
 /// Makes finished samples durable, one team's: the video is measured and written, then its record is appended to the team's

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -19,6 +20,10 @@ class TimeLeft {
   /// A sample of that cost took so long.
   void took(double cost, double seconds);
 
+  /// Whether there is time for an evaluation of the network as long as the longest so far.
+  bool suffices_for_evaluation() const { return seconds() > longest_evaluation_; }
+  void evaluation_took(double seconds) { longest_evaluation_ = std::max(longest_evaluation_, seconds); }
+
   /// How long a sample of that cost will take; 0 where none was made.
   double guess(double cost) const;
   double seconds() const { return end_ - now_(); }
@@ -27,6 +32,7 @@ class TimeLeft {
   std::function<double()> now_;
   double end_;
   std::deque<double> seconds_a_cost_;   // of the last samples
+  double longest_evaluation_ = 0;
 };
 
 }  // namespace pyracast

@@ -36,7 +36,7 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   };
   for (const fs::path& path : files_below(layout.videos())) sort_out(path, is_owned(owned, path));
   for (const fs::path& path : files_below(layout.shards())) sort_out(path, is_shard(path));
-  for (const fs::path& folder : {layout.journal(), layout.work()})
+  for (const fs::path& folder : {layout.journal(), layout.checkpoints(), layout.work()})
     for (const fs::path& path : files_below(folder)) sort_out(path, true);
   for (const auto& entry : fs::directory_iterator(output))
     if (entry.is_regular_file()) sort_out(entry.path(), true);   // else the user's: a contact sheet, notes

@@ -51,7 +51,6 @@ class Ddim final : public Sampler {
   SamplerOptions options_;
   int64_t stride_;
   double final_alpha_ = 1;
-  size_t step_ = 0;
 };
 
 }  // namespace

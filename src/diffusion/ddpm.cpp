@@ -54,7 +54,6 @@ class Ddpm final : public Sampler {
   Prediction prediction_;
   SampleLimit limit_;
   std::string variance_;
-  size_t step_ = 0;
 
   bool learned() const { return variance_ == "learned" || variance_ == "learned_range"; }
 };

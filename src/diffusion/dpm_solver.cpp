@@ -37,10 +37,9 @@ class DpmSolver final : public Sampler {
     const bool second_order = step_ + 1 == last && lower_order_final_ && few;
     outputs_.push_front(converted(output, x));
     while (int(outputs_.size()) > order_) outputs_.pop_back();
-    const int order = order_ == 1 || done_ < 1 || first_order ? 1 : order_ == 2 || done_ < 2 || second_order ? 2 : 3;
+    const int order = order_ == 1 || outputs_.size() < 2 || first_order ? 1 : order_ == 2 || outputs_.size() < 3 || second_order ? 2 : 3;
     Tensor out = algorithm_ == "sde-dpmsolver++" ? stochastic(order, x, noise) : deterministic(order, x);
     ++step_;
-    ++done_;
     return out;
   }
 
@@ -49,9 +48,10 @@ class DpmSolver final : public Sampler {
   std::string algorithm_;
   int order_;
   bool lower_order_final_, euler_at_final_, flow_, heun_ = false;
-  size_t step_ = 0;
-  int done_ = 0;
-  std::deque<Tensor> outputs_;   // the newest first
+  std::deque<Tensor> outputs_;   // the newest first, as many as the order needs
+
+  std::vector<Tensor> history() const override { return {outputs_.begin(), outputs_.end()}; }
+  void set_history(std::vector<Tensor> history) override { outputs_.assign(history.begin(), history.end()); }
 
   struct Point {
     double alpha, sigma, lambda;

@@ -21,7 +21,6 @@ class AlongSigma : public Sampler {
 
  protected:
   Prediction prediction_;
-  size_t step_ = 0;
 
   AlongSigma(const Json& config, const std::string& where, int steps) : prediction_(prediction_of(config, where)) {
     require(prediction_ != Prediction::flow, where, ": prediction_type is \"flow_prediction\", which Euler along sigma has not");

@@ -56,7 +56,6 @@ class FlowMatch final : public Sampler {
 
  private:
   bool stochastic_;
-  size_t step_ = 0;
 };
 
 }  // namespace

@@ -36,9 +36,23 @@ class Pndm final : public Sampler {
   bool runge_kutta_;
   int64_t stride_;
   double final_alpha_ = 1;
-  size_t step_ = 0;
   std::deque<Tensor> outputs_;   // the newest last
   Tensor sum_, from_;
+
+  // The latents that the start goes from and its sum of slopes come first; there is neither before the first step.
+  std::vector<Tensor> history() const override {
+    std::vector<Tensor> all;
+    for (const Tensor& tensor : {from_, sum_})
+      if (!tensor.empty()) all.push_back(tensor);
+    all.insert(all.end(), outputs_.begin(), outputs_.end());
+    return all;
+  }
+  void set_history(std::vector<Tensor> history) override {
+    const size_t first = history.empty() ? 0 : runge_kutta_ ? 2 : 1;
+    if (first > 0) from_ = history[0];
+    if (first > 1) sum_ = history[1];
+    outputs_.assign(history.begin() + std::ptrdiff_t(first), history.end());
+  }
 
   Tensor start(size_t counter, int64_t given, const Tensor& output, const Tensor& x) {
     const int64_t before = given - (counter % 2 == 0 ? stride_ / 2 : 0);

@@ -51,6 +51,8 @@ class FrameMask {
   /// this step on start from u * noise + (1 - u) * latents, u = timestep / num_timesteps. `noise` is called for the
   /// noise, shaped like latents, only where it is needed.
   Tensor renoised(const Tensor& latents, const std::function<Tensor()>& noise, float timestep);
+  /// For latents that another one has taken past `timestep`, the last before those to come.
+  void go_on_after(float timestep) { noise_added_ = frames_generated(timestep); }
   /// The updated latents where frames are generated, `before` elsewhere.
   Tensor restored(const Tensor& updated, const Tensor& before, float timestep) const;
 

@@ -43,6 +43,18 @@ class Sampler {
   virtual Tensor model_input(const Tensor& x) const { return x; }
   /// Latents behind the next timestep. `output`: the network's, for model_input(x).
   virtual Tensor step(const Tensor& output, const Tensor& x, const Noise& noise) = 0;
+  /// What the steps so far leave for those to come, besides the latents. A sampler that was made alike and is given it goes on with
+  /// the same bits.
+  struct State {
+    int64_t step = 0;
+    std::vector<Tensor> history;
+  };
+  State state() const { return {int64_t(step_), history()}; }
+  void restore(State state) {
+    step_ = size_t(state.step);
+    set_history(std::move(state.history));
+  }
+
   /// The clean latents that the last step believed in; empty where the sampler has no such thing.
   const Tensor& predicted() const { return predicted_; }
 
@@ -51,7 +63,11 @@ class Sampler {
   bool integer_timesteps_ = true;
   float initial_sigma_ = 1;
   Tensor predicted_;
+  size_t step_ = 0;   ///< of the grid, the next one
 
+  /// Tensors that later steps need.
+  virtual std::vector<Tensor> history() const { return {}; }
+  virtual void set_history(std::vector<Tensor>) {}
   void set_timesteps(const std::vector<int64_t>& timesteps) { timesteps_.assign(timesteps.begin(), timesteps.end()); }
 };
 

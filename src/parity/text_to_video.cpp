@@ -25,9 +25,9 @@ LoopTensors loop_tensors(const Case& c, const TextToVideo& pipeline, const Promp
     if (name == "latents") shown.latents.push_back(value);
     else if (shown.latents.empty()) shown.of_the_first.emplace_back(name, value);
   });
-  VideoResult result;
-  const auto latents = pipeline.denoise(c.input("latents"), text, request, run, result);
-  require(latents.has_value(), c.where(), ": the loop broke off: ", result.reason);
+  VideoProgress progress;
+  const auto latents = pipeline.denoise(c.input("latents"), text, request, run, progress);
+  require(latents.has_value(), c.where(), ": the loop broke off: ", progress.result.reason);
   return shown;
 }
 

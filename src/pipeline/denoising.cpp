@@ -4,9 +4,23 @@
 
 namespace pyracast {
 
-Denoising::Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoResult& result)
-    : team_(team), evaluation_(evaluation), plan_(plan), run_(run), result_(result) {
+Denoising::Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Sampler* sampler)
+    : team_(team), evaluation_(evaluation), plan_(plan), run_(run), progress_(progress), result_(progress.result), sampler_(sampler),
+      can_be_left_(evaluations_that_leave_nothing(evaluation.cached.schedule())) {
   evaluation_.cached.listen(run.listener);
+}
+
+int Denoising::first(Tensor& latents) {
+  first_ = saved_ = progress_.evaluations;
+  if (first_ == 0) return 0;
+  Backend& backend = latents.backend();
+  latents = Tensor(backend, progress_.latents.shape, progress_.latents.values);
+  if (sampler_) {
+    Sampler::State state{progress_.sampler_step, {}};
+    for (const HostTensor& tensor : progress_.sampler_history) state.history.emplace_back(backend, tensor.shape, tensor.values);
+    sampler_->restore(std::move(state));
+  }
+  return first_;
 }
 
 std::pair<int64_t, int64_t> Denoising::own_halves(int64_t halves) const {
@@ -59,10 +73,27 @@ bool Denoising::end(int index, const Tensor& latents) {
   if (!all_finite(values)) {
     outcome = Outcome::failed;
     result_.reason = concat("the latents are not finite after evaluation ", index + 1, " of ", count);
+  } else if (run_.keeper && can_be_left_[size_t(index)] && run_.keeper->is_due(index + 1 - saved_, since_saved_.seconds())) {
+    outcome = Outcome::saving;
   }
-  result_.outcome = run_.agreed(outcome);
-  assert(index + 1 < count || result_.outcome != Outcome::going_on || evaluation_.cached.most_bytes() == plan_.stored_bytes);
+  const Outcome agreed = run_.agreed(outcome);
+  if (run_.keeper && can_be_left_[size_t(index)] && (agreed == Outcome::saving || agreed == Outcome::stopped)) save(index, latents, values);
+  result_.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
+  assert(index + 1 < count || result_.outcome != Outcome::going_on || first_ > 0 || evaluation_.cached.most_bytes() == plan_.stored_bytes);
   return result_.outcome == Outcome::going_on;
+}
+
+void Denoising::save(int index, const Tensor& latents, std::vector<float> values) {
+  progress_.evaluations = saved_ = index + 1;
+  progress_.latents = {latents.shape(), std::move(values)};
+  progress_.sampler_history.clear();
+  if (sampler_) {
+    const Sampler::State state = sampler_->state();
+    progress_.sampler_step = state.step;
+    for (const Tensor& tensor : state.history) progress_.sampler_history.push_back({tensor.shape(), tensor.to_host()});
+  }
+  run_.keeper->save(progress_);
+  since_saved_ = Stopwatch();
 }
 
 }  // namespace pyracast

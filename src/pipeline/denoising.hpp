@@ -1,17 +1,21 @@
 #pragma once
 #include <utility>
 
+#include "diffusion/sampler.hpp"
 #include "models/run.hpp"
 #include "pipeline/video_pipeline.hpp"
 
 namespace pyracast {
 
 /// The evaluations of one clip as the job sees them: each is timed and counted into the result, its latents are looked at, and
-/// the team agrees whether to go on. What is sent is held against the plan.
+/// the team agrees whether to go on. What is sent is held against the plan. Where the run keeps progress, it is saved now and then.
 class Denoising {
  public:
-  /// All of them must outlive this.
-  Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoResult& result);
+  /// All of them must outlive this. `sampler`: the one whose history is part of the progress; null: latents are all there is.
+  Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Sampler* sampler = nullptr);
+
+  /// The first evaluation to make: 0, or the one behind those that an earlier job made; then latents and sampler become theirs.
+  int first(Tensor& latents);
 
   /// Evaluation `index`: `advance` makes latents of latents, one timestep on. False where the team stopped or one of its ranks
   /// failed; the result then says so.
@@ -33,7 +37,12 @@ class Denoising {
   Run& evaluation_;
   const VideoPlan& plan_;
   const VideoRun& run_;
+  VideoProgress& progress_;
   VideoResult& result_;
+  Sampler* sampler_;
+  std::vector<bool> can_be_left_;   // behind each evaluation
+  int first_ = 0, saved_ = 0;       // evaluations made before this job, and when progress was last saved
+  Stopwatch since_saved_;
   Stopwatch whole_;
   CommunicationLedger before_;
   double guidance_seconds_ = 0;
@@ -41,6 +50,7 @@ class Denoising {
 
   void begin(int index);
   bool end(int index, const Tensor& latents);
+  void save(int index, const Tensor& latents, std::vector<float> values);
   EvaluationCost cost(int index) const;
 };
 

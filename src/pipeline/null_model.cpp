@@ -27,16 +27,26 @@ class NullPipeline : public VideoPipeline {
  public:
   /// A pure function of the noise and of the size asked for.
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override {
-    VideoResult result;
+    VideoProgress progress = run.continued ? *run.continued : VideoProgress();
+    VideoResult& result = progress.result;
     result.encoded_prompt = request.prompt;
     result.latent_shape = {6, 1, 1, 1};
     result.latents = run.noise.draw(NoiseUse::latents, 0, 0, result.latent_shape);
     result.embedding_shape = {1, 1};
     result.embedding = {0};
-    for (int step = 0; step < request.steps; ++step) {
+    int saved = progress.evaluations;
+    const Stopwatch time;
+    for (int& step = progress.evaluations; step < request.steps;) {
       result.evaluations.emplace_back();
       if (run.keeps_step_latents) result.step_latents.insert(result.step_latents.end(), result.latents.begin(), result.latents.end());
-      result.outcome = run.agreed(Outcome::going_on);
+      ++step;
+      const bool due = run.keeper && run.keeper->is_due(step - saved, time.seconds());
+      const Outcome agreed = run.agreed(due ? Outcome::saving : Outcome::going_on);
+      if (run.keeper && agreed != Outcome::going_on) {
+        run.keeper->save(progress);
+        saved = step;
+      }
+      result.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
       if (result.outcome != Outcome::going_on) return result;
     }
     result.video = moving_colour(request, result.latents);

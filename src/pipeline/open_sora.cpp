@@ -97,14 +97,14 @@ VideoPlan OpenSora::plan(const VideoRequest& request, const BroadcastSchedule& s
   return plan_video(schedule, open_sora_branches(), token_shape(request), team_.sharing_tokens(), Axis::space);
 }
 
-std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const VideoRun& run, int clip, const EncodedText& text,
-                                        Tensor latents, const std::vector<float>& mask, VideoResult& result, const Observer& observe) {
+std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,
+                                        const std::vector<float>& mask, VideoProgress& progress, const Observer& observe) {
   const RectifiedFlowSchedule flow = this->flow(request);
   const std::vector<int64_t> integer_timesteps = flow.integer_timesteps();
   const BroadcastSchedule broadcast = schedule(request, run.broadcast);
   const VideoPlan plan = this->plan(request, broadcast);
   Run evaluation(team_.sharing_tokens(), broadcast, plan.tokens, run.broadcast.stored_output(StoredOutput::gated));
-  Denoising denoising(team_, evaluation, plan, run, result);
+  Denoising denoising(team_, evaluation, plan, run, progress);
   show(observe, "timesteps", flow.timesteps, backend_, {request.steps});
   show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
 
@@ -123,10 +123,12 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   conditioning.width = held(double(request.width));
 
   FrameMask frame_mask(mask, 1, parts_.flow.num_timesteps);
-  for (int step = 0; step < request.steps; ++step) {
+  const int first_step = denoising.first(latents);
+  if (first_step > 0) frame_mask.go_on_after(flow.timesteps[size_t(first_step) - 1]);
+  for (int step = first_step; step < request.steps; ++step) {
     const float t = flow.timesteps[size_t(step)];
     const bool going_on = denoising(step, latents, [&](Tensor x) {
-      const auto fresh_noise = [&] { return Tensor(backend_, x.shape(), run.noise.draw(NoiseUse::renoise, clip, step, x.shape())); };
+      const auto fresh_noise = [&] { return Tensor(backend_, x.shape(), run.noise.draw(NoiseUse::renoise, progress.clip, step, x.shape())); };
       x = frame_mask.renoised(x, fresh_noise, t);
       const std::vector<int64_t> generated = frame_mask.frames_generated(t);
       show(observe, "x_mask", {generated.begin(), generated.end()}, backend_, {int64_t(generated.size())});
@@ -148,9 +150,10 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   return latents;
 }
 
-std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, int clip,
-                                                  const std::string& text, const Tensor& previous,
-                                                  VideoResult& result) {
+std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text,
+                                                  VideoProgress& progress) {
+  VideoResult& result = progress.result;
+  const int clip = progress.clip;
   const Observer observe = run.observe ? run.observe / concat("loop", clip) : Observer();
   const Stopwatch text_time;
   team_.set_doing("encoding the prompt");
@@ -167,7 +170,8 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, c
   const Shape shape = latent_shape(request);
   std::vector<Tensor> references;
   std::vector<MaskStrategyRow> rows;
-  if (!previous.empty()) {
+  if (clip > 0) {
+    const Tensor previous(backend_, progress.previous.shape, progress.previous.values);
     const int64_t frames = previous.dim(2);
     const auto drawn = [&](NoiseUse use, const Shape& noise_shape) {
       return Tensor(backend_, noise_shape, run.noise.draw(use, clip, 0, noise_shape));
@@ -185,7 +189,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, c
   observe("z_start", latents);
   show(observe, "mask", mask, backend_, {1, shape[2]});
 
-  const auto denoised = denoise(request, run, clip, encoded, latents, mask, result, observe);
+  const auto denoised = denoise(request, run, encoded, latents, mask, progress, observe);
   if (!denoised) return std::nullopt;
   const Stopwatch decode_time;
   team_.set_doing("decoding");
@@ -206,7 +210,8 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, c
 }
 
 VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run) {
-  VideoResult result;
+  VideoProgress progress = run.continued ? *run.continued : VideoProgress();
+  VideoResult& result = progress.result;
   std::vector<std::string> texts;
   try {
     texts = texts_per_clip(request.prompt, request.hints, request.clips);
@@ -218,14 +223,13 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
   if (result.outcome != Outcome::going_on) return result;
   parts_.text_encoder.keep_only(texts);
 
-  result.video = {0, int(request.height), int(request.width), request.fps, {}};
-  Tensor previous;
-  for (int clip = 0; clip < request.clips; ++clip) {
-    const auto made = make_clip(request, run, clip, texts[size_t(clip)], previous, result);
+  if (!run.continued) result.video = {0, int(request.height), int(request.width), request.fps, {}};
+  for (; progress.clip < request.clips; ++progress.clip, progress.evaluations = 0) {
+    const auto made = make_clip(request, run, texts[size_t(progress.clip)], progress);
     if (!made) return result;
-    previous = made->pixels;
+    if (progress.clip + 1 < request.clips) progress.previous = {made->pixels.shape(), made->pixels.to_host()};
     // A later clip begins with the frames it continues from.
-    const int64_t repeated = clip ? request.condition_latents / latents_per_chunk * frames_per_chunk : 0;
+    const int64_t repeated = progress.clip ? request.condition_latents / latents_per_chunk * frames_per_chunk : 0;
     const Tensor fresh = slice(made->pixels, 2, std::min(repeated, request.frames), request.frames);
     const std::vector<uint8_t> pixels = to_pixels(fresh);
     result.video.rgb.insert(result.video.rgb.end(), pixels.begin(), pixels.end());

@@ -42,11 +42,10 @@ class OpenSora final : public VideoPipeline {
 
   RectifiedFlowSchedule flow(const VideoRequest& request) const;
   Shape latent_shape(const VideoRequest& request) const;
-  /// One clip; nothing when the team stopped or failed (then `result` says so).
-  std::optional<Clip> make_clip(const VideoRequest& request, const VideoRun& run, int clip, const std::string& text,
-                                const Tensor& previous, VideoResult& result);
-  std::optional<Tensor> denoise(const VideoRequest& request, const VideoRun& run, int clip, const EncodedText& text,
-                                Tensor latents, const std::vector<float>& mask, VideoResult& result, const Observer& observe);
+  /// The clip that `progress` is at; nothing when the team stopped or failed (then its result says so).
+  std::optional<Clip> make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text, VideoProgress& progress);
+  std::optional<Tensor> denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,
+                                const std::vector<float>& mask, VideoProgress& progress, const Observer& observe);
 };
 
 /// Decoder output [1, 3, frames, height, width] as 8-bit pixels: clamped to -1..1, (v + 1) / 2 * 255 + 0.5, truncated.

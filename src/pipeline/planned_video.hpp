@@ -16,6 +16,9 @@ struct PlannedVideo {
   int64_t heads = 0;                    ///< of an attention over all tokens, for which they are exchanged; 0: attentions run along an axis
   std::vector<int64_t> timesteps;       ///< one an evaluation of the network
   int steps = 0;                        ///< that the user asked for; some samplers evaluate more often
+
+  /// Of the float32 latents: 4 channels in patches of 2 x 2, in all families.
+  int64_t latent_bytes() const { return time * space * 4 * 2 * 2 * int64_t(size_of(DType::float32)); }
 };
 
 /// A size of 0 stands for the family's published one.

@@ -85,7 +85,7 @@ VideoPlan TextToVideo::plan(const Shape& tokens, const BroadcastSchedule& schedu
 VideoPlan TextToVideo::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const { return plan(token_shape(request), schedule); }
 
 std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbeddings& text, const VideoRequest& request, const VideoRun& run,
-                                           VideoResult& result) const {
+                                           VideoProgress& progress) const {
   const int64_t videos = noise.dim(0), halves = request.guidance > 1 ? 2 : 1;
   require(halves == 1 || !text.negatives.empty(), "guidance ", request.guidance, " needs the negative prompt's embeddings");
   const auto sampler = this->sampler(request);
@@ -94,7 +94,7 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   own_latents[0] *= team_.guidance ? 1 : halves;
   const VideoPlan plan = this->plan(token_shape(own_latents), schedule);
   Run evaluation(team_.sharing_tokens(), schedule, plan.tokens, run.broadcast.stored_output(parts_.stored));
-  Denoising denoising(team_, evaluation, plan, run, result);
+  Denoising denoising(team_, evaluation, plan, run, progress, sampler.get());
 
   // Guidance: negative prompts first.
   const auto [first, last] = denoising.own_halves(halves);
@@ -109,7 +109,7 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   const auto predicted = [&](const auto& network) -> std::optional<Tensor> {
     const LatteCaption caption = network.embed_caption(concatenate(captions, 0), mask);
     Tensor latents = combine(sampler->initial_sigma(), noise, 0, noise);
-    for (size_t i = 0; i < sampler->timesteps().size(); ++i) {
+    for (size_t i = size_t(denoising.first(latents)); i < sampler->timesteps().size(); ++i) {
       const std::vector<float> timesteps(size_t((last - first) * videos), sampler->timesteps()[i]);
       const bool going_on = denoising(int(i), latents, [&](const Tensor& x) {
         Tensor output = network(repeat(sampler->model_input(x), 0, last - first), timesteps, caption, evaluation);
@@ -147,15 +147,16 @@ PromptEmbeddings TextToVideo::encode(const VideoRequest& request, VideoResult& r
 }
 
 VideoResult TextToVideo::generate(const VideoRequest& request, const VideoRun& run) {
-  VideoResult result;
+  VideoProgress progress = run.continued ? *run.continued : VideoProgress();
+  VideoResult& result = progress.result;
   const Stopwatch text_time;
   team_.set_doing("encoding the prompt");
   const PromptEmbeddings text = encode(request, result);
-  result.text_seconds = text_time.seconds();
+  result.text_seconds += text_time.seconds();
 
   const Shape shape = latent_shape(request);
   const Tensor noise(backend_, shape, run.noise.draw(NoiseUse::latents, 0, 0, shape));
-  const auto latents = denoise(noise, text, request, run, result);
+  const auto latents = denoise(noise, text, request, run, progress);
   if (!latents) return result;
   result.latent_shape = {shape.begin() + 1, shape.end()};
   result.latents = latents->to_host();

@@ -52,7 +52,7 @@ class TextToVideo final : public VideoPipeline {
   /// with() gives. Shows of each evaluation model_output (both halves), noise_pred_guided (what the sampler is given) and
   /// latents. Nothing where the team stopped or failed. Throws Error on a sampler's config that is not supported.
   std::optional<Tensor> denoise(const Tensor& noise, const PromptEmbeddings& text, const VideoRequest& request, const VideoRun& run,
-                                VideoResult& result) const;
+                                VideoProgress& progress) const;
 
   /// Latents -> pictures [videos, frames, height, width, 3], about -1 to 1.
   Tensor decode(const Tensor& latents) const { return parts_.decoder(latents, *team_.whole); }

@@ -32,8 +32,9 @@ struct VideoRequest {
   int64_t align = 5;                           ///< such frames start at multiples of this
 };
 
-/// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's.
-enum class Outcome { going_on = 0, stopped = 1, failed = 2 };
+/// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's. saving: the first rank wants
+/// to save how far the video has come before all go on.
+enum class Outcome { going_on = 0, saving = 1, stopped = 2, failed = 3 };
 
 /// One evaluation of the network on this rank: seconds of each branch (index: Branch) and of everything else, blocks that
 /// computed it, and what was sent to other ranks, or would have been for what was reused.
@@ -60,6 +61,34 @@ struct VideoResult {
   std::vector<EvaluationCost> evaluations;
 };
 
+/// A tensor in the host's memory.
+struct HostTensor {
+  Shape shape;
+  std::vector<float> values;
+};
+
+/// How far the making of a video has come: all that the evaluations to come need besides the request. Between two evaluations of one
+/// clip none of the branch outputs stored for reuse is among it, so it is taken only where none is needed any more.
+struct VideoProgress {
+  int clip = 0;
+  int evaluations = 0;                  ///< of this clip
+  HostTensor latents;                   ///< behind them
+  int64_t sampler_step = 0;             ///< Sampler::State
+  std::vector<HostTensor> sampler_history;
+  HostTensor previous;                  ///< pixels of the clip before, [1, 3, frames, height, width]
+  VideoResult result;                   ///< so far
+};
+
+/// Where progress is kept, so that a stopped job does not begin its video anew.
+class ProgressKeeper {
+ public:
+  virtual ~ProgressKeeper() = default;
+  /// Whether it is time to save again, after so many evaluations and seconds since the last time.
+  virtual bool is_due(int evaluations, double seconds) const = 0;
+  /// Never fails: what cannot be kept is only lost if the job is stopped.
+  virtual void save(const VideoProgress& progress) noexcept = 0;
+};
+
 /// What surrounds one call of generate().
 struct VideoRun {
   NoiseSource& noise;
@@ -72,6 +101,10 @@ struct VideoRun {
   /// Sees this rank's part of each branch output that is computed.
   BranchListener listener = {};
   bool keeps_step_latents = false;
+  /// From where the making goes on, the same on every rank; absent: from the beginning.
+  const VideoProgress* continued = nullptr;
+  /// Of the team's first rank; absent: nothing is kept.
+  ProgressKeeper* keeper = nullptr;
 
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };

@@ -51,7 +51,8 @@ inline std::vector<TeamChannels> thread_channels(int ranks, bool cfg_parallel) {
 
 /// The results of all ranks of a team on one request.
 inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
-                                        const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr) {
+                                        const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr,
+                                        const std::function<void(VideoRun&)>& change = {}) {
   std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
   std::vector<VideoResult> results(static_cast<size_t>(ranks));
   std::vector<std::thread> team;
@@ -63,6 +64,7 @@ inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool
       PhiloxNoise noise{42, "a", 0};
       VideoRun run{noise};
       run.broadcast = policy;
+      if (change) change(run);
       Recorder* recorder = nullptr;
       if (sent) {
         auto& tokens = channels[size_t(rank)].tokens ? channels[size_t(rank)].tokens : channels[size_t(rank)].whole;

@@ -1,0 +1,121 @@
+#include "jobs/sample_progress.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/log.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kept = 2;
+constexpr const char* extension = ".safetensors";
+
+/// Where a sample's files lie, and how their names begin: as its video's.
+std::pair<fs::path, std::string> place_of(const fs::path& output, const std::string& id, int64_t sample) {
+  const fs::path video = video_path(id, int(sample));
+  return {OutputLayout{output}.checkpoints() / video.parent_path().filename(), video.stem().string() + '.'};
+}
+
+/// The number of evaluations in a file's name; nothing where it is no name of this sample's.
+std::optional<int64_t> evaluations_in(const std::string& file, const std::string& name) {
+  if (!file.starts_with(name) || !file.ends_with(extension)) return std::nullopt;
+  const char *first = file.data() + name.size(), *last = file.data() + file.size() - std::string_view(extension).size();
+  int64_t evaluations = 0;
+  const auto [end, error] = std::from_chars(first, last, evaluations);
+  return error == std::errc() && end == last ? std::optional(evaluations) : std::nullopt;
+}
+
+std::vector<fs::path> files_of(const fs::path& folder, const std::string& name) {
+  std::vector<std::pair<int64_t, fs::path>> found;
+  if (fs::is_directory(folder))
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (const auto evaluations = evaluations_in(entry.path().filename().string(), name)) found.emplace_back(*evaluations, entry.path());
+  std::sort(found.rbegin(), found.rend());
+  std::vector<fs::path> files;
+  for (auto& [evaluations, path] : found) files.push_back(std::move(path));
+  return files;
+}
+
+void remove_quietly(const fs::path& path) {
+  std::error_code ignored;   // what stays is found again, and does no harm
+  fs::remove(path, ignored);
+}
+
+}  // namespace
+
+SaveInterval::SaveInterval(const std::string& text) {
+  if (text == "never") return;
+  const bool by_clock = text.ends_with('s');
+  double number = 0;
+  const char* last = text.data() + text.size() - by_clock;
+  const auto [end, error] = std::from_chars(text.data(), last, number);
+  require(error == std::errc() && end == last && number > 0 && std::isfinite(number) && (by_clock || (number == std::floor(number) && number < 1e9)),
+          "checkpoint-every is \"", text, "\", expected seconds (60s), a number of evaluations (10), or never");
+  if (by_clock) seconds = number;
+  else evaluations = int(number);
+}
+
+SampleProgress::SampleProgress(const fs::path& output, ProgressLabel label, SaveInterval interval) : label_(std::move(label)), interval_(interval) {
+  std::tie(folder_, name_) = place_of(output, label_.id, label_.sample);
+}
+
+std::vector<fs::path> SampleProgress::files() const { return files_of(folder_, name_); }
+
+std::optional<VideoProgress> SampleProgress::newest() const {
+  for (const fs::path& path : files()) {
+    try {
+      LabelledProgress read = read_progress(path);
+      require(read.label == label_, path.string(), ": is of another sample, or of other settings");
+      return std::move(read.progress);
+    } catch (const Error& error) {
+      spdlog::warn("{}; it is not gone on with", error.what());
+    }
+  }
+  return std::nullopt;
+}
+
+bool SampleProgress::is_due(int evaluations, double seconds) const {
+  return (interval_.evaluations && evaluations >= interval_.evaluations) || (interval_.seconds > 0 && seconds >= interval_.seconds);
+}
+
+void SampleProgress::save(const VideoProgress& progress) noexcept {
+  try {
+    const fs::path path = folder_ / concat(name_, progress.result.evaluations.size(), extension);
+    make_folder(folder_);
+    write_progress(path, label_, progress);
+    const auto all = files();
+    for (size_t i = kept; i < all.size(); ++i) remove_quietly(all[i]);
+    spdlog::info("{} sample {}: progress saved after {} evaluations", label_.id, label_.sample, progress.result.evaluations.size());
+  } catch (const std::exception& error) {
+    spdlog::warn("{} sample {}: its progress is not saved: {}", label_.id, label_.sample, error.what());
+  }
+}
+
+void remove_progress(const fs::path& output, const std::function<bool(const ProgressLabel&)>& is_wanted) {
+  const fs::path folder = OutputLayout{output}.checkpoints();
+  if (!fs::is_directory(folder)) return;
+  std::vector<fs::path> unwanted;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    bool wanted = false;
+    try {
+      wanted = entry.path().extension() == extension && is_wanted(read_progress(entry.path()).label);
+    } catch (const Error& error) {
+      spdlog::warn("{}; it is removed", error.what());
+    }
+    if (!wanted) unwanted.push_back(entry.path());
+  }
+  for (const fs::path& path : unwanted) remove_quietly(path);
+}
+
+void remove_progress_of(const fs::path& output, const std::string& id, int64_t sample) {
+  const auto [folder, name] = place_of(output, id, sample);
+  for (const fs::path& path : files_of(folder, name)) remove_quietly(path);
+}
+
+}  // namespace pyracast

@@ -1,0 +1,106 @@
+// Jobs that end inside a video, and go on inside it.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "tests/jobs/program.hpp"
+
+namespace pyracast::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct GenerateCheckpoints : GenerateTest {
+  fs::path prompts;
+  void SetUp() override {
+    GenerateTest::SetUp();
+    prompts = file("one.jsonl", R"({"id": "Long", "prompt": "a red circle moving left"})" "\n");
+  }
+  std::vector<std::string> long_video(int ranks, const std::string& output, std::vector<std::string> more = {}) const {
+    std::vector<std::string> words{"--steps", "300", "--broadcast", std::string(BROADCAST_PRESETS) + "/demo-246.json", "--checkpoint-every", "20"};
+    words.insert(words.end(), more.begin(), more.end());   // of a word that is given twice the last counts
+    return command(ranks, prompts, output, words);
+  }
+  /// Files of saved progress, the newest last.
+  std::vector<fs::path> saved(const std::string& output) const {
+    std::vector<fs::path> files;
+    if (fs::exists(folder / output / "checkpoints"))
+      for (const auto& entry : fs::recursive_directory_iterator(folder / output / "checkpoints"))
+        if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+    std::sort(files.begin(), files.end(), [](const fs::path& a, const fs::path& b) { return evaluations_of(a) < evaluations_of(b); });
+    return files;
+  }
+  static int evaluations_of(const fs::path& file) { return std::stoi(file.stem().extension().string().substr(1)); }
+  /// Starts a run and ends all its processes with `signal` when it has saved so many evaluations.
+  Ended interrupted(const std::string& output, int signal, int evaluations, std::vector<std::string> more = {}) const {
+    Program program(long_video(1, output, std::move(more)), folder / (output + ".log"));
+    EXPECT_TRUE(eventually([&] {
+      const auto files = saved(output);
+      return !program.running() || (!files.empty() && evaluations_of(files.back()) >= evaluations);
+    }));
+    if (signal == SIGKILL) program.signal_all(signal);
+    else program.signal(signal);
+    return program.wait();
+  }
+  std::string log(const std::string& output) const { return read_text(folder / output / "logs" / "rank-0.log"); }
+};
+
+TEST_F(GenerateCheckpoints, LetAKilledJobGoOnInsideItsVideoWithAnotherTeam) {
+  ASSERT_EQ(run(long_video(1, "whole", {"--checkpoint-every", "never"})).code, 0);
+  interrupted("out", SIGKILL, 60);
+  const auto files = saved("out");
+  ASSERT_FALSE(files.empty());
+  EXPECT_LE(files.size(), 2u);
+  const Ended ended = run(long_video(2, "out", {"--ranks-per-video", "2"}));
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(log("out"), HasSubstr("Long sample 0 goes on after " + std::to_string(evaluations_of(files.back())) + " evaluations"));
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "whole"));
+  EXPECT_EQ(saved("out"), std::vector<fs::path>()) << "what is finished needs none";
+}
+
+TEST_F(GenerateCheckpoints, ThatAreDamagedAreNotBelieved) {
+  ASSERT_EQ(run(long_video(1, "whole")).code, 0);
+  interrupted("out", SIGKILL, 60);
+  const auto files = saved("out");
+  ASSERT_EQ(files.size(), 2u);
+  {
+    std::fstream newest(files.back(), std::ios::in | std::ios::out | std::ios::binary);
+    newest.seekp(-3, std::ios::end);
+    newest.put('?');
+  }
+  const Ended ended = run(long_video(1, "out"));
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "whole"));
+  EXPECT_EQ(saved("out"), std::vector<fs::path>());
+}
+
+TEST_F(GenerateCheckpoints, AreWrittenWhenTheJobIsAskedToStop) {
+  const Ended stopped = interrupted("out", SIGTERM, 20);
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  ASSERT_FALSE(saved("out").empty());
+  ASSERT_EQ(run(long_video(1, "out")).code, 0);
+  EXPECT_THAT(log("out"), HasSubstr("goes on after"));
+}
+
+TEST_F(GenerateCheckpoints, LetAVideoLongerThanAnyJobBeMade) {
+  const auto part = [&](const char* seconds) { return run(long_video(1, "out", {"--steps", "3000", "--max-walltime", seconds})); };
+  Ended ended = part("3");
+  EXPECT_EQ(ended.code, 75) << ended.output;
+  ASSERT_FALSE(saved("out").empty());
+  const int came_to = evaluations_of(saved("out").back());
+  ended = part("3");
+  EXPECT_EQ(ended.code, 75) << ended.output;
+  EXPECT_GT(evaluations_of(saved("out").back()), came_to);
+}
+
+TEST_F(GenerateCheckpoints, OfOtherSettingsAreRemoved) {
+  interrupted("out", SIGKILL, 20);
+  ASSERT_FALSE(saved("out").empty());
+  std::ofstream(folder / "one.jsonl") << R"({"id": "other", "prompt": "a blue square"})" "\n";
+  ASSERT_EQ(run(command(1, prompts, "out", {"--steps", "300", "--broadcast", std::string(BROADCAST_PRESETS) + "/demo-246.json"})).code, 0);
+  EXPECT_EQ(saved("out"), std::vector<fs::path>());
+}
+
+}  // namespace
+}  // namespace pyracast::testing
