@@ -1,4 +1,4 @@
-// `pyracast plan`: what a team of ranks sends and stores for one video (--comm), and what a broadcast file reuses under each
+// `pyracast plan`: what a team of ranks sends and stores for one video (--comm), what a broadcast file reuses under each
 // sampler (--reuse), and where its progress is saved (--checkpoints), known before any weight is read.
 #include <cstdio>
 
@@ -151,10 +151,8 @@ std::string ranges_of(const std::vector<int>& numbers) {
 void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
   const BroadcastSchedule schedule = policy_of(s).schedule(video.timesteps, video.blocks, video.steps);
   const auto saved = [&](int every) { return ranges_of(evaluations_that_save(schedule, every)); };
-  std::printf("a video can be left behind evaluations %s of %d: no stored output is needed any more
-", saved(1).c_str(), schedule.evaluations());
-  std::printf("progress due after every %d is saved behind %s: %.2f MiB of latents each time, and as much for each tensor of the sampler's history
-",
+  std::printf("a video can be left behind evaluations %s of %d: no stored output is needed any more\n", saved(1).c_str(), schedule.evaluations());
+  std::printf("progress due after every %d is saved behind %s: %.2f MiB of latents each time, and as much for each tensor of the sampler's history\n",
               s.checkpoints, saved(s.checkpoints).c_str(), mib(video.latent_bytes()));
 }
 
