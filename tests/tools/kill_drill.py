@@ -32,7 +32,7 @@ options = parser.parse_args()
 
 def command(ranks, shard_samples, output):
     return ["mpirun", "-n", str(ranks), options.program, "generate", *options.model, "--prompts", str(folder / "prompts.jsonl"),
-            "--output", str(output), "--threads", "1", "--shard-samples", str(shard_samples)]
+            "--output", str(output), "--threads", "1", "--shard-samples", str(shard_samples), "--checkpoint-every", "2"]
 
 
 def ranks_of(job):
