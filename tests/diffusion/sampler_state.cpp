@@ -11,7 +11,7 @@ struct Named {
   Json config;
 };
 
-Json noise_config(const char* name, const Json& more = {}) {
+Json noise_config(const char* name, const Json& more = Json::object()) {
   Json config{{"_class_name", name}, {"num_train_timesteps", 1000}, {"beta_start", 0.0001}, {"beta_end", 0.02}, {"beta_schedule", "linear"}};
   config.update(more);
   return config;
