@@ -91,8 +91,9 @@ TEST_P(Leaving, AndGoingOnGivesTheSameBits) {
             };
         }).front();
         expect_same(made, whole);
-        if (ranks == 1)   // an answer an evaluation, and a few around them
+        if (ranks == 1) {   // an answer an evaluation, and a few around them
           EXPECT_LE(evaluated, whole.evaluations.size() - read.progress.result.evaluations.size() + 3) << "evaluations were made again";
+        }
       }
   }
 }
