@@ -59,7 +59,7 @@ void expect_same(const VideoResult& made, const VideoResult& whole) {
   for (size_t i = 0; i < whole.evaluations.size(); ++i) EXPECT_EQ(made.evaluations[i].computed, whole.evaluations[i].computed) << i;
 }
 
-TEST_P(Leaving, AndGoingOnGivesTheSameBits) {
+TEST_P(Leaving, AndGoingOnGivesTheSameBitsOnATeam) {
   const auto model = this->model();
   const VideoDefaults& d = model->defaults();
   const bool several_clips = std::string(std::get<0>(GetParam())) == "opensora-1.2";
