@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/memory.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "jobs/allocation.hpp"
@@ -13,6 +14,7 @@
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/video_requests.hpp"
 #include "jobs/output_folder.hpp"
@@ -131,6 +133,13 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
+/// Says what videos take, and refuses what cannot fit: on the first node, since nodes of a job are alike.
+void plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
+  const TeamMemory memory = plan_team_memory(model, settings, requests);
+  check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
+  std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
+}
+
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
 void on_first_at_the_disk(const Ranks& ranks, const std::function<void()>& act) {
   ranks.on_first([&] {
@@ -189,6 +198,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const auto [team, channels] = open_team(ranks, settings);
   const auto model = find_model(settings.model);
   const VideoRequests requests(settings, *model);
+  if (settings.model.device == "cpu") ranks.on_first([&] { plan_memory_of_node(*model, settings, requests, ranks); });
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
