@@ -133,11 +133,14 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
-/// Says what videos take, and refuses what cannot fit: on the first node, since nodes of a job are alike.
-void plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
-  const TeamMemory memory = plan_team_memory(model, settings, requests);
-  check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
-  std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
+/// What videos take on each rank; told once, and refused where it cannot fit: on the first node, since nodes of a job are alike.
+TeamMemory plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
+  TeamMemory memory = plan_team_memory(model, settings, requests);
+  ranks.on_first([&] {
+    check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
+    std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
+  });
+  return memory;
 }
 
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
@@ -198,7 +201,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const auto [team, channels] = open_team(ranks, settings);
   const auto model = find_model(settings.model);
   const VideoRequests requests(settings, *model);
-  if (settings.model.device == "cpu") ranks.on_first([&] { plan_memory_of_node(*model, settings, requests, ranks); });
+  const auto memory = settings.model.device == "cpu" ? std::optional(plan_memory_of_node(*model, settings, requests, ranks)) : std::nullopt;
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
@@ -235,6 +238,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const Job job{ranks, settings, team, channels, manifest, requests, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
+
+  if (memory) spdlog::info("{}", describe_use(*backend, team.leads() ? memory->first : memory->other));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

@@ -2,7 +2,9 @@
 
 #include <cstdio>
 
+#include "base/memory.hpp"
 #include "jobs/device.hpp"
+#include "kernels/cpu/cpu_backend.hpp"
 
 namespace pyracast {
 
@@ -32,6 +34,14 @@ TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& set
 std::string describe(const TeamMemory& memory) {
   return concat("a rank takes at most ", gibibytes(memory.first.most_bytes()), " for tensors (", gibibytes(memory.first.weight_bytes),
                 " of weights), while ", memory.first.most_is_loading() ? "loading" : memory.first.most().doing);
+}
+
+std::string describe_use(const Backend& backend, const MemoryPlan& planned) {
+  std::string tensors;
+  if (const auto* cpu = dynamic_cast<const CpuBackend*>(&backend))
+    tensors = concat(gibibytes(int64_t(cpu->pool().most_in_use())), " for tensors, ", gibibytes(planned.most_bytes()),
+                     " planned for videos of the run's own size with the longest prompt; ");
+  return concat("memory, at most: ", tensors, gibibytes(most_resident_bytes()), " resident, files that are mapped included");
 }
 
 void check_memory(const TeamMemory& memory, int ranks_of_node, int64_t limit) {
