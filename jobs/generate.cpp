@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/memory.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "jobs/allocation.hpp"
@@ -13,6 +14,7 @@
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/video_requests.hpp"
 #include "jobs/output_folder.hpp"
@@ -165,6 +167,16 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
+/// What videos take on each rank; told once, and refused where it cannot fit: on the first node, since nodes of a job are alike.
+TeamMemory plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
+  TeamMemory memory = plan_team_memory(model, settings, requests);
+  ranks.on_first([&] {
+    check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
+    std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
+  });
+  return memory;
+}
+
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
 void on_first_at_the_disk(const Ranks& ranks, const std::function<void()>& act) {
   ranks.on_first([&] {
@@ -226,6 +238,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   if (ranks.rank() == 0)
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
+  const auto memory = settings.model.device == "cpu" ? std::optional(plan_memory_of_node(*model, settings, requests, ranks)) : std::nullopt;
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
@@ -268,6 +281,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const Job job{ranks, settings, team, channels, manifest, requests, fingerprint.hash, save_interval, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
+
+  if (memory) spdlog::info("{}", describe_use(*backend, team.leads() ? memory->first : memory->other));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

@@ -4,6 +4,8 @@
 
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
+#include "kernels/planning_backend.hpp"
+#include "pipeline/memory_plan.hpp"
 
 namespace pyracast {
 
@@ -52,17 +54,15 @@ std::vector<std::string> misfits(const BroadcastPolicy& policy, const VideoPipel
   return pipeline.warnings(request, policy);
 }
 
-/// What a video of the default size takes on each rank of teams of 1, 2, 4 and 8: the plans of the first rank, whose part is
-/// not smaller than another's by more than one row of tokens. Beside them what of each preset does not fit.
-Json teams_of(const VideoModel& model, const VideoRequest& request, const std::filesystem::path& folder, Json& unfit) {
+/// What a video of the default size takes on the first rank of teams of 1, 2, 4 and 8, which encodes the text and whose part of the
+/// tokens is not smaller than another's by more than one row. Beside them what of each preset does not fit.
+Json teams_of(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const std::filesystem::path& folder, Json& unfit) {
   Json teams = Json::array();
   const auto presets = presets_in(folder);
-  const auto backend = make_cpu_backend();
+  PlanningBackend backend;
   for (const int ranks : {1, 2, 4, 8}) {
-    auto communicators = make_thread_communicators(ranks);
-    TeamChannels channels;
-    channels.whole = std::move(communicators.front());
-    const auto pipeline = model.open(*backend, {.hollow = true}, channels);
+    const TeamChannels channels = planning_channels(0, ranks, false);
+    const auto pipeline = model.open(backend, storage, channels);
     const Shape tokens = pipeline->token_shape(request);
     Json team{{"ranks", ranks}, {"tokens", tokens[0] * tokens[1] * tokens[2]}, {"width", tokens[3]},
               {"activation_bytes", tokens[0] * tokens[1] * ((tokens[2] + ranks - 1) / ranks) * tokens[3] * int64_t(size_of(DType::float32))}};
@@ -70,6 +70,9 @@ Json teams_of(const VideoModel& model, const VideoRequest& request, const std::f
       if (const auto lines = misfits(policy, *pipeline, request); !lines.empty()) unfit[name] = lines;
       else team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
     }
+    const MemoryPlan memory = plan_memory(model, storage, request, {}, {.ranks = ranks});
+    team["memory"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}, {"phases", Json::array()}};
+    for (const MemoryPlan::Phase& phase : memory.phases) team["memory"]["phases"].push_back({{"doing", phase.doing}, {"most", phase.most_bytes}});
     teams.push_back(team);
   }
   return teams;
@@ -88,7 +91,8 @@ Json inspected(const InspectSettings& settings) {
   out["defaults"] = {{"height", d.height}, {"width", d.width}, {"frames", d.frames}, {"fps", d.fps}, {"steps", d.steps}, {"guidance", d.guidance}};
   if (const auto why = model->refusal(request)) fail("a video of the default size cannot be made: ", *why);
   out["presets_that_do_not_fit"] = Json::object();
-  out["teams"] = teams_of(*model, request, settings.presets, out["presets_that_do_not_fit"]);
+  request.prompt = longest_prompt();
+  out["teams"] = teams_of(*model, {weight_dtype(settings.model.dtype)}, request, settings.presets, out["presets_that_do_not_fit"]);
   out["notes"] = model->notes();
   out["transformer_config"] = read_json(model->files().transformer / "config.json");
   return out;
@@ -119,6 +123,10 @@ void print(const Json& out) {
   for (const Json& team : out["teams"]) std::printf("%14lld", team["ranks"].get<long long>());
   std::printf("\n%-34s", "one activation of a rank, float32");
   for (const Json& team : out["teams"]) std::printf("%14s", size(team["activation_bytes"]).c_str());
+  std::printf("\n%-34s", "weights of the first rank");
+  for (const Json& team : out["teams"]) std::printf("%14s", size(team["memory"]["weights"]).c_str());
+  std::printf("\n%-34s", "tensors of the first rank, at most");
+  for (const Json& team : out["teams"]) std::printf("%14s", size(team["memory"]["most"]).c_str());
   if (out["teams"].front().contains("stored_bytes"))
     for (const auto& [name, first] : out["teams"].front()["stored_bytes"].items()) {
       std::printf("\n%-34s", ("stored outputs, " + name).c_str());

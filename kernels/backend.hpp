@@ -80,6 +80,8 @@ struct Backend {
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
+  /// False where nothing is computed and memory is only counted: what is read from there are zeros, and weights need not be read.
+  virtual bool computes() const { return true; }
   /// Waits until all that was asked for is done.
   virtual void finish() = 0;
 

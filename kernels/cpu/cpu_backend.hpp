@@ -17,9 +17,13 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   ~MemoryPool();
   std::shared_ptr<void> allocate(size_t bytes);
 
+  /// The bytes of the block that is taken for `bytes` bytes.
+  static size_t block_bytes(size_t bytes) { return std::max<size_t>(64, (bytes + 63) / 64 * 64); }
   /// Blocks taken from the system so far, and bytes held: in use and idle.
   size_t blocks_made() const { return blocks_made_; }
   size_t bytes_held() const { return in_use_ + idle_; }
+  /// The most bytes that were in use at once.
+  size_t most_in_use() const { return most_in_use_; }
 
  private:
   struct Idle {

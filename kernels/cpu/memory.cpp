@@ -49,7 +49,7 @@ void MemoryPool::release_idle(size_t most_held) {
 }
 
 std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
-  const size_t rounded = std::max<size_t>(64, (bytes + 63) / 64 * 64);
+  const size_t rounded = block_bytes(bytes);
   void* block = nullptr;
   {
     const std::lock_guard lock(mutex_);

@@ -19,6 +19,23 @@ class LoneCommunicator final : public Communicator {
   static void copy(View in, View out) { std::memcpy(out.data, in.data, size_t(in.size()) * size_of(in.dtype)); }
 };
 
+class PlanningCommunicator final : public Communicator {
+ public:
+  PlanningCommunicator(int rank, int size, DoingListener listener) : rank_(rank), size_(size), listener_(std::move(listener)) {}
+  void set_doing(std::string what) override {
+    if (listener_) listener_(what);
+  }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  void all_to_all(View, Counts, View, Counts) override {}
+  void all_gather(View, View, Counts) override {}
+  void broadcast(View, int) override {}
+
+ private:
+  int rank_, size_;
+  DoingListener listener_;
+};
+
 /// Where each rank's part begins.
 std::vector<int64_t> starts_of(Counts counts) {
   std::vector<int64_t> starts{0};
@@ -128,6 +145,18 @@ std::unique_ptr<Communicator> make_lone_communicator() { return std::make_unique
 void TeamChannels::set_doing(const std::string& what) const {
   for (const auto* channel : {&whole, &tokens, &guidance})
     if (*channel) (*channel)->set_doing(what);
+}
+
+std::unique_ptr<Communicator> make_planning_communicator(int rank, int size, DoingListener listener) {
+  return std::make_unique<PlanningCommunicator>(rank, size, std::move(listener));
+}
+
+TeamChannels planning_channels(int rank, int size, bool cfg_parallel, DoingListener listener) {
+  TeamChannels channels{make_planning_communicator(rank, size, std::move(listener)), nullptr, nullptr};
+  if (!cfg_parallel) return channels;
+  channels.tokens = make_planning_communicator(rank % (size / 2), size / 2);
+  channels.guidance = make_planning_communicator(rank / (size / 2), 2);
+  return channels;
 }
 
 TeamChannels lone_channels() { return {make_lone_communicator(), nullptr, nullptr}; }

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -42,6 +43,12 @@ std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size);
 /// from there and puts what it gets there. Waits for the device.
 std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communicator> host, Backend& backend);
 
+/// Hears what a team is about; see set_doing.
+using DoingListener = std::function<void(const std::string& doing)>;
+
+/// One rank of a team whose other ranks do not exist: nothing is moved. For a device that computes nothing.
+std::unique_ptr<Communicator> make_planning_communicator(int rank, int size, DoingListener listener = {});
+
 /// Who talks to whom while a team makes a video.
 struct TeamChannels {
   std::unique_ptr<Communicator> whole;      ///< all ranks of the team
@@ -55,5 +62,7 @@ struct TeamChannels {
 
 /// A team of one.
 TeamChannels lone_channels();
+/// Those of one rank that is planned; see make_planning_communicator. `cfg_parallel`: size is even.
+TeamChannels planning_channels(int rank, int size, bool cfg_parallel, DoingListener listener);
 
 }  // namespace pyracast

@@ -20,7 +20,8 @@ std::vector<float> converted(const StoredTensor& stored, Convert convert) {
 }
 
 /// A tensor whose bytes lie in one block that all random tensors share: uniform, as wide as keeps a product's variance.
-StoredTensor random_tensor(const Shape& shape) {
+StoredTensor random_tensor(const Shape& shape, bool has_values) {
+  if (!has_values) return {DType::bfloat16, shape, {}, nullptr, "random weights"};
   static std::map<int64_t, std::shared_ptr<const std::vector<bfloat16>>> blocks;   // by the depth of the product
   const int64_t depth = std::max<int64_t>(1, size_of(shape) / std::max<int64_t>(1, shape.empty() ? 1 : shape[0]));
   std::shared_ptr<const std::vector<bfloat16>>& block = blocks[depth];
@@ -71,7 +72,7 @@ const StoredTensor* Weights::take(const std::string& name, const Shape& shape) c
   const std::string whole = prefix_ + name;
   auto found = contents_->tensors.find(whole);
   if (found == contents_->tensors.end() && contents_->random)
-    found = contents_->tensors.emplace(whole, random_tensor(shape)).first;
+    found = contents_->tensors.emplace(whole, random_tensor(shape, backend().computes())).first;
   if (found == contents_->tensors.end()) {
     contents_->problems.push_back(concat("missing: ", whole, ' ', shape));
     return nullptr;
@@ -85,6 +86,7 @@ const StoredTensor* Weights::take(const std::string& name, const Shape& shape) c
 }
 
 std::vector<float> Weights::values(const StoredTensor& stored) const {
+  if (!backend().computes()) return {};
   std::vector<float> values = to_floats(stored);
   if (contents_->storage.dtype == DType::bfloat16)
     for (float& value : values) value = round_to_bfloat16(value);
@@ -96,6 +98,7 @@ DType Weights::matrix_dtype(const StoredTensor& stored) const {
 }
 
 Tensor Weights::stored_as(const std::vector<float>& values, const Shape& shape, DType dtype) const {
+  if (!backend().computes()) return Tensor(backend(), shape, dtype);
   if (dtype == DType::float32) return Tensor(backend(), shape, values);
   const std::vector<bfloat16> rounded(values.begin(), values.end());
   Tensor out(backend(), shape, DType::bfloat16);
@@ -105,30 +108,28 @@ Tensor Weights::stored_as(const std::vector<float>& values, const Shape& shape, 
 
 Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  return stored ? Tensor(backend(), shape, values(*stored)) : Tensor();
+  return stored ? stored_as(values(*stored), shape, DType::float32) : Tensor();
 }
 
 Tensor Weights::table(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  return stored && !contents_->storage.hollow ? stored_as(to_floats(*stored), shape, matrix_dtype(*stored)) : Tensor();
+  return stored ? stored_as(values(*stored), shape, matrix_dtype(*stored)) : Tensor();
 }
 
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
   const StoredTensor* stored = take(name, {columns, depth});
-  if (!stored || contents_->storage.hollow) return {};
-  return backend().pack(stored_as(to_floats(*stored), {columns, depth}, matrix_dtype(*stored)).view());
+  if (!stored) return {};
+  return backend().pack(stored_as(values(*stored), {columns, depth}, matrix_dtype(*stored)).view());
 }
 
 PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  if (!stored || contents_->storage.hollow) return {};
+  if (!stored) return {};
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
-  const std::vector<float> values = to_floats(*stored);
-  std::vector<float> reordered(values.size());   // [out, in, taps] -> [out, taps, in]
-  for (int64_t o = 0; o < out; ++o)
-    for (int64_t i = 0; i < in; ++i)
-      for (int64_t t = 0; t < taps; ++t)
-        reordered[size_t((o * taps + t) * in + i)] = values[size_t((o * in + i) * taps + t)];
+  const std::vector<float> published = values(*stored);
+  std::vector<float> reordered(published.size());   // [out, in, taps] -> [out, taps, in]
+  for (int64_t at = 0; at < int64_t(published.size()); ++at)
+    reordered[size_t((at / (in * taps) * taps + at % taps) * in + at / taps % in)] = published[size_t(at)];
   return backend().pack(stored_as(reordered, {out, taps * in}, matrix_dtype(*stored)).view());
 }
 

@@ -11,12 +11,11 @@ namespace pyracast {
 /// float32). Arithmetic on the CPU is float32 in every case.
 struct WeightStorage {
   std::optional<DType> dtype;
-  /// Names and shapes are checked, matrices are not read: the network can be asked about itself, but computes nothing.
-  bool hollow = false;
 };
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
-/// what is missing or mis-shaped is noted, and finish() reports all of it at once.
+/// what is missing or mis-shaped is noted, and finish() reports all of it at once. On a backend that does not compute no value
+/// is read.
 class Weights {
  public:
   /// `source` names the file or folder in messages.

@@ -1,0 +1,25 @@
+#include "kernels/planning_backend.hpp"
+
+#include <cstring>
+
+#include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/matrix_product.hpp"
+
+namespace pyracast {
+
+std::shared_ptr<void> PlanningBackend::allocate(size_t bytes) {
+  static char nowhere;   // a tensor is told from none by where its memory lies
+  const size_t block = MemoryPool::block_bytes(bytes);
+  count_->in_use += block;
+  count_->most = std::max(count_->most, count_->in_use);
+  return {&nowhere, [count = count_, block](void*) { count->in_use -= block; }};
+}
+
+void PlanningBackend::download(View x, void* host) { std::memset(host, 0, size_t(x.size()) * size_of(x.dtype)); }
+
+PackedWeights PlanningBackend::pack(View weight) {
+  const int64_t columns = weight.shape[0], depth = weight.size() / columns;
+  return {allocate(size_t(cpu::packed_size(columns, depth)) * size_of(weight.dtype)), weight.dtype, columns, depth};
+}
+
+}  // namespace pyracast

@@ -1,0 +1,71 @@
+#include "pipeline/memory_plan.hpp"
+
+#include <algorithm>
+
+#include "kernels/planning_backend.hpp"
+
+namespace pyracast {
+
+namespace {
+
+/// Takes down what was in use, from one change of what the team is about to the next.
+class Phases {
+ public:
+  Phases(PlanningBackend& backend, MemoryPlan& plan) : backend_(backend), plan_(plan) {}
+
+  void begin(const std::string& doing) {
+    end();
+    doing_ = doing;
+  }
+  void end() {
+    const int64_t most = int64_t(backend_.most_in_use());
+    backend_.forget_most();
+    if (doing_.empty()) return;
+    const bool repeats = !plan_.phases.empty() && is_evaluation(doing_) && is_evaluation(plan_.phases.back().doing) &&
+                         plan_.phases.back().most_bytes == most;
+    if (!repeats) plan_.phases.push_back({doing_, most});
+  }
+
+ private:
+  PlanningBackend& backend_;
+  MemoryPlan& plan_;
+  std::string doing_;
+
+  static bool is_evaluation(const std::string& doing) { return doing.starts_with("evaluation "); }
+};
+
+}  // namespace
+
+const MemoryPlan::Phase& MemoryPlan::most() const {
+  return *std::max_element(phases.begin(), phases.end(), [](const Phase& a, const Phase& b) { return a.most_bytes < b.most_bytes; });
+}
+
+int64_t MemoryPlan::most_bytes() const { return most_is_loading() ? loading_bytes : most().most_bytes; }
+
+const std::string& longest_prompt() {
+  static const std::string prompt = [] {
+    std::string words;
+    for (int word = 0; word < 600; ++word) words += "red ";
+    return words;
+  }();
+  return prompt;
+}
+
+MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of) {
+  MemoryPlan plan;
+  PlanningBackend backend;
+  Phases phases(backend, plan);
+  const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { phases.begin(doing); });
+  const auto pipeline = model.open(backend, storage, channels);
+  plan.loading_bytes = int64_t(backend.most_in_use());
+  plan.weight_bytes = int64_t(backend.in_use());
+  PhiloxNoise noise{0, "", 0};
+  VideoRun run{noise};
+  run.broadcast = policy;
+  const VideoResult result = pipeline->generate(request, run);
+  require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);
+  phases.end();
+  return plan;
+}
+
+}  // namespace pyracast

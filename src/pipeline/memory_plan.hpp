@@ -1,0 +1,41 @@
+#pragma once
+#include <vector>
+
+#include "pipeline/video_model.hpp"
+
+namespace pyracast {
+
+/// The memory that a rank of a team has in use for tensors while it makes a video: known beforehand from the same calls on a device
+/// that only counts. What is in use on the CPU equals it.
+struct MemoryPlan {
+  /// What the team is about, in order, and the most bytes in use at once during it. Evaluations that take as much as the one
+  /// before are not listed.
+  struct Phase {
+    std::string doing;
+    int64_t most_bytes = 0;
+  };
+  int64_t loading_bytes = 0;   ///< the most while weights are read
+  int64_t weight_bytes = 0;    ///< weights, when all are read
+  std::vector<Phase> phases;
+
+  /// The phase that takes the most; there is none where videos take no tensors.
+  const Phase& most() const;
+  bool most_is_loading() const { return phases.empty() || loading_bytes > most().most_bytes; }
+  /// The most at any time.
+  int64_t most_bytes() const;
+};
+
+/// A rank of a team: the first one also encodes the text.
+struct PlannedRank {
+  int rank = 0, ranks = 1;
+  bool cfg_parallel = false;   ///< the halves of guidance lie on the halves of the team
+};
+
+/// A prompt with more words than any family's text encoder is given tokens.
+const std::string& longest_prompt();
+
+/// The plan of one rank for one video on the CPU. Nothing is read but configurations, names and shapes of weights,
+/// and the tokenizer. Throws Error as VideoModel::open and VideoPipeline::generate do.
+MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of);
+
+}  // namespace pyracast

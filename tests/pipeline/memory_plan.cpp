@@ -1,0 +1,89 @@
+// What is planned to be in use is what the CPU's pool then has in use, to the byte.
+#include "pipeline/memory_plan.hpp"
+
+#include <regex>
+
+#include "kernels/cpu/cpu_backend.hpp"
+#include "tests/models/tiny_snapshots.hpp"
+#include "tests/pipeline/on_a_team.hpp"
+
+namespace pyracast {
+namespace {
+
+const BroadcastPolicy& some_reuse() {
+  static const BroadcastPolicy policy({{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2},
+                                       {"cross_broadcast", true}, {"cross_threshold", {50, 950}}, {"cross_range", 4}}, "test");
+  return policy;
+}
+
+/// The most bytes that each rank of a team of threads had in use.
+std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, int ranks, bool cfg_parallel) {
+  std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
+  std::vector<std::thread> team;
+  std::vector<int64_t> most(static_cast<size_t>(ranks));
+  for (int rank = 0; rank < ranks; ++rank)
+    team.emplace_back([&, rank] {
+      omp_set_num_threads(1);
+      const auto backend = make_cpu_backend();
+      const auto pipeline = model.open(*backend, {}, channels[size_t(rank)]);
+      PhiloxNoise noise{42, "a", 0};
+      VideoRun run{noise};
+      run.broadcast = policy;
+      EXPECT_EQ(pipeline->generate(request, run).outcome, Outcome::going_on);
+      most[size_t(rank)] = int64_t(static_cast<CpuBackend&>(*backend).pool().most_in_use());
+    });
+  for (std::thread& rank : team) rank.join();
+  return most;
+}
+
+struct MemoryPlanOfFamily : testing::TestWithParam<const char*> {
+  static const VideoModel& model() {
+    static const TemporaryFolder folder;
+    static std::map<std::string, std::unique_ptr<VideoModel>> models;
+    const std::string family = GetParam();
+    std::unique_ptr<VideoModel>& found = models[family];
+    if (found) return *found;
+    const std::filesystem::path snapshot = family == "opensora-1.2" ? std::filesystem::path(DEMO_SNAPSHOT) : folder / family;
+    if (family != "opensora-1.2") write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
+    return *(found = find_model({family, snapshot}));
+  }
+  static VideoRequest request() {
+    const VideoDefaults& d = model().defaults();
+    return {.prompt = "A red circle, moving left.", .negative_prompt = "blurry", .height = d.height, .width = d.width, .frames = d.frames,
+            .fps = d.fps, .steps = 5, .guidance = d.guidance};
+  }
+};
+
+TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUse) {
+  for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
+    for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}, {4, true}})
+    {
+      const std::vector<int64_t> most = most_in_use(model(), request(), policy, ranks, cfg_parallel);
+      for (int rank = 0; rank < ranks; ++rank)
+        EXPECT_EQ(plan_memory(model(), {}, request(), policy, {rank, ranks, cfg_parallel}).most_bytes(), most[size_t(rank)])
+            << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "");
+    }
+}
+
+TEST_P(MemoryPlanOfFamily, SaysWhatEachPhaseTakes) {
+  const MemoryPlan plan = plan_memory(model(), {}, request(), {}, {}), reusing = plan_memory(model(), {}, request(), some_reuse(), {});
+  ASSERT_GE(plan.phases.size(), 3u);
+  EXPECT_EQ(plan.phases.front().doing, "encoding the prompt");
+  EXPECT_EQ(plan.phases.back().doing, "decoding");
+  EXPECT_GT(plan.weight_bytes, 0);
+  EXPECT_GE(plan.loading_bytes, plan.weight_bytes);
+  for (const MemoryPlan::Phase& phase : plan.phases) EXPECT_GT(phase.most_bytes, plan.weight_bytes) << phase.doing;
+  const auto most_of_evaluations = [](const MemoryPlan& of) {
+    int64_t most = 0;
+    for (const MemoryPlan::Phase& phase : of.phases)
+      if (phase.doing.starts_with("evaluation")) most = std::max(most, phase.most_bytes);
+    return most;
+  };
+  EXPECT_GT(most_of_evaluations(reusing), most_of_evaluations(plan)) << "stored outputs take memory";
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, MemoryPlanOfFamily, testing::Values("opensora-1.2", "latte-1", "osp-1.1", "osp-1.2"),
+                         [](const auto& info) { return std::regex_replace(std::string(info.param), std::regex("[^a-z0-9]"), "_"); });
+
+}  // namespace
+}  // namespace pyracast
