@@ -61,7 +61,7 @@ Json teams_of(const VideoModel& model, WeightStorage storage, const VideoRequest
   const auto presets = presets_in(folder);
   PlanningBackend backend;
   for (const int ranks : {1, 2, 4, 8}) {
-    const TeamChannels channels = planning_channels(0, ranks, false);
+    const TeamChannels channels = planning_channels(0, ranks, false, {});
     const auto pipeline = model.open(backend, storage, channels);
     const Shape tokens = pipeline->token_shape(request);
     Json team{{"ranks", ranks}, {"tokens", tokens[0] * tokens[1] * tokens[2]}, {"width", tokens[3]},

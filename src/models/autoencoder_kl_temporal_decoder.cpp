@@ -34,8 +34,8 @@ SpatioTemporalResnet::SpatioTemporalResnet(const Weights& weights, const Autoenc
     : spatial_(weights / "spatial_res_block", config, in, out), norm1_(weights / "temporal_res_block" / "norm1", out, groups, temporal_epsilon),
       norm2_(weights / "temporal_res_block" / "norm2", out, groups, temporal_epsilon),
       conv1_(along_time(weights / "temporal_res_block" / "conv1", out, out)), conv2_(along_time(weights / "temporal_res_block" / "conv2", out, out)) {
-  if (const Tensor factor = weights.tensor("time_mixer.mix_factor", {1}); !factor.empty())
-    temporal_share_ = 1 / (1 + std::exp(-factor.to_host()[0]));
+  if (const std::vector<float> factor = weights.numbers("time_mixer.mix_factor", {1}); !factor.empty())
+    temporal_share_ = 1 / (1 + std::exp(-factor[0]));
 }
 
 Tensor SpatioTemporalResnet::operator()(const Tensor& x, int64_t frames, const Observer& observe) const {

@@ -92,8 +92,8 @@ Layer downsample_3d(const Weights& weights, int64_t channels) {
 }
 
 float mixed_share(const Weights& weights) {
-  const Tensor factor = weights.tensor("mix_factor", {1});
-  return factor.empty() ? 0 : 1 / (1 + std::exp(-factor.to_host()[0]));
+  const std::vector<float> factor = weights.numbers("mix_factor", {1});
+  return factor.empty() ? 0 : 1 / (1 + std::exp(-factor[0]));
 }
 
 /// Frames 2 i + offset of each batch entry.

@@ -123,8 +123,8 @@ OpenSoraVae::OpenSoraVae(const Weights& weights, const OpenSoraVaeConfig& config
 
 // A snapshot kept in bfloat16 holds the config's numbers rounded.
 std::vector<float> OpenSoraVae::factor(const Weights& weights, const char* name, const LatentFactor& expected) const {
-  const Tensor stored = weights.tensor(name, expected.stored_shape);
-  std::vector<float> values = stored.empty() ? expected.values : stored.to_host();   // absent: finish() reports it
+  std::vector<float> values = weights.numbers(name, expected.stored_shape);
+  if (values.empty()) values = expected.values;   // absent: finish() reports it
   for (size_t i = 0; i < values.size(); ++i) {
     const float wanted = expected.values[i];
     require(std::abs(values[i] - wanted) <= factor_tolerance || values[i] == round_to_bfloat16(wanted), "\"", name,

@@ -131,8 +131,7 @@ Stdit3::Stdit3(const Weights& weights, const Stdit3Config& config) : config_(con
              Linear(weights / "y_embedder" / "y_proj" / "fc2", hidden, hidden)};
   null_caption_ = weights.tensor("y_embedder.y_embedding", {config.model_max_length, config.caption_channels});
   if (!null_caption_.empty()) null_caption_ = null_caption_.reshape({1, config.model_max_length, config.caption_channels});
-  if (const Tensor frequencies = weights.tensor("rope.freqs", {config.head_size() / 2}); !frequencies.empty())
-    rotary_frequencies_ = frequencies.to_host();
+  rotary_frequencies_ = weights.numbers("rope.freqs", {config.head_size() / 2});
   for (int i = 0; i < config.depth; ++i) {
     spatial_blocks_.emplace_back(weights / "spatial_blocks" / i, config, Axis::space, i);
     temporal_blocks_.emplace_back(weights / "temporal_blocks" / i, config, Axis::time, i);

@@ -20,8 +20,9 @@ std::vector<float> converted(const StoredTensor& stored, Convert convert) {
 }
 
 /// A tensor whose bytes lie in one block that all random tensors share: uniform, as wide as keeps a product's variance.
-StoredTensor random_tensor(const Shape& shape, bool has_values) {
-  if (!has_values) return {DType::bfloat16, shape, {}, nullptr, "random weights"};
+StoredTensor random_tensor(const Shape& shape, bool is_read) {
+  constexpr int64_t most_of_numbers = 4096;   // what numbers() is asked for is small
+  if (!is_read && size_of(shape) > most_of_numbers) return {DType::bfloat16, shape, {}, nullptr, "random weights"};
   static std::map<int64_t, std::shared_ptr<const std::vector<bfloat16>>> blocks;   // by the depth of the product
   const int64_t depth = std::max<int64_t>(1, size_of(shape) / std::max<int64_t>(1, shape.empty() ? 1 : shape[0]));
   std::shared_ptr<const std::vector<bfloat16>>& block = blocks[depth];
@@ -86,7 +87,6 @@ const StoredTensor* Weights::take(const std::string& name, const Shape& shape) c
 }
 
 std::vector<float> Weights::values(const StoredTensor& stored) const {
-  if (!backend().computes()) return {};
   std::vector<float> values = to_floats(stored);
   if (contents_->storage.dtype == DType::bfloat16)
     for (float& value : values) value = round_to_bfloat16(value);
@@ -97,8 +97,11 @@ DType Weights::matrix_dtype(const StoredTensor& stored) const {
   return contents_->storage.dtype.value_or(stored.dtype == DType::bfloat16 ? DType::bfloat16 : DType::float32);
 }
 
-Tensor Weights::stored_as(const std::vector<float>& values, const Shape& shape, DType dtype) const {
-  if (!backend().computes()) return Tensor(backend(), shape, dtype);
+Tensor Weights::on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const {
+  return backend().computes() ? on_device(values(stored), shape, dtype) : Tensor(backend(), shape, dtype);
+}
+
+Tensor Weights::on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const {
   if (dtype == DType::float32) return Tensor(backend(), shape, values);
   const std::vector<bfloat16> rounded(values.begin(), values.end());
   Tensor out(backend(), shape, DType::bfloat16);
@@ -106,31 +109,40 @@ Tensor Weights::stored_as(const std::vector<float>& values, const Shape& shape, 
   return out;
 }
 
+std::vector<float> Weights::numbers(const std::string& name, const Shape& shape) const {
+  const StoredTensor* stored = take(name, shape);
+  return stored ? values(*stored) : std::vector<float>();
+}
+
 Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  return stored ? stored_as(values(*stored), shape, DType::float32) : Tensor();
+  return stored ? on_device(*stored, shape, DType::float32) : Tensor();
 }
 
 Tensor Weights::table(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  return stored ? stored_as(values(*stored), shape, matrix_dtype(*stored)) : Tensor();
+  return stored ? on_device(*stored, shape, matrix_dtype(*stored)) : Tensor();
 }
 
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
   const StoredTensor* stored = take(name, {columns, depth});
   if (!stored) return {};
-  return backend().pack(stored_as(values(*stored), {columns, depth}, matrix_dtype(*stored)).view());
+  return backend().pack(on_device(*stored, {columns, depth}, matrix_dtype(*stored)).view());
 }
 
 PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
   if (!stored) return {};
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
+  const Shape packed{out, taps * in};
+  if (!backend().computes()) return backend().pack(on_device(*stored, packed, matrix_dtype(*stored)).view());
   const std::vector<float> published = values(*stored);
   std::vector<float> reordered(published.size());   // [out, in, taps] -> [out, taps, in]
-  for (int64_t at = 0; at < int64_t(published.size()); ++at)
-    reordered[size_t((at / (in * taps) * taps + at % taps) * in + at / taps % in)] = published[size_t(at)];
-  return backend().pack(stored_as(reordered, {out, taps * in}, matrix_dtype(*stored)).view());
+  for (int64_t o = 0; o < out; ++o)
+    for (int64_t i = 0; i < in; ++i)
+      for (int64_t t = 0; t < taps; ++t)
+        reordered[size_t((o * taps + t) * in + i)] = published[size_t((o * in + i) * taps + t)];
+  return backend().pack(on_device(reordered, packed, matrix_dtype(*stored)).view());
 }
 
 void Weights::ignore(const std::string& name) const { contents_->taken.insert(prefix_ + name); }

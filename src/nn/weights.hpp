@@ -15,7 +15,7 @@ struct WeightStorage {
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
 /// what is missing or mis-shaped is noted, and finish() reports all of it at once. On a backend that does not compute no value
-/// is read.
+/// is read but those of numbers().
 class Weights {
  public:
   /// `source` names the file or folder in messages.
@@ -34,6 +34,8 @@ class Weights {
   }
 
   bool has(const std::string& name) const { return contents_->random || contents_->tensors.contains(prefix_ + name); }
+  /// In the host's memory, read on every backend; empty where they are missing.
+  std::vector<float> numbers(const std::string& name, const Shape& shape) const;
   /// Float32 on the device.
   Tensor tensor(const std::string& name, const Shape& shape) const;
   /// A table of rows in the storage type, for gather_rows.
@@ -68,7 +70,8 @@ class Weights {
 
   const StoredTensor* take(const std::string& name, const Shape& shape) const;
   std::vector<float> values(const StoredTensor& stored) const;
-  Tensor stored_as(const std::vector<float>& values, const Shape& shape, DType dtype) const;
+  Tensor on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const;
+  Tensor on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const;
   DType matrix_dtype(const StoredTensor& stored) const;
 };
 
