@@ -98,7 +98,11 @@ DType Weights::matrix_dtype(const StoredTensor& stored) const {
 }
 
 Tensor Weights::on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const {
-  return backend().computes() ? on_device(values(stored), shape, dtype) : Tensor(backend(), shape, dtype);
+  const bool is_as_stored = stored.dtype == dtype && (dtype == DType::bfloat16 || contents_->storage.dtype != DType::bfloat16);
+  if (backend().computes() && !is_as_stored) return on_device(values(stored), shape, dtype);
+  Tensor out(backend(), shape, dtype);
+  if (backend().computes()) backend().upload(stored.bytes.data(), out.view());   // a large table is not widened on its way
+  return out;
 }
 
 Tensor Weights::on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const {
