@@ -55,7 +55,7 @@ struct WalltimeSettings {
 struct GenerateSettings {
   std::filesystem::path config, prompts, output;
   bool strict = false, check_files = false;
-  std::string part = "0/1";
+  std::string part = "0/1", on_change = "refuse";
   WalltimeSettings walltime;
   ModelSettings model;
   uint64_t seed = 42;
@@ -88,6 +88,8 @@ struct GenerateSettings {
     visit("Job", "strict", s.strict, "generate nothing when one line of the manifest is bad");
     visit("Job", "check-files", s.check_files, "when continuing, read every finished video and shard and compare it with its checksum; else those that changed");
     visit("Job", "part", s.part, "K/N: only the K-th of N parts of the manifest, counted from 0; which prompts are in it their ids decide");
+    visit("Job", "on-change", s.on_change, "where the model, a setting or a row of the manifest is not the one that finished samples were made with: refuse (ends with "
+          "65 and names it), fork (goes on in a folder beside it, OUTPUT-<fingerprint>), only-new (keeps them as they are, makes only what is not there)");
     visit("Job", "verbose", s.verbose, "a line for every video (-v)");
     WalltimeSettings::fields(visit, s.walltime);
     ModelSettings::fields(visit, s.model);

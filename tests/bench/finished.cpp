@@ -92,7 +92,7 @@ struct Bench {
     FinishedSamples finished(manifest);
     uint64_t found = 0;
     timed("finding what is finished", [&] {
-      recover(layout.root, fingerprint, "{}", [&](const FinishedSample& sample) { finished.add(sample), ++found; },
+      recover(layout.root, {{fingerprint, "{}"}}, [&](const FinishedSample& sample) { finished.add(sample), ++found; },
               [](const std::string& message) { std::puts(message.c_str()); });
     });
     require(found == manifest.total_samples(), found, " samples were found, expected ", manifest.total_samples());
