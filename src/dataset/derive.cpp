@@ -38,6 +38,7 @@ void write_virtual_column(hid_t group, const std::string& path, const std::strin
     at += source.rows;
   }
   Handle(H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + path).close("writing " + path);
+  H5garbage_collect();
 }
 
 /// A missing source shows as -1 (numbers) or an empty text.
