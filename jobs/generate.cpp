@@ -254,6 +254,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
+  manifest.release();   // what follows takes memory of its own
   on_first_at_the_disk(ranks, [&] {
     const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest));
     std::fprintf(stderr, "pyracast: %s\n", quality_line(counts).c_str());
