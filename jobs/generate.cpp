@@ -203,6 +203,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
   const auto [part, parts] = part_of(settings.part);
   const auto [team, channels] = open_team(ranks, settings);
   const auto model = find_model(settings.model);
+  if (ranks.rank() == 0)
+    for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
   const ManifestOptions rows{.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
                              .cost = [&](const Prompt& row) { return requests.cost(row); }};
