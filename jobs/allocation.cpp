@@ -47,11 +47,12 @@ TimeLeft time_left(const Ranks& ranks, const WalltimeSettings& settings) {
   return TimeLeft(said[0] > 0 ? std::optional(said[1]) : std::nullopt);
 }
 
-int64_t begin_attempt(const fs::path& output, const Ranks& ranks) {
+int64_t begin_attempt(const fs::path& output, const Ranks& ranks, const std::string& fingerprint) {
   const fs::path file = attempts_file(output);
   const std::string before = fs::exists(file) ? read_file(file) : "";
   const int64_t attempt = std::count(before.begin(), before.end(), '\n');
-  Json line{{"attempt", attempt}, {"started", std::time(nullptr)}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()}};
+  Json line{{"attempt", attempt}, {"started", std::time(nullptr)}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()},
+            {"fingerprint", fingerprint}};
   if (Json slurm = slurm_of_job(); !slurm.empty()) line["slurm"] = std::move(slurm);
   write_atomically(file, before + line.dump() + "\n");
   return attempt;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.hpp"
+#include "jobs/share_text.hpp"
 #include "jobs/video_requests.hpp"
 
 namespace pyracast {
@@ -29,7 +30,7 @@ Json hashes_of(const fs::path& part) {
 /// Settings that say where and how, not what.
 bool changes_pixels(const std::string& name) {
   static const std::vector<std::string> without_effect{
-      "config", "prompts", "output", "strict", "part", "check-files", "checkpoint-every", "verbose", "max-walltime", "walltime-reserve", "stop-signals",
+      "config", "prompts", "output", "strict", "part", "on-change", "check-files", "checkpoint-every", "verbose", "max-walltime", "walltime-reserve", "stop-signals",
       "snapshot", "transformer", "vae", "text-encoder", "tokenizer", "scheduler",
       "broadcast", "device", "cpu-isa", "threads", "ranks-per-video", "cfg-parallel", "collective-timeout", "shard-samples", "shard-megabytes"};
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
@@ -52,6 +53,8 @@ void list_differences(const std::string& path, const Json& before, const Json& n
   if (before.is_object() && now.is_object()) {
     for (const auto& [key, item] : now.items())
       list_differences(path + "/" + key, before.contains(key) ? before.at(key) : Json(), item, out);
+    for (const auto& [key, item] : before.items())
+      if (!now.contains(key)) list_differences(path + "/" + key, item, Json(), out);
   } else if (before != now) {
     out += "\n  " + path.substr(1) + " was " + before.dump() + ", is " + now.dump();
   }
@@ -61,28 +64,14 @@ void list_differences(const std::string& path, const Json& before, const Json& n
 
 Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings, const SnapshotPaths& snapshot,
                            const Backend& backend) {
-  std::string text;
-  ranks.on_first([&] { text = content_of(settings, snapshot, backend).dump(); });
-  uint64_t length = text.size();
-  check_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, 0, ranks.world()), "sharing the fingerprint");
-  text.resize(length);
-  check_mpi(MPI_Bcast(text.data(), int(length), MPI_CHAR, 0, ranks.world()), "sharing the fingerprint");
+  const std::string text = text_of_first(ranks, [&] { return content_of(settings, snapshot, backend).dump(); });
   return {Json::parse(text), sha256(text)};
 }
 
-void continue_or_begin(const fs::path& output, const Fingerprint& fingerprint) {
-  const fs::path file = output / "work" / "fingerprint.json";
-  if (!fs::exists(file)) {
-    fs::create_directories(file.parent_path());
-    write_atomically(file, fingerprint.content.dump(1) + "\n");
-    return;
-  }
-  const Json before = read_json(file);
-  if (before == fingerprint.content) return;
-  std::string differences;
-  list_differences("", before, fingerprint.content, differences);
-  throw Error(concat(output.string(), ": was begun with another model or other settings:", differences,
-                         "\nUse those settings again, or another --output."), ExitCode::fingerprint_mismatch);
+std::string differences(const Json& before, const Json& now) {
+  std::string out;
+  list_differences("", before, now, out);
+  return out;
 }
 
 }  // namespace pyracast

@@ -17,8 +17,7 @@ struct Fingerprint {
 Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings, const SnapshotPaths& snapshot,
                            const Backend& backend);
 
-/// Refuses to continue in a folder that another fingerprint began, naming what differs; else writes it there. World
-/// rank 0 calls this.
-void continue_or_begin(const std::filesystem::path& output, const Fingerprint& fingerprint);
+/// What differs between two fingerprints' content, a line each: "\n  settings/steps was 4, is 5"; empty where nothing does.
+std::string differences(const Json& before, const Json& now);
 
 }  // namespace pyracast

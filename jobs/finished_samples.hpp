@@ -12,10 +12,10 @@ class FinishedSamples {
 
   /// Samples that the manifest does not ask for (it may have shrunk) are left alone.
   void add(const FinishedSample& sample) {
-    const auto prompt = manifest_.find(sample.id);
-    if (!prompt || sample.sample < 0 || uint64_t(sample.sample) >= manifest_.entry(*prompt).samples) return;
-    finished_[manifest_.entry(*prompt).first_sample + uint64_t(sample.sample)] = true;
-    failed_ += sample.failed;
+    const auto prompt = manifest_.find(sample.row.id);
+    if (!prompt || sample.row.sample < 0 || uint64_t(sample.row.sample) >= manifest_.entry(*prompt).samples) return;
+    finished_[manifest_.entry(*prompt).first_sample + uint64_t(sample.row.sample)] = true;
+    failed_ += sample.failed();
   }
 
   /// Whether the manifest asks for the sample and it is not finished.

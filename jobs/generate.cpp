@@ -8,13 +8,16 @@
 #include "base/log.hpp"
 #include "base/memory.hpp"
 #include "dataset/derive.hpp"
+#include "dataset/earlier_manifest.hpp"
 #include "dataset/manifest_on_ranks.hpp"
+#include "dataset/run_settings.hpp"
 #include "jobs/allocation.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/memory_check.hpp"
+#include "jobs/on_change.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/video_requests.hpp"
 #include "jobs/output_folder.hpp"
@@ -23,6 +26,7 @@
 #include "jobs/sample_records.hpp"
 #include "jobs/sample_progress.hpp"
 #include "jobs/savings.hpp"
+#include "jobs/share_text.hpp"
 #include "jobs/signals.hpp"
 #include "jobs/version.hpp"
 
@@ -151,9 +155,18 @@ bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWrite
   return going_on && !queue.stopped();
 }
 
+/// Settings that earlier runs of the folder had.
+Json earlier_settings(const std::filesystem::path& output, const Fingerprint& fingerprint) {
+  Json all = Json::array();
+  for (const auto& [hash, settings] : settings_of_dataset(output))
+    if (hash != fingerprint.hash)
+      all.push_back({{"fingerprint", hash}, {"content", settings.content}, {"configuration", settings.configuration}, {"version", settings.version}});
+  return all;
+}
+
 Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerprint, const Ranks& ranks, const Manifest& manifest) {
   return {{"fingerprint", fingerprint.hash}, {"version", version_json()}, {"configuration", to_json(settings)},
-          {"content", fingerprint.content}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
+          {"content", fingerprint.content}, {"earlier", earlier_settings(settings.output, fingerprint)}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
           {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"merged", manifest.merged()},
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
@@ -214,6 +227,7 @@ void check_settings(const GenerateSettings& settings) {
   check_stop_signals(settings.walltime.stop_signals);
   part_of(settings.part);
   SaveInterval(settings.checkpoint_every);
+  on_change_of(settings.on_change);
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
   weight_dtype(settings.model.dtype);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
@@ -228,8 +242,9 @@ void check_settings(const GenerateSettings& settings) {
   open_device(settings.model);
 }
 
-ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
-  ranks.on_first([&] { check_settings(settings); });
+ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
+  ranks.on_first([&] { check_settings(asked); });
+  GenerateSettings settings = asked;
   keep_stop_signals(settings.walltime.stop_signals);
   const TimeLeft time = time_left(ranks, settings.walltime);
   const auto [part, parts] = part_of(settings.part);
@@ -239,38 +254,49 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
   const auto memory = settings.model.device == "cpu" ? std::optional(plan_memory_of_node(*model, settings, requests, ranks)) : std::nullopt;
+  const ManifestOptions rows{.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
+                             .cost = [&](const Prompt& row) { return requests.cost(row); }};
+  const auto backend = open_device(settings.model, ranks.node().rank());
+  std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
+  if (on_change_of(settings.on_change) == OnChange::fork) {
+    fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
+    settings.output = text_of_first(ranks, [&] { return folder_to_go_on_in(settings, *fingerprint, requests, rows).string(); });
+  }
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   const int threads = set_threads(settings.model.threads, ranks);
-  const auto backend = open_device(settings.model, ranks.node().rank());
-  const Fingerprint fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
-  ranks.on_first([&] { continue_or_begin(settings.output, fingerprint); });
-  const Manifest manifest = build_manifest(
-      ranks, settings.prompts.string(), settings.output,
-      {.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
-       .cost = [&](const Prompt& row) { return requests.cost(row); }});
+  if (!fingerprint) fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
+  ranks.on_first([&] {
+    continue_or_begin(settings, *fingerprint);
+    keep_manifest(settings.output);
+  });
+  const Manifest manifest = build_manifest(ranks, settings.prompts.string(), settings.output, rows);
   spdlog::info("rank {} of {} on {}: {}, {} threads, team {} of {}", ranks.rank(), ranks.size(), ranks.node_name(),
                backend->name(), threads, team.index, team.count);
 
   FinishedSamples finished(manifest);
+  ChangedRows changed(manifest, settings, requests, fingerprint->hash);
   int64_t attempt = 0;
   const std::string configuration = to_json(settings).dump();
   on_first_at_the_disk(ranks, [&] {
     if (manifest.rejected())
       std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
                    (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
-    recover(settings.output, fingerprint.hash, configuration, [&](const FinishedSample& sample) { finished.add(sample); },
-            [](const std::string& message) { spdlog::warn(message); },
-            settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
-    remove_progress(settings.output, [&](const ProgressLabel& label) { return label.fingerprint == fingerprint.hash && finished.is_to_come(label.id, label.sample); });
-    attempt = begin_attempt(settings.output, ranks);
+    const bool rows_are_known = is_accepted(settings.output, manifest.fingerprint());
+    recover(settings.output, configurations_of(settings.output), [&](const FinishedSample& sample) {
+      finished.add(sample);
+      if (!rows_are_known) changed.look_at(sample.row, sample.fingerprint);
+    }, [](const std::string& message) { spdlog::warn(message); }, settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
+    remove_progress(settings.output, [&](const ProgressLabel& label) { return label.fingerprint == fingerprint->hash && finished.is_to_come(label.id, label.sample); });
   });
+  ranks.on_first([&] { accept_rows(settings, manifest.fingerprint(), changed); });
+  on_first_at_the_disk(ranks, [&] { attempt = begin_attempt(settings.output, ranks, fingerprint->hash); });
   check_mpi(MPI_Bcast(&attempt, 1, MPI_INT64_T, 0, ranks.world()), "sharing the attempt's number");
 
   const SaveInterval save_interval(settings.checkpoint_every);
   std::optional<ShardWriter> shards;
   if (team.leads()) {
-    ShardWriterOptions options{settings.output, team.index, fingerprint.hash, configuration, settings.shard_samples,
+    ShardWriterOptions options{settings.output, team.index, fingerprint->hash, configuration, settings.shard_samples,
                                uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")};
     if (!save_interval.never())
       options.on_durable = [&](const SampleRecord& record) { remove_progress_of(settings.output, record.id, record.sample); };
@@ -278,7 +304,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   }
   const auto pipeline = model->open(*backend, {weight_dtype(settings.model.dtype)}, channels);
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
-  const Job job{ranks, settings, team, channels, manifest, requests, fingerprint.hash, save_interval, attempt};
+  const Job job{ranks, settings, team, channels, manifest, requests, fingerprint->hash, save_interval, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 
@@ -286,8 +312,9 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
+  manifest.release();   // what follows takes memory of its own
   on_first_at_the_disk(ranks, [&] {
-    const DatasetCounts counts = derive(settings.output, describe_run(settings, fingerprint, ranks, manifest));
+    const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest));
     std::fprintf(stderr, "pyracast: %s\n", quality_line(counts).c_str());
   });
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");

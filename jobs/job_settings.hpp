@@ -55,7 +55,7 @@ struct WalltimeSettings {
 struct GenerateSettings {
   std::filesystem::path config, prompts, output;
   bool strict = false, check_files = false;
-  std::string part = "0/1", checkpoint_every = "60s";
+  std::string part = "0/1", on_change = "refuse", checkpoint_every = "60s";
   WalltimeSettings walltime;
   ModelSettings model;
   uint64_t seed = 42;
@@ -90,6 +90,8 @@ struct GenerateSettings {
     visit("Job", "part", s.part, "K/N: only the K-th of N parts of the manifest, counted from 0; which prompts are in it their ids decide");
     visit("Job", "checkpoint-every", s.checkpoint_every, "how often the progress of a video is saved, so that a stopped job goes on inside it: seconds (60s), "
           "evaluations of the network (10), or never; at the next evaluation behind which no stored attention output is needed");
+    visit("Job", "on-change", s.on_change, "where the model, a setting or a row of the manifest is not the one that finished samples were made with: refuse (ends with "
+          "65 and names it), fork (goes on in a folder beside it, OUTPUT-<fingerprint>), only-new (keeps them as they are, makes only what is not there)");
     visit("Job", "verbose", s.verbose, "a line for every video (-v)");
     WalltimeSettings::fields(visit, s.walltime);
     ModelSettings::fields(visit, s.model);

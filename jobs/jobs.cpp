@@ -17,6 +17,8 @@ constexpr JobEntry jobs[] = {
     {"status", show_status, "show how far a dataset is: done, failed, left, rate, nodes, stragglers (--watch, --json)"},
     {"verify", verify_dataset, "prove that a dataset is whole: every sample once, every checksum, every video decodes, no strays"},
     {"retry", retry, "make failed samples undone, so that the same generate command makes them again (--class, --dry-run)"},
+    {"reproduce", reproduce, "make stored samples again from the dataset's own metadata and compare every hash and number (--id, --count)"},
+    {"join", join, "make one dataset of the parts that array jobs have made: join --output DIR PART..."},
     {"export", export_videos, "copy the finished videos for a trainer: --format webdataset (tars) or videofolder"},
     {"doctor", doctor, "try out the machines and a file system: MPI, shared memory, rename, fsync, locks, clocks (under mpirun)"},
     {"submit", submit, "fill in a Slurm script for generate, and print or submit it: submit [settings] -- SETTINGS OF GENERATE"},

@@ -49,6 +49,12 @@ int verify_dataset(int argc, char** argv);
 /// `pyracast retry`: failed samples become undone, so that the same generate command makes them again.
 int retry(int argc, char** argv);
 
+/// `pyracast reproduce`: stored samples made again from what the dataset says of them, and compared.
+int reproduce(int argc, char** argv);
+
+/// `pyracast join`: the parts that array jobs have made, as one dataset.
+int join(int argc, char** argv);
+
 /// `pyracast export`: the finished videos for a trainer, as tars or as a folder.
 int export_videos(int argc, char** argv);
 

@@ -28,19 +28,16 @@ void check_save(const std::vector<std::string>& save) {
             "\", expected frames, latents, step-latents, embeddings");
 }
 
-SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
-                       const GenerateSettings& settings, const BroadcastPolicy& broadcast) {
+SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoRequest& request, const GenerateSettings& settings,
+                              const BroadcastPolicy& broadcast) {
   SampleRecord record;
   record.id = row.id;
   record.sample = sample;
-  record.status = int64_t(result.outcome == Outcome::failed ? SampleStatus::failed : SampleStatus::done);
-  record.reason = result.reason;
   record.prompt = row.text;
-  record.encoded_prompt = result.encoded_prompt;
   record.seed = seed_of(row, settings);
-  record.height = result.video.frames ? result.video.height : request.height;
-  record.width = result.video.frames ? result.video.width : request.width;
-  record.frames = result.video.frames ? result.video.frames : request.frames;
+  record.height = request.height;
+  record.width = request.width;
+  record.frames = request.frames;
   record.fps = request.fps;
   record.steps = request.steps;
   record.guidance = request.guidance;
@@ -55,6 +52,20 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& r
   if (request.hints.camera) further["camera"] = *request.hints.camera;
   if (broadcast.enabled()) further["broadcast"] = sha256(broadcast.json().dump());
   record.settings = further.dump();
+  return record;
+}
+
+SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
+                       const GenerateSettings& settings, const BroadcastPolicy& broadcast) {
+  SampleRecord record = record_asked_for(row, sample, request, settings, broadcast);
+  record.status = int64_t(result.outcome == Outcome::failed ? SampleStatus::failed : SampleStatus::done);
+  record.reason = result.reason;
+  record.encoded_prompt = result.encoded_prompt;
+  if (result.video.frames) {
+    record.height = result.video.height;
+    record.width = result.video.width;
+    record.frames = result.video.frames;
+  }
   record.text_seconds = result.text_seconds;
   record.decode_seconds = result.decode_seconds;
   for (const EvaluationCost& cost : result.evaluations) {

@@ -12,6 +12,10 @@ uint64_t seed_of(const Prompt& row, const GenerateSettings& settings);
 /// The noise of a sample, as the settings say (philox or torch).
 std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype);
 
+/// The dataset's row of a sample as far as it is known before anything is made: id, number, prompt, seed, size, steps, settings.
+SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoRequest& request, const GenerateSettings& settings,
+                              const BroadcastPolicy& broadcast);
+
 /// The dataset's row of a result; what the settings do not ask to save is left out. Where and when are the caller's.
 SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
                        const GenerateSettings& settings, const BroadcastPolicy& broadcast);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <optional>
 
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
@@ -106,18 +107,10 @@ std::vector<std::string> sources_of(hid_t file, const char* path) {
   return names;
 }
 
-/// What all videos look like, and where their rows are.
-struct Looks {
-  std::vector<ClipHash> hashes;
-  std::vector<std::pair<uint32_t, uint32_t>> places;   // shard, row
-
-  void add(const SampleRecord& sample, size_t shard, size_t row) {
-    const auto hash = clip_hash_from(sample.perceptual_hash);
-    if (!hash) return;
-    hashes.push_back(*hash);
-    places.emplace_back(uint32_t(shard), uint32_t(row));
-  }
-};
+/// Whether the sample is held against others; then its hash.
+std::optional<ClipHash> looks_of(const SampleRecord& sample) {
+  return sample.status == int64_t(SampleStatus::done) ? clip_hash_from(sample.perceptual_hash) : std::nullopt;
+}
 
 void count(const SampleRecord& sample, DatasetCounts& counts) {
   const bool done = sample.status == int64_t(SampleStatus::done);
@@ -135,22 +128,25 @@ Json to_json(const DatasetCounts& counts) {
 
 fs::path temporary(const fs::path& path) { return path.string() + ".tmp"; }
 
-/// near_duplicates.jsonl: of the shards that hold such videos, which are read once more.
-void write_near_duplicates(const OutputLayout& layout, const std::vector<std::string>& shards, const Looks& looks,
-                           DatasetCounts& counts) {
-  const std::vector<int64_t> groups = near_duplicate_groups(looks.hashes);
+/// near_duplicates.jsonl: of the shards that hold such videos, which are read once more. `hashes` are looks_of() all rows of all
+/// shards that have them, `first_of_shard` where each shard's begin.
+void write_near_duplicates(const OutputLayout& layout, const std::vector<std::string>& shards, std::vector<ClipHash> hashes,
+                           const std::vector<size_t>& first_of_shard, DatasetCounts& counts) {
+  const std::vector<uint32_t> groups = near_duplicate_groups(hashes);
+  hashes = {};
   GrowingFile out(temporary(layout.near_duplicates()));
-  std::vector<SampleRecord> rows;
-  size_t read = shards.size();   // which shard's they are
-  for (size_t i = 0; i < groups.size(); ++i) {
-    if (groups[i] == 0) continue;
-    const auto [shard, row] = looks.places[i];
-    if (shard != read) rows = read_shard(layout.root / shards[read = shard]);
-    const SampleRecord& sample = rows.at(row);
-    const Json line{{"group", groups[i]}, {"file_name", sample.video}, {"id", sample.id}, {"sample", sample.sample}};
-    out.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-    ++counts.near_duplicates;
-    counts.near_duplicate_groups = std::max(counts.near_duplicate_groups, groups[i]);
+  for (size_t shard = 0; shard < shards.size(); ++shard) {
+    size_t at = first_of_shard[shard];
+    const size_t end = shard + 1 < shards.size() ? first_of_shard[shard + 1] : groups.size();
+    if (std::all_of(groups.begin() + long(at), groups.begin() + long(end), [](uint32_t group) { return group == 0; })) continue;
+    for (const SampleRecord& sample : read_shard(layout.root / shards[shard])) {
+      const uint32_t group = looks_of(sample) ? groups.at(at++) : 0;
+      if (group == 0) continue;
+      const Json line{{"group", group}, {"file_name", sample.video}, {"id", sample.id}, {"sample", sample.sample}};
+      out.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      ++counts.near_duplicates;
+      counts.near_duplicate_groups = std::max(counts.near_duplicate_groups, int64_t(group));
+    }
   }
   out.close();
   publish(out.path(), layout.near_duplicates());
@@ -180,7 +176,8 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   std::vector<std::string> names, hashes;
   std::vector<int64_t> rows;
   DatasetCounts counts;
-  Looks looks;
+  std::vector<ClipHash> hashes_of_clips;
+  std::vector<size_t> first_of_shard;
   GrowingFile metadata(temporary(layout.metadata()));
   for (const fs::path& path : sealed_shards(layout.shards())) {
     const std::vector<SampleRecord> samples = read_shard(path);
@@ -189,16 +186,16 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
     hashes.push_back(sha256_of_file(path));
     rows.push_back(int64_t(samples.size()));
     sources.push_back({names.back(), samples.size()});
-    for (size_t row = 0; row < samples.size(); ++row) {
-      count(samples[row], counts);
-      if (samples[row].status != int64_t(SampleStatus::done)) continue;
-      looks.add(samples[row], names.size() - 1, row);
-      metadata.append(metadata_line(samples[row]));
+    first_of_shard.push_back(hashes_of_clips.size());
+    for (const SampleRecord& sample : samples) {
+      count(sample, counts);
+      if (const auto hash = looks_of(sample)) hashes_of_clips.push_back(*hash);
+      if (sample.status == int64_t(SampleStatus::done)) metadata.append(metadata_line(sample));
     }
   }
   metadata.close();
   publish(metadata.path(), layout.metadata());
-  write_near_duplicates(layout, names, looks, counts);
+  write_near_duplicates(layout, names, std::move(hashes_of_clips), first_of_shard, counts);
 
   remove_index(output);   // parts of an earlier one may be more than this one's; an index of no shard is none
   if (!sources.empty())

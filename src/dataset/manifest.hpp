@@ -66,6 +66,9 @@ class Manifest {
   /// in the manifest is taken for one that is with a chance of the manifest's size over 2^64.
   std::optional<uint64_t> find_by_hash(std::string_view id) const;
 
+  /// Lets the system take back the memory that holds what was read so far: for whoever goes on to something else.
+  void release() const { index_->release(); }
+
   /// Reads all rows and holds them against the index and the fingerprint. Throws Error where the files are damaged.
   void check() const;
 

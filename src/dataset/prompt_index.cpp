@@ -1,5 +1,6 @@
 #include "dataset/prompt_index.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,9 +71,11 @@ void IdTable::insert(uint64_t hash, uint64_t prompt) {
   ++count_;
 }
 
-void IdTable::copy_to(std::span<IdSlot> out) const {
+void IdTable::move_to(std::span<IdSlot> out) {
   assert(out.size() == count_);
   std::copy_if(slots().begin(), slots().end(), out.begin(), [](const IdSlot& s) { return s.prompt != free_slot; });
+  memory_.reset();
+  capacity_ = count_ = 0;
 }
 
 PromptIndexWriter::PromptIndexWriter(std::filesystem::path temporary) : file_(std::move(temporary)) {
@@ -92,7 +95,7 @@ PromptEntry PromptIndexWriter::read_back(uint64_t prompt) {
   return entry;
 }
 
-void PromptIndexWriter::publish(PromptIndexHeader header, const IdTable& ids, const std::filesystem::path& path) {
+void PromptIndexWriter::publish(PromptIndexHeader header, IdTable& ids, const std::filesystem::path& path) {
   file_.close();
   {
     const FileMemory memory(file_.path(), end_at(prompts_));
@@ -101,7 +104,7 @@ void PromptIndexWriter::publish(PromptIndexHeader header, const IdTable& ids, co
     std::memcpy(memory.bytes().data(), &header, sizeof(header));
 
     const auto slots = memory.as<IdSlot>(ids_at(prompts_), prompts_);
-    ids.copy_to(slots);
+    ids.move_to(slots);
     std::sort(slots.begin(), slots.end(), [](const IdSlot& a, const IdSlot& b) {
       return std::pair(a.hash, a.prompt) < std::pair(b.hash, b.prompt);
     });
@@ -132,6 +135,11 @@ PromptIndex::PromptIndex(const std::filesystem::path& path) : file_(path) {
   entries_ = {reinterpret_cast<const PromptEntry*>(bytes.data() + entries_at()), prompts};
   ids_ = {reinterpret_cast<const IdSlot*>(bytes.data() + ids_at(prompts)), prompts};
   longest_first_ = {reinterpret_cast<const uint32_t*>(bytes.data() + order_at(prompts)), prompts};
+}
+
+void PromptIndex::release() const {
+  const auto bytes = file_.bytes();
+  ::madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_DONTNEED);
 }
 
 std::span<const IdSlot> PromptIndex::with_hash(uint64_t hash) const {

@@ -55,8 +55,8 @@ class IdTable {
   std::optional<uint64_t> find(uint64_t hash, const std::function<bool(uint64_t)>& is_it) const;
   void insert(uint64_t hash, uint64_t prompt);
 
-  /// Copies all entries, in no order, to `out`, which has room for just them.
-  void copy_to(std::span<IdSlot> out) const;
+  /// Moves all entries, in no order, to `out`, which has room for just them.
+  void move_to(std::span<IdSlot> out);
 
  private:
   void grow();
@@ -76,7 +76,8 @@ class PromptIndexWriter {
   uint64_t size() const { return prompts_; }
 
   /// Sorts and renames the whole to `path`; the header's counts of prompts and samples are filled in.
-  void publish(PromptIndexHeader header, const IdTable& ids, const std::filesystem::path& path);
+  /// `ids` are gone afterwards.
+  void publish(PromptIndexHeader header, IdTable& ids, const std::filesystem::path& path);
 
  private:
   GrowingFile file_;
@@ -92,6 +93,9 @@ class PromptIndex {
   const PromptIndexHeader& header() const { return *header_; }
   std::span<const PromptEntry> entries() const { return entries_; }
   std::span<const uint32_t> longest_first() const { return longest_first_; }
+
+  /// Lets the system take back the memory that holds what was read; it is read again where it is needed.
+  void release() const;
 
   /// The prompts whose id has this hash: all but always one or none.
   std::span<const IdSlot> with_hash(uint64_t hash) const;

@@ -1,12 +1,14 @@
 #include "dataset/recover.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <set>
 
 #include "base/file.hpp"
 #include "dataset/journal.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/rewrite_shard.hpp"
 #include "dataset/shard_file.hpp"
 #include "dataset/shard_reader.hpp"
 
@@ -21,25 +23,26 @@ constexpr uintmax_t most_bytes_read_always = 64 << 20;
 
 class Recovery {
  public:
-  Recovery(const fs::path& output, const std::string& fingerprint, const std::string& configuration,
+  Recovery(const fs::path& output, const std::map<std::string, std::string>& configurations,
            const std::function<void(const FinishedSample&)>& each, const std::function<void(const std::string&)>& say,
            RecoverReads reads)
-      : layout_{output}, fingerprint_(fingerprint), configuration_(configuration), each_(each), say_(say), reads_(reads) {}
+      : layout_{output}, configurations_(configurations), each_(each), say_(say), reads_(reads) {}
 
   void operator()() {
-    for (const auto& folder : {layout_.root, layout_.shards(), layout_.work(), layout_.journal()})
-      for (const fs::path& path : files_of(folder))
-        if (path.extension() == ".tmp") fs::remove(path);
+    for (const auto& folder : {layout_.root, layout_.shards(), layout_.work(), layout_.work() / "settings", layout_.journal()})
+      for (const fs::path& path : files_of(folder)) remove_temporary(path);
+    if (fs::is_directory(layout_.shards()))
+      for (const auto& entry : fs::recursive_directory_iterator(layout_.shards())) remove_temporary(entry.path());
     const auto journals = files_of(layout_.journal());
     for (const fs::path& path : journals)
-      read_journal(path, fingerprint_, [&](const SampleRecord& record) { in_journals_.emplace(record.id, record.sample); });
+      read_journal(path, fingerprint_of_journal(path), [&](const SampleRecord& record) { in_journals_.emplace(record.id, record.sample); });
     for (const fs::path& path : sealed_shards(layout_.shards())) keep_shard(path);
     for (const fs::path& path : journals) fold_journal(path);
   }
 
  private:
   OutputLayout layout_;
-  const std::string &fingerprint_, &configuration_;
+  const std::map<std::string, std::string>& configurations_;   // by fingerprint
   const std::function<void(const FinishedSample&)>& each_;
   const std::function<void(const std::string&)>& say_;
   RecoverReads reads_;
@@ -54,6 +57,16 @@ class Recovery {
     return files;
   }
 
+  static void remove_temporary(const fs::path& path) {
+    if (path.extension() == ".tmp") fs::remove(path);
+  }
+
+  /// The one in its header if the folder may hold it, else one that may: then reading gives no record, and says why.
+  std::string fingerprint_of_journal(const fs::path& path) const {
+    const std::string found = journal_fingerprint(MappedFile(path).bytes());
+    return configurations_.contains(found) ? found : configurations_.begin()->first;
+  }
+
   /// What is wrong with the video of a sample that stands in `record`, a shard or journal; empty: nothing.
   std::string fault_of(const SampleRecord& row, const fs::path& record) const {
     if (row.status != int64_t(SampleStatus::done)) return "";
@@ -64,28 +77,25 @@ class Recovery {
     return sha256_of_file(video) == row.video_sha256 ? "" : "does not fit its checksum";
   }
 
-  void count(const SampleRecord& row) const { each_({row.id, row.sample, row.status != int64_t(SampleStatus::done)}); }
-
   void give_up(const SampleRecord& row, const std::string& fault) const {
     const fs::path video = layout_.root / row.video;
     const std::string where = fs::exists(video) ? concat(" and was moved to ", move_to_quarantine(layout_, video).string()) : "";
     say_(concat(video.string(), ": ", fault, where, "; sample ", row.sample, " of \"", row.id, "\" is made again"));
   }
 
-  fs::path temporary(const fs::path& of) const { return layout_.shards() / ("." + of.stem().string() + ".recovered.tmp"); }
-
   void keep_shard(const fs::path& path) {
     std::vector<SampleRecord> rows;
-    if (!sound(path, [&] { rows = rows_of_this_run(path); })) return;
+    std::string fingerprint;
+    if (!sound(path, [&] { rows = rows_of_this_dataset(path, fingerprint); })) return;
     std::vector<std::string> faults;
     for (const SampleRecord& row : rows) faults.push_back(fault_of(row, path));
     const bool whole = std::all_of(faults.begin(), faults.end(), [](const std::string& fault) { return fault.empty(); });
     if ((!whole || reads_ == RecoverReads::everything) && !sound(path, [&] { read_arrays(path); })) return;
-    if (!whole) rewrite(path, faults);
+    if (!whole && !sound(path, [&] { take_out(path, faults); })) return;
     for (size_t i = 0; i < rows.size(); ++i) {
       if (!faults[i].empty()) continue;
       in_journals_.erase({rows[i].id, rows[i].sample});
-      count(rows[i]);
+      each_({rows[i], fingerprint});
     }
   }
 
@@ -100,12 +110,18 @@ class Recovery {
     return false;
   }
 
-  std::vector<SampleRecord> rows_of_this_run(const fs::path& path) const {
+  std::vector<SampleRecord> rows_of_this_dataset(const fs::path& path, std::string& fingerprint) const {
     if (reads_ == RecoverReads::everything || fs::file_size(path) <= most_bytes_read_always || changed_since_the_index(path)) check_seal(path);
-    const std::string found = shard_fingerprint(path);
-    require(found == fingerprint_, path.string(), ": belongs to a run of other settings (fingerprint ", found,
-            ", this run's is ", fingerprint_, ')');
+    fingerprint = shard_fingerprint(path);
+    require(configurations_.contains(fingerprint), path.string(), ": belongs to a run of other settings (fingerprint ", fingerprint,
+            ", this run's is ", known(), ')');
     return read_shard(path, ShardCheck::columns);
+  }
+
+  std::string known() const {
+    std::string all;
+    for (const auto& [fingerprint, configuration] : configurations_) all += (all.empty() ? "" : " or ") + fingerprint;
+    return all;
   }
 
   /// The index was made of shards whose checksums fitted.
@@ -118,31 +134,24 @@ class Recovery {
     for (size_t i = 0; i < shard.size(); ++i) shard.whole(i);
   }
 
-  /// The shard under the same name with the samples whose videos have no fault, in one rename.
-  void rewrite(const fs::path& path, const std::vector<std::string>& faults) {
-    const ShardReader reader(path, ShardCheck::columns);
-    ShardFile shard(temporary(path), fingerprint_, configuration_);
-    for (size_t i = 0; i < reader.size(); ++i) {
-      if (faults[i].empty()) shard.append(reader.whole(i));
-      else give_up(reader.rows()[i], faults[i]);
-    }
-    if (shard.rows() > 0) {
-      shard.seal_as(path);
-      return;
-    }
-    fs::remove(temporary(path));
-    fs::remove(path);
-    sync_folder(path.parent_path());
+  /// The samples whose videos have a fault, out of their shard.
+  void take_out(const fs::path& shard, const std::vector<std::string>& faults) const {
+    auto fault = faults.begin();
+    rewrite_shard(shard, [&](const SampleRecord& row) {
+      if (!fault->empty()) give_up(row, *fault);
+      return (fault++)->empty();
+    });
   }
 
   void fold_journal(const fs::path& path) {
     std::optional<ShardFile> shard;
-    const JournalEnd end = read_journal(path, fingerprint_, [&](SampleRecord record) {
+    const std::string fingerprint = fingerprint_of_journal(path);
+    const JournalEnd end = read_journal(path, fingerprint, [&](SampleRecord record) {
       if (!in_journals_.erase({record.id, record.sample})) return;
       if (const std::string fault = fault_of(record, path); !fault.empty()) return give_up(record, fault);
-      if (!shard) shard.emplace(temporary(path), fingerprint_, configuration_);
+      if (!shard) shard.emplace(layout_.shards() / ("." + path.stem().string() + ".recovered.tmp"), fingerprint, configurations_.at(fingerprint));
       shard->append(record);
-      count(record);
+      each_({record, fingerprint});
     });
     if (shard) shard->seal(layout_.shards());
     if (end.problem.empty() || end.held_nothing) {
@@ -156,10 +165,11 @@ class Recovery {
 
 }  // namespace
 
-void recover(const fs::path& output, const std::string& fingerprint, const std::string& configuration,
+void recover(const fs::path& output, const std::map<std::string, std::string>& configurations,
              const std::function<void(const FinishedSample&)>& each, const std::function<void(const std::string&)>& say,
              RecoverReads reads) {
-  Recovery(output, fingerprint, configuration, each, say, reads)();
+  assert(!configurations.empty());
+  Recovery(output, configurations, each, say, reads)();
 }
 
 }  // namespace pyracast

@@ -10,8 +10,10 @@
 #include "dataset/failure_class.hpp"
 #include "dataset/folder_lock.hpp"
 #include "dataset/journal.hpp"
+#include "dataset/kept_rows.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/mp4.hpp"
+#include "dataset/run_settings.hpp"
 #include "dataset/sample_tally.hpp"
 #include "dataset/scratch_folder.hpp"
 #include "dataset/shard_check.hpp"
@@ -74,7 +76,8 @@ bool chosen(const std::string& video, double percent) {
 class Verifier {
  public:
   Verifier(const VerifyOptions& options, const std::function<void(size_t, size_t)>& told)
-      : options_(options), told_(told), layout_{options.output}, manifest_(options), tally_(*manifest_) {}
+      : options_(options), told_(told), layout_{options.output}, manifest_(options), tally_(*manifest_), settings_(settings_of_dataset(options.output)),
+        kept_(options.output) {}
 
   Verification operator()() {
     found_.output = options_.output.string();
@@ -93,6 +96,10 @@ class Verifier {
     found_.left = tally_.left(), found_.not_asked_for = tally_.not_asked_for();
     if (found_.not_asked_for)
       note(concat(found_.not_asked_for, " samples are there that the manifest does not ask for (an earlier or longer one did)"));
+    if (samples_of_.size() > 1)
+      for (const auto& [fingerprint, count] : samples_of_) note(concat(count, " samples have the settings of fingerprint ", fingerprint));
+    if (kept_samples_)
+      note(concat(kept_samples_, " samples are of rows that the manifest has no longer, kept by --on-change only-new (work/kept.jsonl)"));
     const bool derived = found_.running.empty() && check_derived_files(options_.output, found_);
     found_.settled = derived && found_.left == 0 && found_.journals == 0;
     look_for_strays(options_.output, owned_videos_, *manifest_, tally_, found_);
@@ -110,7 +117,11 @@ class Verifier {
   SampleTally tally_;
   Verification found_;
   bool manifest_is_sound_ = true;
-  std::string fingerprint_;                // of the first shard or journal
+  std::map<std::string, RunSettings> settings_;      // by the fingerprints that the folder may hold; empty: not known
+  KeptRows kept_;
+  uint64_t kept_samples_ = 0;
+  std::map<std::string, uint64_t> samples_of_;       // by fingerprint
+  std::string fingerprint_;                          // where the settings are not known: of the first shard or journal
   std::vector<uint64_t> owned_videos_;     // hashes of their paths
 
   void note(std::string line) { found_.notes.push_back(std::move(line)); }
@@ -128,23 +139,33 @@ class Verifier {
   }
 
   bool fits_the_rest(const std::string& fingerprint) {
+    if (!settings_.empty()) return settings_.contains(fingerprint);
     if (fingerprint_.empty()) fingerprint_ = fingerprint;
     return fingerprint == fingerprint_;
   }
 
+  std::string rest() const {
+    std::string all = fingerprint_;
+    for (const auto& [fingerprint, settings] : settings_) all += (all.empty() ? "" : " or ") + fingerprint;
+    return all;
+  }
+
   void take_shard(const fs::path& path) {
     std::vector<SampleRecord> rows;
+    std::string fingerprint;
     try {
       // First where a crash of HDF5 does no harm.
       in_child_process([&] { return std::to_string(read_shard(path).size()) + shard_fingerprint(path); });
-      if (const std::string found = shard_fingerprint(path); !fits_the_rest(found))
-        return add(Defect::shard_foreign, path, concat("its fingerprint is ", found, ", the rest has ", fingerprint_));
+      fingerprint = shard_fingerprint(path);
+      if (!fits_the_rest(fingerprint))
+        return add(Defect::shard_foreign, path, concat("its fingerprint is ", fingerprint, ", the rest has ", rest()));
       rows = read_shard(path);
       found_.array_bytes += std::stoull(in_child_process([&] { return std::to_string(check_shard(path)); }));
     } catch (const Error& error) {
       add(Defect::shard_damaged, path, error.what());
     }
     std::vector<SampleRecord> with_video;
+    if (!rows.empty()) samples_of_[fingerprint] += rows.size();
     for (SampleRecord& row : rows)
       if (take_row(row, path) == SampleTally::Meeting::again)
         add(Defect::sample_twice, path, concat("sample ", row.sample, " of \"", row.id, "\" stands in another row already"));
@@ -160,6 +181,10 @@ class Verifier {
     if (!manifest_is_sound_) return meeting;
     const Prompt wanted = manifest_->row(*manifest_->find_by_hash(row.id));
     if (wanted.text != row.prompt || (wanted.seed && *wanted.seed != row.seed)) {
+      if (kept_.has(row.id, row.sample)) {
+        ++kept_samples_;
+        return meeting;
+      }
       const std::string seed = wanted.seed ? concat(", seed ", *wanted.seed) : "";
       add(Defect::sample_differs, in, concat("sample ", row.sample, " of \"", row.id, "\" was made of \"", row.prompt, "\", seed ",
                                              row.seed, "; the manifest says \"", wanted.text, "\"", seed));
@@ -234,9 +259,10 @@ class Verifier {
     }
     constexpr size_t magic = 8, size = 64;
     if (text.size() < magic + size) return note(concat(path.filename().string(), ": was torn at its creation; it holds nothing"));
-    if (fingerprint_.empty()) fingerprint_ = text.substr(magic, size);
+    std::string fingerprint = text.substr(magic, size);
+    if (!fits_the_rest(fingerprint)) fingerprint = settings_.empty() ? fingerprint_ : settings_.begin()->first;   // says what is wrong
     std::vector<SampleRecord> with_video;
-    const JournalEnd end = read_journal(std::as_bytes(std::span(text)), fingerprint_, [&](SampleRecord record) {
+    const JournalEnd end = read_journal(std::as_bytes(std::span(text)), fingerprint, [&](SampleRecord record) {
       if (take_row(record, path) == SampleTally::Meeting::again) return;   // sealed as well, just before a kill
       ++found_.in_journals;
       if (record.status == int64_t(SampleStatus::done)) with_video.push_back(std::move(record));

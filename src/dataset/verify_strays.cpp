@@ -9,13 +9,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> files_below(const fs::path& folder) {
-  std::vector<fs::path> files;
+/// Calls `each` with every file below the folder, in no order; a million paths are not kept.
+void for_each_file(const fs::path& folder, const std::function<void(const fs::path&)>& each) {
   if (fs::is_directory(folder))
     for (const auto& entry : fs::recursive_directory_iterator(folder))
-      if (!entry.is_directory()) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
+      if (!entry.is_directory()) each(entry.path());
 }
 
 bool is_shard(const fs::path& path) { return path.extension() == ".h5" && path.filename().string().starts_with("shard-"); }
@@ -34,12 +32,15 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
     if (path.extension() == ".tmp") temporary.push_back(path);
     else if (!belongs) unowned.push_back(path);
   };
-  for (const fs::path& path : files_below(layout.videos())) sort_out(path, is_owned(owned, path));
-  for (const fs::path& path : files_below(layout.shards())) sort_out(path, is_shard(path));
+  for_each_file(layout.videos(), [&](const fs::path& path) { sort_out(path, is_owned(owned, path)); });
+  for_each_file(layout.shards(), [&](const fs::path& path) { sort_out(path, is_shard(path)); });
   for (const fs::path& folder : {layout.journal(), layout.checkpoints(), layout.work()})
-    for (const fs::path& path : files_below(folder)) sort_out(path, true);
+    for_each_file(folder, [&](const fs::path& path) { sort_out(path, true); });
   for (const auto& entry : fs::directory_iterator(output))
     if (entry.is_regular_file()) sort_out(entry.path(), true);   // else the user's: a contact sheet, notes
+
+  std::sort(unowned.begin(), unowned.end());
+  std::sort(temporary.begin(), temporary.end());
 
   // A video that was renamed into place just before a kill is made again, under the same name.
   std::vector<uint64_t> to_come;
@@ -58,7 +59,9 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   if (leftovers && found.running.empty())
     found.notes.push_back(concat(leftovers,
                                  " files are what a job was writing when it was killed; the same generate command makes them anew"));
-  if (const size_t aside = files_below(layout.quarantine()).size())
+  size_t aside = 0;
+  for_each_file(layout.quarantine(), [&](const fs::path&) { ++aside; });
+  if (aside)
     found.notes.push_back(concat(aside, " files were put aside earlier (quarantine/)"));
 }
 

@@ -15,6 +15,8 @@ constexpr double image_fps = 120;   // what the published model was shown for si
 constexpr int64_t frames_per_chunk = 17, latents_per_chunk = 5;
 constexpr int64_t spatial_stride = 8;
 
+int64_t frames_repeated(int64_t condition_latents) { return condition_latents / latents_per_chunk * frames_per_chunk; }
+
 void show(const Observer& observe, const char* name, const std::vector<float>& values, Backend& backend, Shape shape) {
   if (observe) observe(name, Tensor(backend, std::move(shape), values));
 }
@@ -95,6 +97,11 @@ Shape OpenSora::token_shape(const VideoRequest& request) const {
 
 VideoPlan OpenSora::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const {
   return plan_video(schedule, open_sora_branches(), token_shape(request), team_.sharing_tokens(), Axis::space);
+}
+
+int64_t frames_of_clip(int64_t frames_of_video, int clips, int64_t condition_latents) {
+  const int64_t repeated = frames_repeated(condition_latents);   // a shorter clip is all repetition: nothing is added to the first
+  return frames_of_video <= repeated ? frames_of_video : (frames_of_video + (clips - 1) * repeated) / clips;
 }
 
 std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,
@@ -229,7 +236,7 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
     if (!made) return result;
     if (progress.clip + 1 < request.clips) progress.previous = {made->pixels.shape(), made->pixels.to_host()};
     // A later clip begins with the frames it continues from.
-    const int64_t repeated = progress.clip ? request.condition_latents / latents_per_chunk * frames_per_chunk : 0;
+    const int64_t repeated = progress.clip ? frames_repeated(request.condition_latents) : 0;
     const Tensor fresh = slice(made->pixels, 2, std::min(repeated, request.frames), request.frames);
     const std::vector<uint8_t> pixels = to_pixels(fresh);
     result.video.rgb.insert(result.video.rgb.end(), pixels.begin(), pixels.end());

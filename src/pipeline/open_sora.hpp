@@ -48,6 +48,9 @@ class OpenSora final : public VideoPipeline {
                                 const std::vector<float>& mask, VideoProgress& progress, const Observer& observe);
 };
 
+/// Frames of one clip of a video that was made of so many, each continuing the one before from `condition_latents` latent frames.
+int64_t frames_of_clip(int64_t frames_of_video, int clips, int64_t condition_latents);
+
 /// Decoder output [1, 3, frames, height, width] as 8-bit pixels: clamped to -1..1, (v + 1) / 2 * 255 + 0.5, truncated.
 std::vector<uint8_t> to_pixels(const Tensor& decoded);
 

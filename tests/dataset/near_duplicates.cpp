@@ -93,7 +93,7 @@ TEST(NearDuplicates, AreGroupedWhereverTheirBitsDiffer) {
     for (int k = 0; k < 12; ++k) copy.frames[size_t(bits[size_t(k)] / 64)] ^= uint64_t(1) << (bits[size_t(k)] % 64);
     clips.push_back(copy);
   }
-  const std::vector<int64_t> groups = near_duplicate_groups(clips);
+  const std::vector<uint32_t> groups = near_duplicate_groups(clips);
   EXPECT_EQ(*std::max_element(groups.begin(), groups.end()), 100);
   for (size_t i = 0; i < 3000; ++i)
     if (i % 30 == 0) EXPECT_TRUE(groups[i] > 0 && groups[i] == groups[3000 + i / 30]) << i;
@@ -109,13 +109,13 @@ TEST(NearDuplicates, AreTheSameGroupsInAnyOrder) {
     flat.colour = {uint8_t(i % 100), 0, 0};
     clips.push_back(flat);
   }
-  const std::vector<int64_t> groups = near_duplicate_groups(clips);
+  const std::vector<uint32_t> groups = near_duplicate_groups(clips);
   std::vector<size_t> order(clips.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::shuffle(order.begin(), order.end(), random);
   std::vector<ClipHash> shuffled;
   for (const size_t i : order) shuffled.push_back(clips[i]);
-  const std::vector<int64_t> again = near_duplicate_groups(shuffled);
+  const std::vector<uint32_t> again = near_duplicate_groups(shuffled);
   for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(again[i], groups[order[i]]);
 }
 

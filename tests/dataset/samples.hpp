@@ -78,6 +78,7 @@ class RunFolder : public testing::Test {
   const std::filesystem::path output_ = folder_.path();
   const OutputLayout layout_{output_};
   std::vector<std::string> finished_, messages_;
+  std::map<std::string, std::string> configurations_{{run_fingerprint, "{}"}};   // of the fingerprints that the folder may hold
 
   RunFolder() {
     for (const auto& part : {layout_.shards(), layout_.journal(), layout_.work()}) std::filesystem::create_directories(part);
@@ -106,8 +107,8 @@ class RunFolder : public testing::Test {
   void recover(RecoverReads reads = RecoverReads::what_changed) {
     finished_.clear();
     messages_.clear();
-    pyracast::recover(output_, run_fingerprint, "{}", [&](const FinishedSample& sample) {
-      finished_.push_back(sample.id + (sample.failed ? " failed" : ""));
+    pyracast::recover(output_, configurations_, [&](const FinishedSample& sample) {
+      finished_.push_back(sample.row.id + (sample.failed() ? " failed" : ""));
     }, [&](const std::string& message) { messages_.push_back(message); }, reads);
   }
   /// Ids in the sealed shards, sorted.

@@ -1,0 +1,146 @@
+#include "dataset/join.hpp"
+
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "base/file.hpp"
+#include "dataset/folder_lock.hpp"
+#include "dataset/layout.hpp"
+#include "dataset/manifest.hpp"
+#include "dataset/manifest_files.hpp"
+#include "dataset/run_settings.hpp"
+#include "dataset/sample_tally.hpp"
+#include "dataset/shard_file.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path fingerprint_file(const fs::path& folder) { return OutputLayout{folder}.work() / "fingerprint.json"; }
+
+bool same_file(const fs::path& a, const fs::path& b) { return fs::equivalent(a, b) || sha256_of_file(a) == sha256_of_file(b); }
+
+/// A second name for the file, or a copy; what has the name already must be the same.
+void link(const fs::path& from, const fs::path& to) {
+  if (fs::exists(to)) {
+    require(same_file(from, to), to.string(), ": is there already and is not ", from.string(), "; join into another folder");
+    return;
+  }
+  make_folder(to.parent_path());
+  std::error_code error;
+  fs::create_hard_link(from, to, error);
+  if (!error) return;
+  const fs::path temporary = to.string() + ".tmp";
+  fs::copy_file(from, temporary, fs::copy_options::overwrite_existing, error);
+  if (error) fail_at_the_disk(temporary, concat("cannot be made of ", from.string()), error.value());
+  publish(temporary, to);
+}
+
+void check_part(const fs::path& part, const Json& content) {
+  require(fs::exists(fingerprint_file(part)) && fs::exists(OutputLayout{part}.work() / "manifest.index"), part.string(),
+          ": holds no dataset; expected the --output of a generate");
+  if (read_json(fingerprint_file(part)) != content)
+    throw Error(concat(part.string(), ": was made with another model or other settings than the others"), ExitCode::fingerprint_mismatch);
+  const OutputLayout layout{part};
+  require(!fs::is_directory(layout.journal()) || fs::is_empty(layout.journal()), part.string(),
+          ": a journal holds samples that no shard holds; run its generate command once more");
+}
+
+/// The rows that the folders' manifests hold, one after the other; equal rows of two become one.
+Manifest joined_manifest(const fs::path& output, const std::vector<fs::path>& folders) {
+  GrowingFile rows(OutputLayout{output}.work() / "joined.jsonl");
+  for (const fs::path& folder : folders) {
+    const Manifest manifest(folder);
+    for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) rows.append(to_json_line(manifest.row(prompt)) + "\n");
+  }
+  rows.close();
+  Manifest joined = Manifest::build(rows.path().string(), output, {.strict = true});
+  fs::remove(rows.path());
+  return joined;
+}
+
+/// Runs of the parts by number: the column `attempt` of a sample counts its part's.
+void join_attempts(const fs::path& output, const std::vector<fs::path>& parts) {
+  std::map<size_t, Json> by_number;
+  for (const fs::path& part : parts) {
+    const fs::path file = OutputLayout{part}.work() / "attempts.jsonl";
+    if (!fs::exists(file)) continue;
+    std::istringstream lines(read_file(file));
+    size_t number = 0;
+    for (std::string line; std::getline(lines, line); ++number) {
+      Json attempt = Json::parse(line, nullptr, false);
+      if (!attempt.is_object()) continue;
+      by_number[number]["attempt"] = number;
+      by_number[number]["parts"][part.filename().string()] = std::move(attempt);
+    }
+  }
+  std::string text;
+  for (const auto& [number, attempts] : by_number) text += attempts.dump() + "\n";
+  const fs::path file = OutputLayout{output}.work() / "attempts.jsonl";
+  if (!fs::exists(file)) write_atomically(file, text);   // else it has runs of its own
+}
+
+void link_part(const fs::path& output, const fs::path& part) {
+  for (const fs::path& shard : sealed_shards(OutputLayout{part}.shards())) {
+    const fs::path to = output / shard.lexically_relative(part);
+    if (fs::exists(to) && fs::equivalent(shard, to)) continue;   // its videos came before it
+    for (const SampleRecord& row : read_shard(shard))
+      if (!row.video.empty()) link(part / row.video, output / row.video);
+    link(shard, to);
+  }
+}
+
+void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folders) {
+  SampleTally tally(manifest);
+  std::map<std::string, fs::path> met;   // shards by name: one that was joined before is the same one
+  for (const fs::path& folder : folders)
+    for (const fs::path& shard : sealed_shards(OutputLayout{folder}.shards())) {
+      const auto [found, first] = met.emplace(shard.filename().string(), shard);
+      if (!first && same_file(found->second, shard)) continue;
+      for (const SampleRecord& row : read_shard(shard))
+        require(tally.add(row.id, row.sample, row.status != int64_t(SampleStatus::done)) != SampleTally::Meeting::again, shard.string(), ": sample ",
+                row.sample, " of \"", row.id, "\" stands in another part as well; join parts of one manifest (--part K/N with the same N)");
+    }
+}
+
+}  // namespace
+
+Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts) {
+  require(!parts.empty(), "which parts to join is not known: name their folders");
+  const Json content = read_json(fingerprint_file(parts.front()));
+  std::vector<std::unique_ptr<FolderLock>> locks;
+  for (const fs::path& part : parts) {
+    require(!fs::exists(output) || !fs::equivalent(part, output), part.string(), ": is the folder to join into");
+    check_part(part, content);
+    locks.push_back(std::make_unique<FolderLock>(part));
+  }
+  std::vector<fs::path> folders = parts;
+  if (fs::exists(fingerprint_file(output))) {
+    check_part(output, content);
+    folders.insert(folders.begin(), output);
+  }
+  const Manifest manifest = joined_manifest(output, folders);
+  check_disjoint(manifest, folders);
+  write_atomically(fingerprint_file(output), content.dump(1) + "\n");
+  Json names = Json::array();
+  for (const fs::path& part : parts) {
+    for (const auto& [fingerprint, settings] : settings_of_dataset(part)) keep_settings(output, fingerprint, settings);
+    link_part(output, part);
+    names.push_back(part.string());
+  }
+  join_attempts(output, parts);
+  const std::string fingerprint = sha256(content.dump());
+  const RunSettings settings = settings_of_dataset(output).at(fingerprint);
+  Json run{{"fingerprint", fingerprint}, {"version", settings.version}, {"configuration", settings.configuration}, {"content", content}, {"joined", names},
+           {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"fingerprint", manifest.fingerprint()}}}};
+  Json attempts = Json::array();
+  std::istringstream lines(read_file(OutputLayout{output}.work() / "attempts.jsonl"));
+  for (std::string line; std::getline(lines, line);) attempts.push_back(Json::parse(line));
+  run["attempts"] = attempts;
+  return {derive(output, run), manifest.total_samples()};
+}
+
+}  // namespace pyracast

@@ -1,0 +1,20 @@
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "dataset/derive.hpp"
+
+namespace pyracast {
+
+struct Joined {
+  DatasetCounts counts;
+  uint64_t asked_for = 0;   ///< by the manifests of all parts
+};
+
+/// Makes one dataset of parts that were made with the same settings: their videos and shards get second names in `output` (hard
+/// links; copies on another file system), the kept manifests become one, and the index is made anew. The parts stay as they are, and
+/// nothing is read or written twice: the same call goes on after a kill, or adds a part. Throws Error where settings differ, a
+/// sample stands in two parts, a part still has a journal or is in use. `output` has a folder work/, and the caller holds its lock.
+Joined join_datasets(const std::filesystem::path& output, const std::vector<std::filesystem::path>& parts);
+
+}  // namespace pyracast
