@@ -72,6 +72,8 @@ struct VideoRun {
   /// Sees this rank's part of each branch output that is computed.
   BranchListener listener = {};
   bool keeps_step_latents = false;
+  /// False: the result holds the latents, of the first clip, and no video.
+  bool decodes = true;
 
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };

@@ -208,7 +208,7 @@ std::optional<ReuseTable> without_cross_products(const ErrorModel& model, const 
 }  // namespace
 
 std::optional<TunedTable> search_within_cost(const ErrorModel& model, const ReuseCosts& costs, int64_t budget,
-                                             const std::optional<ReuseTable>& near) {
+                                             const std::optional<ReuseTable>& near, SearchEffort effort) {
   assert(costs.groups.size() == size_t(model.groups()));
   std::vector<ReuseTable> starts{all_computed(size_t(model.groups()), model.evaluations())};
   if (near) starts.push_back(*near);
@@ -222,19 +222,19 @@ std::optional<TunedTable> search_within_cost(const ErrorModel& model, const Reus
     if (!best || searched.error() < best->error()) best = std::move(searched);
   }
   if (!best) return std::nullopt;
-  shake(*best, model, costs, budget);
+  if (effort == SearchEffort::full) shake(*best, model, costs, budget);
   return best->result();
 }
 
 std::optional<TunedTable> search_within_error(const ErrorModel& model, const ReuseCosts& costs, double error,
                                               const std::optional<ReuseTable>& near) {
   int64_t enough = costs.of(all_computed(size_t(model.groups()), model.evaluations())), too_little = 0;
-  auto best = search_within_cost(model, costs, enough, near);
+  auto best = search_within_cost(model, costs, enough, near, SearchEffort::quick);
   if (!best || best->error > error) return std::nullopt;
   const int64_t close = enough / 500;
   while (enough - too_little > std::max<int64_t>(1, close)) {
     const int64_t middle = too_little + (enough - too_little) / 2;
-    auto found = search_within_cost(model, costs, middle, near);
+    auto found = search_within_cost(model, costs, middle, best->table, SearchEffort::quick);
     if (found && found->error <= error) {
       enough = found->cost < middle ? std::max(found->cost, too_little + 1) : middle;
       best = std::move(found);
