@@ -116,6 +116,25 @@ CalibrationSamples::Numbers CalibrationSamples::mean(const std::function<std::op
   return mean;
 }
 
+std::optional<ReuseTable> CalibrationSamples::searched(const std::function<std::optional<ReuseTable>()>& search) const {
+  std::optional<ReuseTable> found;
+  ranks_.on_first([&] { found = search(); });
+  const auto share = [&](void* data, size_t count, MPI_Datatype type) {
+    MPI_Request request;
+    check_mpi(MPI_Ibcast(data, int(count), type, 0, ranks_.world(), &request), "sharing what was found");
+    await(request, "sharing what was found");
+  };
+  uint64_t sizes[2] = {found ? found->size() : 0, found && !found->empty() ? found->front().size() : 0};
+  share(sizes, 2, MPI_UINT64_T);
+  std::vector<uint8_t> entries(sizes[0] * sizes[1]);
+  for (size_t i = 0; found && i < entries.size(); ++i) entries[i] = (*found)[i / sizes[1]][i % sizes[1]];
+  share(entries.data(), entries.size(), MPI_BYTE);
+  if (entries.empty()) return std::nullopt;
+  ReuseTable table = all_computed(sizes[0], int(sizes[1]));
+  for (size_t i = 0; i < entries.size(); ++i) table[i / sizes[1]][i % sizes[1]] = entries[i];
+  return table;
+}
+
 double CalibrationSamples::error(int steps, const BroadcastPolicy& policy) const {
   return mean([&](size_t own) -> std::optional<Numbers> {
     const auto result = run(own, steps, policy);

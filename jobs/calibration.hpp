@@ -35,6 +35,9 @@ class CalibrationSamples {
   /// Blocks that compute each branch (index: Branch).
   const std::array<int64_t, branch_count>& blocks() const { return blocks_; }
 
+  /// What `search` finds, searched by rank 0 while the others wait.
+  std::optional<ReuseTable> searched(const std::function<std::optional<ReuseTable>()>& search) const;
+
   /// Mean over samples of |latents - reference|^2 / |reference|^2.
   double error(int steps, const BroadcastPolicy& policy) const;
 

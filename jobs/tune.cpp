@@ -39,8 +39,8 @@ void check_settings(const TuneSettings& settings) {
     request.steps = steps;
     if (const auto refusal = model->refusal(request)) fail("steps-candidates: ", *refusal);
   }
-  if (!settings.against.empty()) {
-    const BroadcastPolicy policy(read_json(settings.against), settings.against.string());
+  for (const std::filesystem::path file : settings.against) {
+    const BroadcastPolicy policy(read_json(file), file.string());
     if (const std::string why = policy.refusal(samples.front().request.steps); !why.empty()) fail(why);
   }
   if (!settings.costs.empty()) read_costs(settings.costs);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "base/file.hpp"
 #include "tune/schedule_file.hpp"
@@ -19,6 +20,17 @@ std::string short_number(double value) {
   char text[24];
   std::snprintf(text, sizeof text, "%.4g", value);
   return text;
+}
+
+/// Paths, between commas, as the names of their files.
+std::string without_folders(const std::string& text) {
+  std::string out, word;
+  for (const char c : text + ',') {
+    if (c == '/') word.clear();
+    else if (c != ',') word += c;
+    else out += (out.empty() ? "" : ",") + std::exchange(word, {});
+  }
+  return out;
 }
 
 double share(int64_t units) { return double(units) / double(whole_units); }
@@ -61,9 +73,9 @@ Json provenance_of(const TuneSettings& settings, const Json& content) {
   const Json given = to_json(settings), usual = to_json(TuneSettings());
   for (const auto& [name, setting] : given.items()) {
     if (setting == usual.at(name) || name == "output" || name == "threads") continue;
-    const std::string text = setting.is_string() ? setting.get<std::string>() : setting.dump();
-    const bool path = setting.is_string() && text.find('/') != std::string::npos;
-    command += concat(" --", name, " ", path ? std::filesystem::path(text).filename().string() : text);
+    std::string text = setting.is_string() ? setting.get<std::string>() : setting.is_array() ? "" : setting.dump();
+    for (size_t i = 0; setting.is_array() && i < setting.size(); ++i) text += (i ? "," : "") + setting[i].get<std::string>();
+    command += concat(" --", name, " ", without_folders(text));
   }
   return {{"command", command}, {"prompts_sha256", sha256_of_file(settings.generate.prompts)}, {"content", content}};
 }
@@ -101,8 +113,10 @@ TunedSchedules::TunedSchedules(const TuneSettings& settings, const CalibrationSa
       whole_ = cost_of_steps(steps);
       wanted = targets(tuning_.untuned);
     }
+    tried_.clear();
+    try_front(calibration);
+    for (const Target& target : wanted) try_target(target, calibration);
     for (const Target& target : wanted) add_tuned(target, calibration);
-    add_front(calibration);
   }
   add_fewer_steps(wanted);
   std::vector<std::string> by_cost;
@@ -134,19 +148,20 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
   const auto beyond = [&](double error, const std::string& suffix) {
     targets.push_back({"at-error" + suffix, "error " + short_number(error), std::nullopt, error});
   };
-  if (!settings_.against.empty()) {
-    const BroadcastPolicy policy(read_json(settings_.against), settings_.against.string());
+  for (const std::filesystem::path file : settings_.against) {
+    const BroadcastPolicy policy(read_json(file), file.string());
     TunedWay way;
-    way.way = settings_.against.filename().string();
+    way.way = file.filename().string();
     way.steps = samples_.steps();
     way.cost = costs_.of(samples_.pipeline().schedule(samples_.request(), policy)) / whole_;
     way.error = samples_.error(way.steps, policy);
-    const std::string of = "-of-" + settings_.against.stem().string();
+    const std::string of = "-of-" + file.stem().string();
+    const size_t before = targets.size();
     within(way.cost, of);
     if (way.error > 0) beyond(way.error, of);
     untuned.push_back(way);
-    for (const Target& target : targets) {
-      way.target = target.name;
+    for (size_t i = before; i < targets.size(); ++i) {
+      way.target = targets[i].name;
       tuning_.ways.push_back(way);
     }
   }
@@ -155,58 +170,78 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
   return targets;
 }
 
-void TunedSchedules::add_tuned(const Target& target, const StepsCalibration& calibration) {
-  tell(concat("searching ", target.name, " in ", calibration.steps(), " steps"));
-  const ReuseCosts costs = units(calibration.groups());
-  ErrorModel model = calibration.model();
-  std::optional<TunedTable> best, near;
-  std::optional<double> predicted;
-  double best_error = 0;
-  for (int round = 0; round < settings_.rounds; ++round) {
-    const std::optional<ReuseTable> start = near ? std::optional(near->table) : std::nullopt;
-    auto found = target.budget ? search_within_cost(model, costs, int64_t(*target.budget * double(whole_units)), start)
-                               : search_within_error(model, costs, *target.error, start);
-    if (!found || (near && found->table == near->table)) break;
-    if (!predicted) predicted = found->error;
-    auto [error, corrected] = calibration.measured(found->table);
-    const bool fits = target.budget || error <= *target.error;
-    const bool better = !best || (target.budget ? error < best_error
-                                                : fits && (best_error > *target.error || found->cost < best->cost));
-    if (better) {
-      best = found;
-      best_error = error;
-    }
-    model = std::move(corrected);
-    near = std::move(found);
-  }
-  if (!best) return;   // so few steps cannot reach it
-  TunedWay way{target.name, "tuned", calibration.steps(), share(best->cost), predicted, best_error,
-               concat(target.file, '-', calibration.steps(), "-steps.json"), target.budget || best_error <= *target.error};
-  Json schedule = schedule_json(best->table, calibration.groups(), samples_.pipeline().blocks());
-  if (!settings_.stored.empty()) schedule["stored"] = settings_.stored;
-  schedule["provenance"] = {{"target", way.target}, {"cost", way.cost}, {"speed_up", 1 / way.cost}, {"predicted_error", *predicted},
-                            {"measured_error", way.error}, {"costs", to_json(costs_)}};
-  schedules_[way.file] = std::move(schedule);
-  tuning_.ways.push_back(std::move(way));
+/// Runs a table and remembers what it came to. Gives its error and the model that is exact there.
+std::pair<double, ErrorModel> TunedSchedules::try_table(const ReuseTable& table, const StepsCalibration& calibration) {
+  auto measured = calibration.measured(table);
+  tried_.push_back({table, units(calibration.groups()).of(table), calibration.model().error(table), measured.first});
+  return measured;
 }
 
-/// Predicted and, by one run of each sample, measured.
-void TunedSchedules::add_front(const StepsCalibration& calibration) {
+/// Tables within a row of budgets, one run of each sample for each of them.
+void TunedSchedules::try_front(const StepsCalibration& calibration) {
   tell(concat("the front of ", calibration.steps(), " steps"));
   TunedFront front;
   front.steps = calibration.steps();
   const ReuseCosts costs = units(calibration.groups());
   std::optional<ReuseTable> near;
   for (int percent = 95; percent >= 20; percent -= 5) {
-    const auto found = search_within_cost(calibration.model(), costs, whole_units * percent / 100, near, SearchEffort::quick);
-    if (!found) break;
-    near = found->table;
-    if (!front.cost.empty() && share(found->cost) >= front.cost.back()) continue;   // all of it is affordable
-    front.cost.push_back(share(found->cost));
-    front.predicted.push_back(found->error);
-    front.measured.push_back(calibration.measured(found->table).first);
+    const auto table = samples_.searched([&]() -> std::optional<ReuseTable> {
+      const auto found = search_within_cost(calibration.model(), costs, whole_units * percent / 100, near, SearchEffort::quick);
+      return found ? std::optional(found->table) : std::nullopt;
+    });
+    if (!table) break;
+    near = table;
+    if (!front.cost.empty() && share(costs.of(*table)) >= front.cost.back()) continue;   // all of it is affordable
+    try_table(*table, calibration);
+    front.cost.push_back(share(tried_.back().cost));
+    front.predicted.push_back(tried_.back().predicted);
+    front.measured.push_back(tried_.back().error);
   }
   if (!front.cost.empty()) tuning_.fronts.push_back(std::move(front));
+}
+
+/// Searches, runs what is found, corrects the model by that run, and searches again from there.
+void TunedSchedules::try_target(const Target& target, const StepsCalibration& calibration) {
+  tell(concat("searching ", target.name, " in ", calibration.steps(), " steps"));
+  const ReuseCosts costs = units(calibration.groups());
+  ErrorModel model = calibration.model();
+  std::optional<ReuseTable> near;
+  double aim = target.error.value_or(0);   // lowered where the model promises too much
+  for (int round = 0; round < settings_.rounds; ++round) {
+    const auto table = samples_.searched([&]() -> std::optional<ReuseTable> {
+      const auto found = target.budget ? search_within_cost(model, costs, int64_t(*target.budget * double(whole_units)), near)
+                                       : search_within_error(model, costs, aim, near);
+      return found ? std::optional(found->table) : std::nullopt;
+    });
+    if (!table || table == near) return;
+    auto [error, corrected] = try_table(*table, calibration);
+    if (target.error && error > *target.error) aim *= std::max(0.3, *target.error / error);
+    model = std::move(corrected);
+    near = table;
+  }
+}
+
+/// The best of all tables that were run.
+void TunedSchedules::add_tuned(const Target& target, const StepsCalibration& calibration) {
+  const Tried* best = nullptr;
+  const auto fits = [&](const Tried& tried) {
+    return target.budget ? share(tried.cost) <= *target.budget : tried.error <= *target.error;
+  };
+  const auto better = [&](const Tried& a, const Tried& b) {
+    if (fits(a) != fits(b)) return fits(a);
+    return target.budget == std::nullopt && fits(a) ? a.cost < b.cost : a.error < b.error;
+  };
+  for (const Tried& tried : tried_)
+    if (!best || better(tried, *best)) best = &tried;
+  if (!best) return;   // not even the fewest computations are within a budget
+  TunedWay way{target.name, "tuned", calibration.steps(), share(best->cost), best->predicted, best->error,
+               concat(target.file, '-', calibration.steps(), "-steps.json"), fits(*best)};
+  Json schedule = schedule_json(best->table, calibration.groups(), samples_.pipeline().blocks());
+  if (!settings_.stored.empty()) schedule["stored"] = settings_.stored;
+  schedule["provenance"] = {{"target", way.target}, {"cost", way.cost}, {"speed_up", 1 / way.cost}, {"predicted_error", best->predicted},
+                            {"measured_error", way.error}, {"costs", to_json(costs_)}};
+  schedules_[way.file] = std::move(schedule);
+  tuning_.ways.push_back(std::move(way));
 }
 
 /// Everything computed in fewer steps: for a budget the most steps within it, for an error the fewest that keep it.

@@ -36,6 +36,12 @@ class TunedSchedules {
     std::string file, name;
     std::optional<double> budget, error;
   };
+  /// A table that was run.
+  struct Tried {
+    ReuseTable table;
+    int64_t cost;
+    double predicted, error;
+  };
   const TuneSettings& settings_;
   const CalibrationSamples& samples_;
   bool tells_;
@@ -43,14 +49,17 @@ class TunedSchedules {
   double whole_ = 0;   ///< seconds of computing everything in all steps
   std::map<std::string, Json> schedules_;
   Tuning tuning_;
+  std::vector<Tried> tried_;   ///< of the steps being calibrated
 
   void tell(const std::string& what) const;
   double cost_of_steps(int steps) const;
   ReuseCosts units(const std::vector<SiteGroup>& groups) const;
   std::vector<Target> targets(std::vector<TunedWay>& untuned);
   void add_fewer_steps(const std::vector<Target>& targets);
+  std::pair<double, ErrorModel> try_table(const ReuseTable& table, const StepsCalibration& calibration);
+  void try_front(const StepsCalibration& calibration);
+  void try_target(const Target& target, const StepsCalibration& calibration);
   void add_tuned(const Target& target, const StepsCalibration& calibration);
-  void add_front(const StepsCalibration& calibration);
 };
 
 }  // namespace pyracast

@@ -51,7 +51,7 @@ Json tuning_json(const Tuning& tuning) {
   return {{"definitions",
            {{"error", "|latents - reference|^2 / |reference|^2, mean over samples; the reference computes everything in all steps"},
             {"cost", "seconds of what is computed, by the costs below, over those of the reference"},
-            {"predicted_error", "of the model before real runs corrected it"}}},
+            {"predicted_error", "of the calibration's model, uncorrected by real runs"}}},
           {"ways", std::move(ways)}, {"front", std::move(fronts)}, {"untuned", std::move(untuned)}};
 }
 

@@ -14,7 +14,7 @@ struct TunedWay {
   std::string way;                   ///< "tuned", "fewer steps", or a broadcast file's name
   int steps = 0;
   double cost = 0;                   ///< of counted computations, as a share of computing everything in all steps
-  std::optional<double> predicted;   ///< error as the model had it before it was corrected by real runs
+  std::optional<double> predicted;   ///< error as the model of the calibration has it, uncorrected by real runs
   double error = 0;                  ///< measured
   std::string file;                  ///< the schedule's, where it was written
   bool fits = true;                  ///< the target

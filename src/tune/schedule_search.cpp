@@ -242,6 +242,7 @@ std::optional<TunedTable> search_within_error(const ErrorModel& model, const Reu
       too_little = middle;
     }
   }
+  if (auto found = search_within_cost(model, costs, enough, best->table); found && found->error < best->error) best = std::move(found);
   return best;
 }
 

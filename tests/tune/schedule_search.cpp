@@ -127,7 +127,7 @@ TEST(SearchWithinError, GivesACheapTableThatErrsNoMore) {
   std::mt19937 generator(5);
   const Problem problem = random_problem(4, 6, generator, false);
   const int64_t whole = problem.costs.of(all_computed(4, 6));
-  const auto half = search_within_cost(problem.model, problem.costs, whole / 2);
+  const auto half = search_within_cost(problem.model, problem.costs, whole / 2, std::nullopt, SearchEffort::quick);
   ASSERT_TRUE(half);
   const auto found = search_within_error(problem.model, problem.costs, half->error);
   ASSERT_TRUE(found);
