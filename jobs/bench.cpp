@@ -94,7 +94,7 @@ class StageTimes {
 
   Json json() const {
     const double seconds = median(seconds_), peak = median(peaks_), rate = stage_.flop / seconds;
-    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"latest", seconds_.back()}, {"least", *std::min_element(seconds_.begin(), seconds_.end())},
+    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"latest", seconds_.back()}, {"latest_wall", wall_.back()}, {"least", *std::min_element(seconds_.begin(), seconds_.end())},
             {"most", *std::max_element(seconds_.begin(), seconds_.end())}, {"wall_seconds", median(wall_)}, {"runs", seconds_.size()},
             {"gflop", stage_.flop / 1e9}, {"gflop_per_second", rate / 1e9}, {"gbyte_per_second", stage_.bytes / seconds / 1e9},
             {"peak_gflop_per_second", peak / 1e9}, {"share_of_peak", rate / peak}};
@@ -131,7 +131,9 @@ void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, We
       kept.try_emplace(name, *stage, backend, storage);
     }
     kept.at(name).measure(measured_flop_rate(isa));
-    std::cout << kept.at(name).json().dump() << std::endl;
+    Json answer = kept.at(name).json();
+    answer["gflop_per_second_of_all_threads"] = measured_flop_rate_of_all_threads(isa) / 1e9;
+    std::cout << answer.dump() << std::endl;
   }
 }
 

@@ -4,9 +4,11 @@
 #   LAUNCHER       srun (with PMIx; default) or mpirun
 #   MAX_RESTARTS   how often a job requeues itself (20)
 #   LAUNCH_TRIES   how often a launch that fails in its first seconds is tried (3)
+#   STEP_SECONDS   how long srun waits for nodes of the job that are not free, or were taken from it, before it gives up (120):
+#                  the job then begins anew
 #   STOP_SIGNAL    what the ranks are sent when the early warning comes (USR1); one of generate's --stop-signals
 #   WARNING        seconds before the end of the allocation from which no video is begun that cannot end by then (300)
-: "${LAUNCHER:=srun}" "${MAX_RESTARTS:=20}" "${LAUNCH_TRIES:=3}" "${STOP_SIGNAL:=USR1}" "${WARNING:=300}"
+: "${LAUNCHER:=srun}" "${MAX_RESTARTS:=20}" "${LAUNCH_TRIES:=3}" "${STEP_SECONDS:=120}" "${STOP_SIGNAL:=USR1}" "${WARNING:=300}"
 launch_seconds=15   # what fails sooner has not come to its work
 
 warned=0     # USR1: the allocation ends soon, or somebody wants the job to begin anew
@@ -22,7 +24,7 @@ if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY
 case $LAUNCHER in
     srun)   # a step does not take over what sbatch was told of a task's CPUs
         export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
-        launcher=(srun --mpi=pmix --kill-on-bad-exit=1) ;;
+        launcher=(srun --mpi=pmix --kill-on-bad-exit=1 --immediate="$STEP_SECONDS") ;;
     mpirun)   # waits so many seconds between TERM and KILL, for one rank after the other, also where all end by themselves
         launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 3)
         # Its one daemon on each node would get the GPUs of one task, for all ranks there.

@@ -1,5 +1,6 @@
 #include "kernels/cpu/peak.hpp"
 
+#include <omp.h>
 #include <time.h>
 
 #include <cstring>
@@ -11,44 +12,59 @@ namespace pyracast {
 
 namespace {
 
-double cpu_seconds(clockid_t clock) {
+double seconds(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
   return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
 }
 
-/// The best of `runs` runs of `work` that is done once a run, a second of thread CPU time.
+/// The best of `runs` runs of `work` that is done once a run, a second of `clock`.
 template <class F>
-double best_rate(int runs, double work, F run) {
+double best_rate(int runs, double work, clockid_t clock, F run) {
   double best = 0;
   for (int i = 0; i < runs; ++i) {
-    const double start = thread_cpu_seconds();
+    const double start = seconds(clock);
     run();
-    best = std::max(best, work / (thread_cpu_seconds() - start));
+    best = std::max(best, work / (seconds(clock) - start));
   }
   return best;
 }
 
+constexpr int64_t rounds = 1 << 20;   // each number stays below 2^24, so that all sums are exact
+
+/// The loop of multiply-adds on each of `threads` threads, which must add up to what so many give.
+void multiply_add(const cpu::Simd& simd, int threads) {
+  double sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+  sum += double(simd.multiply_adds(rounds));
+  const double expected = double(threads) * double(rounds) * simd.fma_lanes;
+  require(sum == expected, "the peak loop added up ", sum, ", expected ", expected);
+}
+
+double flop(const cpu::Simd& simd, int threads) { return 2.0 * double(rounds) * simd.fma_lanes * threads; }
+
 }  // namespace
 
-double thread_cpu_seconds() { return cpu_seconds(CLOCK_THREAD_CPUTIME_ID); }
-double process_cpu_seconds() { return cpu_seconds(CLOCK_PROCESS_CPUTIME_ID); }
+double thread_cpu_seconds() { return seconds(CLOCK_THREAD_CPUTIME_ID); }
+double process_cpu_seconds() { return seconds(CLOCK_PROCESS_CPUTIME_ID); }
 
 double measured_flop_rate(CpuIsa isa) {
-  constexpr int64_t rounds = 1 << 20;   // each number stays below 2^24, so that all sums are exact
   const auto backend = make_cpu_backend(isa);
   const cpu::Simd& simd = static_cast<CpuBackend&>(*backend).simd();
-  return best_rate(5, 2.0 * double(rounds) * simd.fma_lanes, [&] {
-    const float sum = simd.multiply_adds(rounds);
-    require(sum == float(rounds) * float(simd.fma_lanes), "the peak loop added up ", sum, ", expected ",
-            float(rounds) * float(simd.fma_lanes));
-  });
+  return best_rate(5, flop(simd, 1), CLOCK_THREAD_CPUTIME_ID, [&] { multiply_add(simd, 1); });
+}
+
+double measured_flop_rate_of_all_threads(CpuIsa isa) {
+  const auto backend = make_cpu_backend(isa);
+  const cpu::Simd& simd = static_cast<CpuBackend&>(*backend).simd();
+  const int threads = omp_get_max_threads();
+  return best_rate(20, flop(simd, threads), CLOCK_MONOTONIC, [&] { multiply_add(simd, threads); });
 }
 
 double measured_copy_rate() {
   constexpr size_t bytes = size_t(1) << 27;
   std::vector<char> from(bytes, 1), to(bytes, 0);
-  return best_rate(3, 2.0 * double(bytes), [&] { std::memcpy(to.data(), from.data(), bytes); });
+  return best_rate(3, 2.0 * double(bytes), CLOCK_THREAD_CPUTIME_ID, [&] { std::memcpy(to.data(), from.data(), bytes); });
 }
 
 }  // namespace pyracast

@@ -11,6 +11,9 @@ double process_cpu_seconds();
 /// short runs. Throws Error when the loop's result is not what so many additions give.
 double measured_flop_rate(CpuIsa isa = CpuIsa::automatic);
 
+/// The same of all OpenMP threads together, a second on the wall clock.
+double measured_flop_rate_of_all_threads(CpuIsa isa = CpuIsa::automatic);
+
 /// Bytes a second, read and written, of copying memory that no cache holds, by one thread.
 double measured_copy_rate();
 

@@ -2,11 +2,15 @@
 """Our stages and the same ones in PyTorch, diffusers and oneDNN, in turns, in one run, on one thread each.
 
     tests/bench/peers.py [--program build/cpu/pyracast] [--environment build/peers] [--repeats 7] [STAGE...]
+    tests/bench/peers.py --scaling 2 [STAGE...]
 
 Makes a virtual environment outside of git (PyPI's torch brings its CUDA libraries on x86, some 5 GB; no GPU is used), runs
 each stage in turns, and prints a markdown table: CPU seconds of ours (median), our share of the peak measured beside it, and
 the peers' seconds over ours, median (least - most) of the turns. CPU time, so that other work on the machine counts little.
-Stages a peer does not have are left out of its column. oneDNN: where libdnnl-dev is and `cmake --build --preset cpu --target onednn_bench` was done.
+Stages a peer does not have are left out of its column; "-compiled" behind a stage has PyTorch compile it (torch.compile). oneDNN: where libdnnl-dev is and `cmake --build --preset cpu --target onednn_bench` was done.
+
+With --scaling each stage runs on one thread and on several in turns, ours and PyTorch's, by the wall clock: how many times
+faster several are, beside what the peak loop gains from as many threads at the same time.
 """
 import argparse
 import json
@@ -18,21 +22,23 @@ from pathlib import Path
 
 here = Path(__file__).resolve()
 root = here.parents[2]
-one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+thread_settings = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 default_stages = """gemm-1500x1152x3456 gemm-1500x1152x1152 gemm-1500x4608x1152 conv-3x3-512-512-at-1x32x32
     conv-3x3-256-256-at-1x128x128 conv-3x3-128-128-at-1x256x256 conv-3x3-128-3-at-1x256x256 conv-3x3x3-512-512-at-5x16x16
     conv-3x3x3-128-128-at-9x64x64 conv-3x1x1-256-256-at-9x32x32 spatial-attention temporal-attention cross-attention
-    norm-modulate gate-residual gelu mlp stdit3-pair latte-pair vae-decode
+    norm-modulate gate-residual gelu mlp stdit3-pair stdit3-pair-compiled latte-pair latte-pair-compiled vae-decode
     vae-decode-channels-last""".split()
+scaling_stages = "gemm-1500x1152x3456 stdit3-pair latte-pair".split()
 
 
 class Peer:
     """A program that runs the stages named on its standard input and answers with lines of JSON."""
 
-    def __init__(self, command):
+    def __init__(self, command, threads=1):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**environment, "OMP_WAIT_POLICY": "passive", **one_thread})
+                                        env={**environment, "OMP_WAIT_POLICY": "passive",
+                                             **{name: str(threads) for name in thread_settings}})
 
     def ask(self, name):
         self.process.stdin.write(name + "\n")
@@ -59,13 +65,37 @@ def make_environment(folder):
 
 
 def name_of(stage, program):
-    """Our `vae-decode` is channels last as it is; PyTorch has both."""
-    return stage.removesuffix("-channels-last") if program == "ours" else stage
+    """Our `vae-decode` is channels last as it is, and compiled; PyTorch has both."""
+    return stage.removesuffix("-channels-last").removesuffix("-compiled") if program == "ours" else stage
 
 
-def ratio(theirs, ours):
-    ratios = sorted(t / o for t, o in zip(theirs, ours))
-    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} - {ratios[-1]:.2f})"
+def ratios(above, below):
+    """Of the turns, one by one."""
+    return [a / b for a, b in zip(above, below)]
+
+
+def shown(values):
+    return f"{statistics.median(values):.2f} ({min(values):.2f} - {max(values):.2f})"
+
+
+def print_scaling(options, ours, theirs):
+    """`ours` and `theirs` make a peer for a number of threads."""
+    threads = options.scaling
+    programs = {(name, n): make(n) for name, make in (("ours", ours), ("torch", theirs)) for n in (1, threads)}
+    print(f"| stage | ours, s on 1 thread | {threads} threads: faster by | the peak loop | ours / peak loop | PyTorch faster by |\n|---|---|---|---|---|---|")
+    for stage in options.stages or scaling_stages:
+        seconds, peaks = {key: [] for key in programs}, {1: [], threads: []}
+        for turn in range(options.repeats):
+            for (name, n), program in programs.items() if turn % 2 == 0 else reversed(programs.items()):
+                answer = program.ask(name_of(stage, name))
+                seconds[name, n].append(answer["latest_wall" if name == "ours" else "wall_seconds"])
+                if name == "ours":
+                    peaks[n].append(answer["gflop_per_second_of_all_threads"])
+        gain, peak_gain = ratios(seconds["ours", 1], seconds["ours", threads]), ratios(peaks[threads], peaks[1])
+        print(f"| {stage} | {statistics.median(seconds['ours', 1]):.4g} | {shown(gain)} | {shown(peak_gain)} "
+              f"| {shown(ratios(gain, peak_gain))} | {shown(ratios(seconds['torch', 1], seconds['torch', threads]))} |", flush=True)
+    for program in programs.values():
+        program.close()
 
 
 def main():
@@ -75,13 +105,20 @@ def main():
     parser.add_argument("--onednn", type=Path, default=root / "build/cpu/tests/onednn_bench")
     parser.add_argument("--environment", type=Path, default=root / "build/peers")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--scaling", type=int, metavar="THREADS")
     parser.add_argument("--cpu-isa", default="auto")
     parser.add_argument("--json", type=Path, help="where to write all seconds")
     options = parser.parse_args()
     python = make_environment(options.environment)
-    bench = [str(options.program), "bench", "--threads", "1", "--cpu-isa", options.cpu_isa]
-    ours = Peer(bench + ["--on-request"])
-    torch = Peer([str(python), str(here.parent / "torch_stages.py")])
+    def our_peer(threads):
+        return Peer([str(options.program), "bench", "--threads", str(threads), "--cpu-isa", options.cpu_isa, "--on-request"], threads)
+
+    def torch_peer(threads):
+        return Peer([str(python), str(here.parent / "torch_stages.py"), str(threads)], threads)
+
+    if options.scaling:
+        return print_scaling(options, our_peer, torch_peer)
+    ours, torch = our_peer(1), torch_peer(1)
     onednn = Peer([str(options.onednn)]) if options.onednn.exists() else None
 
     everything = []
@@ -98,7 +135,7 @@ def main():
                 seconds[name].append(answer["latest"] if name == "ours" else answer["cpu_seconds"])
         last = rows[-1]
         everything.append({"stage": stage, **seconds, "peak": last["peak_gflop_per_second"]})
-        peer = lambda name: ratio(seconds[name], seconds["ours"]) if name in seconds else "-"
+        peer = lambda name: shown(ratios(seconds[name], seconds["ours"])) if name in seconds else "-"
         print(f"| {stage} | {last['cpu_seconds']:.4g} | {last['gflop_per_second']:.1f} | {100 * last['share_of_peak']:.1f} % "
               f"| {peer('torch')} | {peer('onednn')} |", flush=True)
     if onednn:

@@ -1,4 +1,5 @@
-"""The stages of `pyracast bench` in PyTorch, eager float32, for peers.py: names on standard input, a line of JSON each.
+"""The stages of `pyracast bench` in PyTorch, float32, for peers.py: names on standard input, a line of JSON each. Eager, or
+compiled by torch.compile where "-compiled" ends the name.
 
 STDiT3's blocks are written as the published ones run them (modules and views as they have them), with torch's fused attention
 in place of their explicit one, and with only the text's valid tokens as keys, both in PyTorch's favour. Latte's blocks and the
@@ -181,15 +182,21 @@ def stage(name):
     sys.exit(f"there is no stage {name}")
 
 
-torch.set_num_threads(1)
+def run(name):
+    eager = stage(name.removesuffix("-compiled"))
+    return torch.compile(eager) if name.endswith("-compiled") else eager
+
+
+torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(1)
 kept = None
 with torch.inference_mode():
     for line in sys.stdin:
         name = line.strip()
         if kept is None or kept[0] != name:
-            kept = (name, stage(name))
-            kept[1]()
-        start = time.process_time()
+            kept = (name, run(name))
+            for _ in range(2):
+                kept[1]()
+        start, wall_start = time.process_time(), time.monotonic()
         kept[1]()
-        print(json.dumps({"stage": name, "cpu_seconds": time.process_time() - start}), flush=True)
+        print(json.dumps({"stage": name, "cpu_seconds": time.process_time() - start, "wall_seconds": time.monotonic() - wall_start}), flush=True)

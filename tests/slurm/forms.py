@@ -132,6 +132,17 @@ def launch_failures(here):
 
 
 @scenario
+def nodes_not_free(here):
+    """Nodes that stay busy under a job's hands, as after a failure that Slurm half noticed: it does not wait for ever, but begins anew."""
+    settings = work(here.manifest(4), 6)
+    held = here.file("hold.sh", '[ -n "${SLURM_RESTART_COUNT:-}" ] || { BASH_ENV= srun --ntasks-per-node=2 sleep 600 & sleep 3; }\n')
+    job = here.submit("held", settings, BASH_ENV=str(held), STEP_SECONDS="8")
+    job.completes()
+    check(job.restarts() == 1, f"{job.restarts()} restarts")
+    datasets.check_equal(here.folder / "held", here.reference(settings), 4)
+
+
+@scenario
 def cancelled(here):
     """A job that its user cancels is not requeued."""
     for launcher in ("srun", "mpirun"):

@@ -4,6 +4,7 @@
 # usage: train.sh WORKDIR [SNAPSHOT]
 #   WORKDIR    keeps the Python environment, the stages' states and the log
 #   SNAPSHOT   where the snapshot is written (default: WORKDIR/snapshot); its evaluation goes to WORKDIR/report
+# QUICK=1 takes a few steps of each stage and a few clips: to see that every stage does its work, not for a model.
 # PYTHON names another interpreter that has the packages of requirements.txt; then no environment is made.
 set -euo pipefail
 
@@ -22,9 +23,11 @@ fi
 
 run() { nice -n 19 "$PYTHON" -B "$recipe/$1" "${@:2}" 2>&1 | tee -a "$workdir/log"; }
 
-for stage in spatial temporal joint; do run train_autoencoder.py "$workdir" --stage "$stage"; done
-run encode_clips.py "$workdir"
-run train_transformer.py "$workdir"
-run train_autoencoder.py "$workdir" --stage decoder
+few() { [[ -z ${QUICK:-} ]] || echo "$@"; }
+
+for stage in spatial temporal joint; do run train_autoencoder.py "$workdir" --stage "$stage" $(few --steps 4); done
+run encode_clips.py "$workdir" $(few --clips 32)
+run train_transformer.py "$workdir" $(few --steps 4)
+run train_autoencoder.py "$workdir" --stage decoder $(few --steps 4)
 run export.py "$workdir" "$snapshot"
-run evaluate.py "$snapshot" "$workdir/report"
+run evaluate.py "$snapshot" "$workdir/report" $(few --quick)
