@@ -1,7 +1,7 @@
 """What Pyramid Attention Broadcast costs and saves on the demo model, beside the other ways to save: tuned schedules, and fewer
 steps.
 
-usage: broadcast_table.py PYRACAST WORKDIR [--repeats N] [--ranks N …]      (numpy and h5py are needed, and mpirun)
+usage: broadcast_table.py PYRACAST WORKDIR [--repeats N] [--ranks N …] [--teams N]      (numpy and h5py are needed, and mpirun)
 
 Makes the 64 held-out prompts with everything computed, with the presets and the tuned schedules of configs/broadcast, and with
 as many fewer steps as cost the same as the presets, on one rank and on two ranks a video, in turns; prints the table in Markdown
@@ -35,15 +35,15 @@ def wanted_of():
 
 
 class Runs:
-    def __init__(self, program, folder):
-        self.program, self.folder, self.prompts = program, folder, folder / "prompts.jsonl"
+    def __init__(self, program, folder, teams):
+        self.program, self.folder, self.prompts, self.teams = program, folder, folder / "prompts.jsonl", teams
         rows = map(json.loads, open(clips.HELD_OUT_FILE))
         self.prompts.write_text("".join(json.dumps({"id": row["id"], "prompt": row["prompt"]}) + "\n" for row in rows))
 
     def make(self, name, ranks, options):
         output = self.folder / name
         shutil.rmtree(output, ignore_errors=True)
-        launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+        launcher = ["mpirun", "-n", str(ranks * self.teams)] if ranks * self.teams > 1 else []
         subprocess.run([*launcher, self.program, "generate", "--config", CONFIGS / "demo.cfg", "--prompts", self.prompts,
                         "--output", output, "--save", "frames,latents", "--ranks-per-video", str(ranks), *options],
                        check=True, stderr=subprocess.DEVNULL)
@@ -106,9 +106,10 @@ def main():
     parser.add_argument("workdir", type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="ranks a video; the cost is counted on the first")
+    parser.add_argument("--teams", type=int, default=1, help="videos made at once; more than one blurs the seconds, and nothing else")
     options = parser.parse_args()
     options.workdir.mkdir(parents=True, exist_ok=True)
-    runs = Runs(options.program.resolve(), options.workdir)
+    runs = Runs(options.program.resolve(), options.workdir, options.teams)
 
     def preset(name):
         file = CONFIGS / "broadcast" / f"{name}.json"
