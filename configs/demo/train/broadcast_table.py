@@ -4,7 +4,7 @@ steps.
 usage: broadcast_table.py PYRACAST WORKDIR [--repeats N] [--ranks N …] [--teams N]      (numpy and h5py are needed, and mpirun)
 
 Makes the 64 held-out prompts with everything computed, with the presets and the tuned schedules of configs/broadcast, and with
-as many fewer steps as cost the same as the presets, on one rank and on two ranks a video, in turns; prints the table in Markdown
+as many fewer steps as cost the same as these, on one rank and on two ranks a video, in turns; prints the table in Markdown
 and writes it with all figures to WORKDIR. Seconds are those of denoising, a sample: medians over the repeats, and the least and
 largest. The cost is counted: what each evaluation computed, at the median seconds of its kind over all cases and repeats, as a
 share of computing everything. The errors are against everything computed.
@@ -126,6 +126,8 @@ def main():
         cases[f"{steps} steps"] = ["--steps", str(steps)]
     for file in sorted((CONFIGS / "broadcast").glob("demo-tuned-*.json")):
         cases[file.stem.removeprefix("demo-")] = preset(file.stem)
+        steps = round(STEPS * json.loads(file.read_text())["provenance"]["cost"])
+        cases[f"{steps} steps"] = ["--steps", str(steps)]
 
     figures = {name: {ranks: [] for ranks in options.ranks} for name in cases}
     for _ in range(options.repeats):
