@@ -1,20 +1,17 @@
 // `pyracast bench`: the stages that the networks are made of, timed beside what the processor can do; and text encoding, a
-// denoising step and a decoding at published sizes. Weights are random.
+// denoising step and a decoding of each family at published sizes. Weights are random.
 #include <omp.h>
 
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include "base/config.hpp"
 #include "jobs/bench_gpu.hpp"
+#include "jobs/bench_networks.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/open_backend.hpp"
 #include "kernels/cpu/peak.hpp"
-#include "models/open_sora_vae.hpp"
-#include "models/stdit3.hpp"
-#include "models/t5.hpp"
 
 namespace pyracast {
 
@@ -25,8 +22,8 @@ struct BenchSettings {
   std::string phases = "stages", stages = "all", size = "published";
   int repeats = 5;
   bool json = false, on_request = false, without_peaks = false;
-  int64_t height = 240, width = 426, frames = 51, tokens = 300, text_layers = 24;
-  int threads = 1, steps = 1;
+  NetworkBench networks;
+  int threads = 1;
   std::string dtype = "float32", device = "cpu", cpu_isa = "auto";
 
   template <class Visit>
@@ -40,38 +37,20 @@ struct BenchSettings {
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
     visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
     visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");
-    visit("Stages", "json", s.json, "JSON instead of a table");
+    visit("Bench", "json", s.json, "JSON instead of tables; of networks a line each");
     visit("Stages", "on-request", s.on_request, "names come line by line on standard input; each is run once and answered by a line of JSON");
     visit("Stages", "without-peaks", s.without_peaks, "measures no rates of the processor: for counting instructions");
-    visit("Networks", "height", s.height, "pixels");
-    visit("Networks", "width", s.width, "pixels");
-    visit("Networks", "frames", s.frames, "frames");
-    visit("Networks", "tokens", s.tokens, "tokens of the prompt");
-    visit("Networks", "text-layers", s.text_layers, "layers of T5 v1.1 XXL (24 are published)");
-    visit("Networks", "steps", s.steps, "denoising steps to time");
+    visit("Networks", "model", s.networks.model, "whose networks: opensora-1.2, latte-1, osp-1.1 or osp-1.2");
+    visit("Networks", "height", s.networks.height, "pixels; 0: the published size (Open-Sora: 240 x 426, 51 frames)");
+    visit("Networks", "width", s.networks.width, "pixels; 0: the published size");
+    visit("Networks", "frames", s.networks.frames, "frames; 0: the published number");
+    visit("Networks", "tokens", s.networks.tokens, "tokens of the prompt; 0: as many as the model takes");
+    visit("Networks", "blocks", s.networks.blocks, "blocks of the transformer, or pairs of them; 0: all");
+    visit("Networks", "text-layers", s.networks.text_layers, "layers of the text encoder; 0: all");
+    visit("Networks", "halves", s.networks.halves, "of guidance in an evaluation: 2, or 1");
+    visit("Networks", "steps", s.networks.steps, "evaluations to time");
   }
 };
-
-/// The largest resident memory since the last call, in GiB (VmHWM of proc(5), reset through clear_refs).
-double peak_gib() {
-  double kib = 0;
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) kib = std::stod(line.substr(6));
-  std::ofstream("/proc/self/clear_refs") << "5";
-  return kib / (1 << 20);
-}
-
-template <class Act>
-void timed(const char* name, Backend& backend, Act act) {
-  backend.finish();
-  const auto start = std::chrono::steady_clock::now();
-  act();
-  backend.finish();
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf("%-28s %9.2f s   peak %6.2f GiB\n", name, seconds, peak_gib());
-  std::fflush(stdout);
-}
 
 /// Runs of a stage, and the rates of the processor measured between them. Seconds are CPU time of all threads, so that other
 /// programs on the machine do not count.
@@ -183,44 +162,6 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
   if (s.json) std::printf("%s\n", all.dump(2).c_str());
 }
 
-void bench_text(const BenchSettings& s, Backend& backend, WeightStorage storage) {
-  T5Config config;
-  config.num_layers = s.text_layers;
-  std::optional<T5Encoder> encoder;
-  timed("T5: load", backend, [&] { encoder.emplace(Weights::random(backend, storage), config); });
-  const std::vector<int64_t> ids(size_t(s.tokens), 7), mask(size_t(s.tokens), 1);
-  timed("T5: encode a prompt", backend, [&] { (*encoder)(ids, mask, 1); });
-}
-
-void bench_step(const BenchSettings& s, Backend& backend, WeightStorage storage, const Shape& latents) {
-  const Stdit3Config config = Stdit3Config::from_json(
-      {{"hidden_size", 1152}, {"depth", 28}, {"num_heads", 16}, {"caption_channels", 4096}, {"qk_norm", true}}, "bench");
-  std::optional<Stdit3> network;
-  timed("STDiT3-XL/2: load", backend, [&] { network.emplace(Weights::random(backend, storage), config); });
-  const CaptionTokens caption = network->embed_caption(random_input(backend, {2, s.tokens, config.caption_channels}), {});
-  Stdit3Conditioning conditioning;
-  conditioning.timesteps.assign(2, 500);
-  conditioning.fps.assign(2, 24);
-  conditioning.height = float(s.height);
-  conditioning.width = float(s.width);
-  const BroadcastSchedule schedule(int(s.steps), int(config.depth));
-  const auto alone = make_lone_communicator();
-  Run run(*alone, schedule);
-  const Tensor x = random_input(backend, {2, latents[1], latents[2], latents[3], latents[4]});
-  for (int step = 0; step < s.steps; ++step)
-    timed("STDiT3-XL/2: one step, batch 2", backend, [&] {
-      run.begin(step);
-      (*network)(x, conditioning, caption, run);
-    });
-}
-
-void bench_decode(const BenchSettings& s, Backend& backend, const StoredTensors& factors, WeightStorage storage, const Json& published) {
-  std::optional<OpenSoraVae> vae;
-  timed("VAE: load", backend, [&] { vae.emplace(Weights::random(backend, storage, factors), OpenSoraVaeConfig::from_json(published, "bench")); });
-  const Tensor z = random_input(backend, vae->latent_shape(1, s.frames, s.height, s.width));
-  timed("VAE: decode", backend, [&] { vae->decode(z, s.frames); });
-}
-
 }  // namespace
 
 int bench(int argc, char** argv) {
@@ -235,20 +176,12 @@ int bench(int argc, char** argv) {
   const WeightStorage storage{settings.dtype == "float32" ? DType::float32 : DType::bfloat16};
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   if (wanted("stages")) bench_stages(settings, *backend, storage);
-  if (!wanted("text") && !wanted("step") && !wanted("decode")) return 0;
-  std::printf("%s, %d threads, %lld x %lld, %lld frames, %s weights\n", backend->name().c_str(), omp_get_max_threads(),
-              (long long)settings.height, (long long)settings.width, (long long)settings.frames, settings.dtype.c_str());
-
-  // What the published VAE's config.json says; the weights hold the factors a second time.
-  const std::vector<float> scale{3.85f, 2.32f, 2.33f, 3.06f}, shift{-0.1f, 0.34f, 0.27f, 0.98f};
-  const Json published{{"micro_frame_size", 17}, {"scale", scale}, {"shift", shift}, {"vae_2d", {{"micro_batch_size", 4}}}};
-  const StoredTensors factors{{"scale", {DType::float32, {1, 4, 1, 1, 1}, std::as_bytes(std::span(scale)), nullptr, "bench"}},
-                              {"shift", {DType::float32, {1, 4, 1, 1, 1}, std::as_bytes(std::span(shift)), nullptr, "bench"}}};
-  const int64_t chunks = settings.frames / 17, rest = settings.frames % 17;
-  const Shape latents{1, 4, chunks * 5 + (rest + 3) / 4, settings.height / 8, settings.width / 8};
-  if (wanted("step")) bench_step(settings, *backend, storage, latents);
-  if (wanted("decode")) bench_decode(settings, *backend, factors, storage, published);
-  if (wanted("text")) bench_text(settings, *backend, storage);
+  NetworkBench networks = settings.networks;
+  networks.text = wanted("text");
+  networks.step = wanted("step");
+  networks.decode = wanted("decode");
+  networks.json = settings.json;
+  if (networks.text || networks.step || networks.decode) bench_networks(networks, *backend, storage);
   return 0;
 }
 

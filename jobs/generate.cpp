@@ -188,6 +188,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& settings) {
   const auto [part, parts] = part_of(settings.part);
   const auto [team, channels] = open_team(ranks, settings);
   const auto model = find_model(settings.model);
+  if (ranks.rank() == 0)
+    for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));

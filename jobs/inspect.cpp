@@ -1,6 +1,6 @@
 // `pyracast inspect SNAPSHOT`: what a snapshot is, what it takes to use it, and what is wrong where it cannot be used.
-#include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
@@ -37,24 +37,26 @@ Json weights_of(const std::filesystem::path& folder) {
           {"bytes_float32", 4 * parameters}, {"bytes_bfloat16", as_bfloat16}};
 }
 
-/// The broadcast files of a folder that can do something for this model, by name.
-std::vector<std::pair<std::string, BroadcastPolicy>> fitting_presets(const std::filesystem::path& folder, const VideoPipeline& pipeline,
-                                                                     const VideoRequest& request) {
-  std::vector<std::pair<std::string, BroadcastPolicy>> fitting;
-  if (!std::filesystem::is_directory(folder)) return fitting;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() != ".json") continue;
-    BroadcastPolicy policy(read_json(entry.path()), entry.path().string());
-    if (policy.refusal(request.steps).empty() && pipeline.warnings(request, policy).empty()) fitting.emplace_back(entry.path().stem(), std::move(policy));
-  }
-  std::sort(fitting.begin(), fitting.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  return fitting;
+/// The broadcast files of a folder, by name.
+std::map<std::string, BroadcastPolicy> presets_in(const std::filesystem::path& folder) {
+  std::map<std::string, BroadcastPolicy> presets;
+  if (!std::filesystem::is_directory(folder)) return presets;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".json") presets.emplace(entry.path().stem(), BroadcastPolicy(read_json(entry.path()), entry.path().string()));
+  return presets;
+}
+
+/// What of a preset does not fit such videos of the model, a line each.
+std::vector<std::string> misfits(const BroadcastPolicy& policy, const VideoPipeline& pipeline, const VideoRequest& request) {
+  if (const std::string why = policy.refusal(request.steps); !why.empty()) return {why};
+  return pipeline.warnings(request, policy);
 }
 
 /// What a video of the default size takes on each rank of teams of 1, 2, 4 and 8: the plans of the first rank, whose part is
-/// not smaller than another's by more than one row of tokens.
-Json teams_of(const VideoModel& model, const VideoRequest& request, const std::filesystem::path& presets) {
+/// not smaller than another's by more than one row of tokens. Beside them what of each preset does not fit.
+Json teams_of(const VideoModel& model, const VideoRequest& request, const std::filesystem::path& folder, Json& unfit) {
   Json teams = Json::array();
+  const auto presets = presets_in(folder);
   const auto backend = make_cpu_backend();
   for (const int ranks : {1, 2, 4, 8}) {
     auto communicators = make_thread_communicators(ranks);
@@ -64,8 +66,10 @@ Json teams_of(const VideoModel& model, const VideoRequest& request, const std::f
     const Shape tokens = pipeline->token_shape(request);
     Json team{{"ranks", ranks}, {"tokens", tokens[0] * tokens[1] * tokens[2]}, {"width", tokens[3]},
               {"activation_bytes", tokens[0] * tokens[1] * ((tokens[2] + ranks - 1) / ranks) * tokens[3] * int64_t(size_of(DType::float32))}};
-    for (const auto& [name, policy] : fitting_presets(presets, *pipeline, request))
-      team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
+    for (const auto& [name, policy] : presets) {
+      if (const auto lines = misfits(policy, *pipeline, request); !lines.empty()) unfit[name] = lines;
+      else team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
+    }
     teams.push_back(team);
   }
   return teams;
@@ -83,7 +87,9 @@ Json inspected(const InspectSettings& settings) {
     out["parts"][name] = name == "tokenizer" || name == "scheduler" ? Json{{"path", path.string()}} : weights_of(path);
   out["defaults"] = {{"height", d.height}, {"width", d.width}, {"frames", d.frames}, {"fps", d.fps}, {"steps", d.steps}, {"guidance", d.guidance}};
   if (const auto why = model->refusal(request)) fail("a video of the default size cannot be made: ", *why);
-  out["teams"] = teams_of(*model, request, settings.presets);
+  out["presets_that_do_not_fit"] = Json::object();
+  out["teams"] = teams_of(*model, request, settings.presets, out["presets_that_do_not_fit"]);
+  out["notes"] = model->notes();
   out["transformer_config"] = read_json(model->files().transformer / "config.json");
   return out;
 }
@@ -118,6 +124,12 @@ void print(const Json& out) {
       std::printf("\n%-34s", ("stored outputs, " + name).c_str());
       for (const Json& team : out["teams"]) std::printf("%14s", size(team["stored_bytes"][name]).c_str());
     }
+  std::printf("\n");
+  for (const auto& [name, lines] : out["presets_that_do_not_fit"].items()) {
+    std::printf("\n%s does not fit: %s", name.c_str(), lines.front().get<std::string>().c_str());
+    if (lines.size() > 1) std::printf(" (and %zu more like it: --json true)", lines.size() - 1);
+  }
+  for (const Json& note : out["notes"]) std::printf("\n%s", note.get<std::string>().c_str());
   std::printf("\n\nAll weights fit their configuration. The text encoder is held by the first rank of a team alone.\n");
 }
 

@@ -1,7 +1,9 @@
-// `pyracast plan --comm`: what a team of ranks sends and stores for one video, known before any weight is read.
+// `pyracast plan`: what a team of ranks sends and stores for one video (--comm), and what a broadcast file reuses under each
+// sampler (--reuse), known before any weight is read.
 #include <cstdio>
 
 #include "base/config.hpp"
+#include "diffusion/sampler.hpp"
 #include "jobs/jobs.hpp"
 #include "pipeline/planned_video.hpp"
 
@@ -11,8 +13,8 @@ namespace {
 
 struct PlanSettings {
   std::filesystem::path config, broadcast;
-  bool comm = false, cfg_parallel = false;
-  std::string model = "opensora-1.2", dtype = "bfloat16";
+  bool comm = false, reuse = false, cfg_parallel = false;
+  std::string model = "opensora-1.2", dtype = "bfloat16", sampler;
   int64_t height = 0, width = 0, frames = 0;
   int steps = 0, ranks_per_video = 8;
 
@@ -20,6 +22,7 @@ struct PlanSettings {
   static void fields(Visit&& visit, PlanSettings& s) {
     visit("Plan", "config", s.config, "file of `key = value` settings");
     visit("Plan", "comm", s.comm, "all-to-alls and bytes of each step: without broadcasting, placed as published, and planned");
+    visit("Plan", "reuse", s.reuse, "evaluations of the network that compute each branch, of every sampler or of that of --sampler");
     visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused (configs/broadcast/)");
     visit("Plan", "ranks-per-video", s.ranks_per_video, "ranks that make a video together");
     visit("Plan", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
@@ -29,8 +32,45 @@ struct PlanSettings {
     visit("Video", "width", s.width, "pixels; 0: the model's published size");
     visit("Video", "frames", s.frames, "frames of a clip; 0: the model's published number");
     visit("Video", "steps", s.steps, "denoising steps; 0: the model's published number");
+    visit("Video", "sampler", s.sampler, "ddim, ddpm, pndm, euler, euler-ancestral or dpm-solver; empty: the model's published one");
   }
 };
+
+BroadcastPolicy policy_of(const PlanSettings& s) {
+  return s.broadcast.empty() ? BroadcastPolicy() : BroadcastPolicy(read_json(s.broadcast), s.broadcast.string());
+}
+
+/// A line a sampler: what of a video is computed, and what is reused.
+void print_reuse(const PlanSettings& s, const PlannedSize& size, DType dtype) {
+  const BroadcastPolicy policy = policy_of(s);
+  std::vector<std::string> samplers{s.sampler};
+  if (s.sampler.empty() && s.model != "opensora-1.2") samplers = sampler_names();
+  const PlannedVideo published = planned_video(s.model, size, dtype);
+  std::printf("%s, %d steps: evaluations that compute each branch in the first block\n%-18s %11s", s.model.c_str(), published.steps, "sampler",
+              "evaluations");
+  for (const Branch branch : published.order) std::printf(" %18s", name_of(branch));
+  std::printf(" %9s\n", "reused");
+  for (const std::string& name : samplers) {
+    PlannedSize own = size;
+    own.sampler = name;
+    const PlannedVideo video = planned_video(s.model, own, dtype);
+    const BroadcastSchedule schedule = policy.schedule(video.timesteps, video.blocks, video.steps);
+    std::printf("%-18s %11d", name.empty() ? "published" : name.c_str(), schedule.evaluations());
+    int64_t reused = 0;
+    for (const Branch branch : video.order) {
+      int64_t of_first = 0;
+      for (int e = 0; e < schedule.evaluations(); ++e)
+        for (int block = 0; block < video.blocks; ++block) {
+          const bool reuses = schedule.reuses(e, {branch, block});
+          reused += reuses;
+          of_first += !reuses && block == 0;
+        }
+      std::printf(" %18lld", (long long)of_first);
+    }
+    std::printf(" %7.1f %%\n", 100 * double(reused) / double(int64_t(video.order.size()) * schedule.evaluations() * video.blocks));
+  }
+  std::printf("reused: of all branch outputs of all blocks\n");
+}
 
 /// The plans of all ranks, added up.
 struct TeamTotals {
@@ -64,8 +104,8 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
   require(s.ranks_per_video >= 1, "ranks-per-video is ", s.ranks_per_video, ", expected 1 or more");
   require(!s.cfg_parallel || s.ranks_per_video % 2 == 0, "cfg-parallel needs a team with two equal halves, but ranks-per-video is ",
           s.ranks_per_video, ": use an even number, or leave cfg-parallel out");
-  const BroadcastPolicy policy = s.broadcast.empty() ? BroadcastPolicy() : BroadcastPolicy(read_json(s.broadcast), s.broadcast.string());
-  for (const std::string& line : policy.warnings(video.timesteps, video.blocks)) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
+  const BroadcastPolicy policy = policy_of(s);
+  for (const std::string& line : policy.warnings(video.timesteps, video.blocks, video.order)) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const BroadcastSchedule schedule = policy.schedule(video.timesteps, video.blocks, video.steps);
   const BroadcastSchedule everything(schedule.evaluations(), video.blocks);
   const TokenParts parts{s.cfg_parallel ? 1 : 2, video.time, video.space, s.cfg_parallel ? s.ranks_per_video / 2 : s.ranks_per_video};
@@ -100,16 +140,17 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
 
 int plan(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: pyracast plan --comm [settings]\n\nMiB are what all ranks of a team send together.\n\n%s",
+    std::printf("usage: pyracast plan --comm|--reuse [settings]\n\nMiB are what all ranks of a team send together.\n\n%s",
                 describe(settings_of<PlanSettings>()).c_str());
     return 0;
   }
   const auto settings = read_config<PlanSettings>(argc, argv);
-  require(settings.comm, "what to plan is not known: give --comm");
+  require(settings.comm || settings.reuse, "what to plan is not known: give --comm or --reuse");
   require(settings.dtype == "float32" || settings.dtype == "bfloat16", "dtype is \"", settings.dtype, "\", expected float32 or bfloat16");
   const DType dtype = settings.dtype == "float32" ? DType::float32 : DType::bfloat16;
-  const PlannedSize size{settings.height, settings.width, settings.frames, settings.steps};
-  print_communication(settings, planned_video(settings.model, size, dtype), dtype);
+  const PlannedSize size{settings.height, settings.width, settings.frames, settings.steps, settings.sampler};
+  if (settings.reuse) print_reuse(settings, size, dtype);
+  if (settings.comm) print_communication(settings, planned_video(settings.model, size, dtype), dtype);
   return 0;
 }
 

@@ -13,9 +13,6 @@ class Ddim final : public Sampler {
   Ddim(const Json& config, const std::string& where, int steps, const SamplerOptions& options)
       : table_(NoiseTable::from_json(config, where, false)), prediction_(prediction_of(config, where)), limit_(config, where), options_(options),
         stride_(table_.timesteps() / steps) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "clip_sample",
-                                       "set_alpha_to_one", "steps_offset", "prediction_type", "thresholding", "dynamic_thresholding_ratio",
-                                       "clip_sample_range", "sample_max_value", "timestep_spacing", "rescale_betas_zero_snr"});
     require(prediction_ != Prediction::flow, where, ": prediction_type is \"flow_prediction\", which DDIM has not");
     final_alpha_ = value_or(config, "set_alpha_to_one", true, where) ? 1 : table_.alphas_cumprod[0];
     set_timesteps(TimestepSpacing::from_json(config, where, "leading").integers(steps));

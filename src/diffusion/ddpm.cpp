@@ -14,9 +14,6 @@ class Ddpm final : public Sampler {
   Ddpm(const Json& config, const std::string& where, int steps)
       : table_(NoiseTable::from_json(config, where, false)), prediction_(prediction_of(config, where)), limit_(config, where),
         variance_(value_or<std::string>(config, "variance_type", "fixed_small", where)) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "variance_type",
-                                       "clip_sample", "prediction_type", "thresholding", "dynamic_thresholding_ratio", "clip_sample_range",
-                                       "sample_max_value", "timestep_spacing", "steps_offset", "rescale_betas_zero_snr"});
     require(prediction_ != Prediction::flow, where, ": prediction_type is \"flow_prediction\", which DDPM has not");
     require(variance_ == "fixed_small" || variance_ == "fixed_small_log" || variance_ == "fixed_large" || learned(), where,
             ": variance_type is \"", variance_, "\", expected fixed_small, fixed_small_log, fixed_large, learned or learned_range");

@@ -20,10 +20,6 @@ class DpmSolver final : public Sampler {
       : prediction_(prediction_of(config, where)), algorithm_(value_or<std::string>(config, "algorithm_type", "dpmsolver++", where)),
         order_(int(count_value_or(config, "solver_order", 2, where))), lower_order_final_(value_or(config, "lower_order_final", true, where)),
         euler_at_final_(value_or(config, "euler_at_final", false, where)), flow_(value_or(config, "use_flow_sigmas", false, where)) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "solver_order",
-                                       "prediction_type", "algorithm_type", "solver_type", "lower_order_final", "euler_at_final",
-                                       "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_flow_sigmas", "flow_shift",
-                                       "final_sigmas_type", "lambda_min_clipped", "timestep_spacing", "steps_offset", "rescale_betas_zero_snr"});
     const auto type = value_or<std::string>(config, "solver_type", "midpoint", where);
     require(type == "midpoint" || type == "heun", where, ": solver_type is \"", type, "\", expected midpoint or heun");
     heun_ = type == "heun";

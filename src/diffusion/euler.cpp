@@ -58,9 +58,6 @@ class Euler final : public AlongSigma {
  public:
   Euler(const Json& config, const std::string& where, int steps, const SamplerOptions& options)
       : AlongSigma(config, where, steps), options_(options) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
-                                       "interpolation_type", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
-                                       "timestep_spacing", "timestep_type", "steps_offset", "rescale_betas_zero_snr", "final_sigmas_type"});
     const auto need = [&](const char* key, const char* only) {
       const auto got = value_or<std::string>(config, key, only, where);
       require(got == only, where, ": ", key, " is \"", got, "\"; only \"", only, "\" is supported");
@@ -88,8 +85,6 @@ class Euler final : public AlongSigma {
 class EulerAncestral final : public AlongSigma {
  public:
   EulerAncestral(const Json& config, const std::string& where, int steps) : AlongSigma(config, where, steps) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
-                                       "timestep_spacing", "steps_offset", "rescale_betas_zero_snr"});
     require(prediction_ != Prediction::sample, where, ": prediction_type is \"sample\", which Euler ancestral has not");
   }
 

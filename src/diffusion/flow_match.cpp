@@ -14,9 +14,6 @@ class FlowMatch final : public Sampler {
  public:
   FlowMatch(const Json& config, const std::string& where, int steps, const SamplerOptions& options)
       : stochastic_(value_or(config, "stochastic_sampling", false, where)) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "shift", "use_dynamic_shifting", "base_shift", "max_shift", "base_image_seq_len",
-                                       "max_image_seq_len", "invert_sigmas", "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas",
-                                       "use_beta_sigmas", "time_shift_type", "stochastic_sampling"});
     integer_timesteps_ = false;
     const int train = int(count_value_or(config, "num_train_timesteps", 1000, where));
     const double shift = value_or(config, "shift", 1.0, where);

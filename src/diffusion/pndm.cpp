@@ -17,8 +17,6 @@ class Pndm final : public Sampler {
   Pndm(const Json& config, const std::string& where, int steps)
       : table_(NoiseTable::from_json(config, where, false)), prediction_(prediction_of(config, where)),
         runge_kutta_(!value_or(config, "skip_prk_steps", false, where)), stride_(table_.timesteps() / steps) {
-    check_sampler_keys(config, where, {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "skip_prk_steps",
-                                       "set_alpha_to_one", "prediction_type", "timestep_spacing", "steps_offset"});
     require(prediction_ == Prediction::epsilon || prediction_ == Prediction::v, where,
             ": prediction_type of PNDM is neither epsilon nor v_prediction");
     final_alpha_ = value_or(config, "set_alpha_to_one", false, where) ? 1 : table_.alphas_cumprod[0];

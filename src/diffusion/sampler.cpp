@@ -2,28 +2,79 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "diffusion/sampler_classes.hpp"
 
 namespace pyracast {
 
-std::unique_ptr<Sampler> make_sampler(const Json& config, const std::string& where, int steps, const SamplerOptions& options) {
-  using Make = std::unique_ptr<Sampler> (*)(const Json&, const std::string&, int, const SamplerOptions&);
-  static const std::map<std::string, Make> samplers{{"DDIMScheduler", make_ddim},
-                                                    {"DDPMScheduler", make_ddpm},
-                                                    {"PNDMScheduler", make_pndm},
-                                                    {"EulerDiscreteScheduler", make_euler},
-                                                    {"EulerAncestralDiscreteScheduler", make_euler_ancestral},
-                                                    {"DPMSolverMultistepScheduler", make_dpm_solver},
-                                                    {"FlowMatchEulerDiscreteScheduler", make_flow_match}};
+namespace {
+
+bool lists(const std::vector<std::string>& names, const std::string& key) { return std::find(names.begin(), names.end(), key) != names.end(); }
+
+/// A class of diffusers: what makes it here, and the parameters of its constructor that a scheduler_config.json may hold.
+struct SamplerClass {
+  const char* name;
+  std::unique_ptr<Sampler> (*make)(const Json& config, const std::string& where, int steps, const SamplerOptions& options);
+  bool has_betas;    ///< has the keys of a table of betas as well
+  std::vector<std::string> keys;
+  std::vector<std::string> unsupported = {};   ///< parameters that must be switched off here
+
+  bool knows(const std::string& key) const {
+    static const std::vector<std::string> of_betas{"beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+                                                   "timestep_spacing", "steps_offset"};
+    return key == "num_train_timesteps" || (has_betas && lists(of_betas, key)) || lists(keys, key) || lists(unsupported, key);
+  }
+};
+
+const SamplerClass& class_of(const Json& config, const std::string& where) {
+  static const std::vector<SamplerClass> classes{
+      {"DDIMScheduler", make_ddim, true, {"clip_sample", "clip_sample_range", "set_alpha_to_one", "thresholding", "dynamic_thresholding_ratio",
+                                          "sample_max_value", "rescale_betas_zero_snr"}},
+      {"DDPMScheduler", make_ddpm, true, {"clip_sample", "clip_sample_range", "variance_type", "thresholding", "dynamic_thresholding_ratio",
+                                          "sample_max_value", "rescale_betas_zero_snr"}},
+      {"PNDMScheduler", make_pndm, true, {"skip_prk_steps", "set_alpha_to_one"}},
+      {"EulerDiscreteScheduler", make_euler, true, {"interpolation_type", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
+                                                    "timestep_type", "rescale_betas_zero_snr", "final_sigmas_type"},
+       {"sigma_min", "sigma_max"}},
+      {"EulerAncestralDiscreteScheduler", make_euler_ancestral, true, {"rescale_betas_zero_snr"}},
+      {"DPMSolverMultistepScheduler", make_dpm_solver, true,
+       {"solver_order", "algorithm_type", "solver_type", "lower_order_final", "euler_at_final", "use_karras_sigmas", "use_exponential_sigmas",
+        "use_beta_sigmas", "use_flow_sigmas", "flow_shift", "final_sigmas_type", "lambda_min_clipped", "rescale_betas_zero_snr",
+        "dynamic_thresholding_ratio", "sample_max_value", "time_shift_type"},   // the last three belong to what must be off
+       {"thresholding", "use_dynamic_shifting", "use_lu_lambdas", "variance_type"}},
+      {"FlowMatchEulerDiscreteScheduler", make_flow_match, false,
+       {"shift", "use_dynamic_shifting", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "invert_sigmas",
+        "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "time_shift_type", "stochastic_sampling"}}};
   const auto name = value<std::string>(config, "_class_name", where);
-  const auto found = samplers.find(name);
-  require(options.eta == 0 || name == "DDIMScheduler", "eta is ", options.eta, ", which only DDIM has; the sampler is ", name);
-  if (found != samplers.end()) return found->second(config, where, steps, options);
+  const auto found = std::find_if(classes.begin(), classes.end(), [&](const SamplerClass& one) { return name == one.name; });
+  if (found != classes.end()) return *found;
   std::string known;
-  for (const auto& [other, make] : samplers) known += (known.empty() ? "" : ", ") + other;
+  for (const SamplerClass& one : classes) known += concat(known.empty() ? "" : ", ", one.name);
   fail(where, ": _class_name is \"", name, "\", expected one of ", known);
+}
+
+bool is_off(const Json& item) { return item.is_null() || item == Json(false); }
+
+}  // namespace
+
+std::unique_ptr<Sampler> make_sampler(const Json& config, const std::string& where, int steps, const SamplerOptions& options) {
+  const SamplerClass& chosen = class_of(config, where);
+  require(options.eta == 0 || chosen.make == make_ddim, "eta is ", options.eta, ", which only DDIM has; the sampler is ", chosen.name);
+  Json known = Json::object();   // what is dropped here no sampler can take by mistake
+  for (const auto& [key, item] : config.items()) {
+    require(!lists(chosen.unsupported, key) || is_off(item), where, ": \"", key, "\" is ", item.dump(), ", which is not supported of ",
+            chosen.name, ": take it out or set it to null, or choose another sampler by --sampler");
+    if (chosen.knows(key)) known[key] = item;
+  }
+  return chosen.make(known, where, steps, options);
+}
+
+std::vector<std::string> unused_sampler_keys(const Json& config, const std::string& where) {
+  const SamplerClass& chosen = class_of(config, where);
+  std::vector<std::string> unused;
+  for (const auto& [key, item] : config.items())
+    if (!chosen.knows(key) && !key.starts_with("_") && !is_off(item)) unused.push_back(key);
+  return unused;
 }
 
 namespace {
@@ -69,14 +120,6 @@ Prediction prediction_of(const Json& config, const std::string& where) {
   if (name == "v_prediction") return Prediction::v;
   require(name == "flow_prediction", where, ": prediction_type is \"", name, "\", expected epsilon, sample, v_prediction or flow_prediction");
   return Prediction::flow;
-}
-
-void check_sampler_keys(const Json& config, const std::string& where, std::initializer_list<const char*> known) {
-  for (const auto& [key, item] : config.items()) {
-    const bool listed = std::find_if(known.begin(), known.end(), [&](const char* name) { return key == name; }) != known.end();
-    require(listed || key == "_class_name" || key == "_diffusers_version" || item.is_null() || item == Json(false), where, ": \"", key,
-            "\" is ", item.dump(), ", which this sampler does not know: take it out, or set it to null");
-  }
 }
 
 Tensor clamped(const Tensor& x, float limit) {

@@ -56,9 +56,15 @@ class Sampler {
 };
 
 /// The sampler that a published scheduler_config.json names (`_class_name`), equal to that class of diffusers: DDIM, DDPM,
-/// PNDM, Euler, Euler ancestral, DPM-Solver++ and flow matching. Absent keys take the constructor's defaults. Throws Error
-/// naming `where` and the key on what is unknown or not supported, an option that this sampler has not included.
+/// PNDM, Euler, Euler ancestral, DPM-Solver++ and flow matching. Absent keys take the constructor's defaults, and keys that are
+/// no parameters of that class are not looked at (unused_sampler_keys names them), as in diffusers. Throws Error naming `where`
+/// and the key on an unknown class and on what is not supported of a known one, and on an option that this sampler has not.
 std::unique_ptr<Sampler> make_sampler(const Json& config, const std::string& where, int steps, const SamplerOptions& options = {});
+
+/// The keys of a scheduler_config.json that are no parameters of the class which it names and so have no effect: those of other
+/// classes, and those that nobody knows. Without bookkeeping ("_…") and what is switched off (null, false). Throws Error on an
+/// unknown class.
+std::vector<std::string> unused_sampler_keys(const Json& config, const std::string& where);
 
 /// The names by which a user chooses a sampler: ddim, ddpm, pndm, euler, euler-ancestral, dpm-solver.
 std::vector<std::string> sampler_names();

@@ -4,9 +4,6 @@
 
 namespace pyracast {
 
-/// Throws Error on a key that is neither known nor switched off (null or false).
-void check_sampler_keys(const Json& config, const std::string& where, std::initializer_list<const char*> known);
-
 /// a x.
 inline Tensor scaled(double a, const Tensor& x) { return combine(float(a), x, 0, x); }
 /// a x + b y.

@@ -181,8 +181,29 @@ BroadcastSchedule BroadcastPolicy::schedule(std::span<const int64_t> timesteps, 
   return schedule;
 }
 
-std::vector<std::string> BroadcastPolicy::warnings(std::span<const int64_t> timesteps, int blocks) const {
+std::vector<std::string> BroadcastPolicy::keys_without(std::span<const Branch> branches) const {
+  const auto has = [&](Branch branch) { return std::find(branches.begin(), branches.end(), branch) != branches.end(); };
+  std::vector<std::string> keys;
+  const auto note = [&](bool used, bool fits, const char* key) {
+    if (used && !fits && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  };
+  note(rule_.spatial.enabled, has(Branch::spatial_attention), "spatial_*");
+  note(rule_.temporal.enabled, has(Branch::temporal_attention), "temporal_*");
+  note(rule_.cross.enabled, has(Branch::spatial_cross) || has(Branch::temporal_cross), "cross_*");
+  note(rule_.mlp && !rule_.spatial_mlp.empty(), has(Branch::spatial_mlp), "mlp_spatial_broadcast_config");
+  note(rule_.mlp && !rule_.temporal_mlp.empty(), has(Branch::temporal_mlp), "mlp_temporal_broadcast_config");
+  for (const Reuse& reuse : table_) note(true, has(reuse.branch), name_of(reuse.branch));
+  return keys;
+}
+
+std::vector<std::string> BroadcastPolicy::warnings(std::span<const int64_t> timesteps, int blocks, std::span<const Branch> branches) const {
   std::vector<std::string> lines;
+  if (const auto keys = keys_without(branches); !keys.empty()) {
+    std::string there;
+    for (const Branch branch : branches) there += concat(there.empty() ? "" : ", ", name_of(branch));
+    for (const std::string& key : keys)
+      lines.push_back(concat(where_, ": ", key, " does not fit this network and never takes effect: its blocks have ", there.empty() ? "no branches" : there));
+  }
   if (enabled() && !table_steps_ && !rule_.enabled()) lines.push_back(where_ + ": broadcasts no attention, and then the rule broadcasts nothing");
   if (!rule_.enabled() || !rule_.mlp) return lines;
   const auto check = [&](const std::vector<MlpBroadcast>& keys, const char* name) {

@@ -40,8 +40,9 @@ class BroadcastPolicy {
   /// The table for one video. `timesteps`: one integer an evaluation; `steps`: what the user asked for, after which the
   /// rule's counters wrap (0: as many as evaluations). Throws Error where the policy does not fit.
   BroadcastSchedule schedule(std::span<const int64_t> timesteps, int blocks, int steps = 0) const;
-  /// What never takes effect with these timesteps and blocks, a line each, naming the nearest value that would.
-  std::vector<std::string> warnings(std::span<const int64_t> timesteps, int blocks) const;
+  /// What never takes effect with these timesteps and blocks, in a network whose blocks have these branches: a line each, naming
+  /// the nearest value that would, or the branches that there are.
+  std::vector<std::string> warnings(std::span<const int64_t> timesteps, int blocks, std::span<const Branch> branches) const;
 
  private:
   struct Reuse {
@@ -57,6 +58,8 @@ class BroadcastPolicy {
   std::vector<Reuse> table_;
 
   void read_table();
+  /// Keys of branches that are not among these.
+  std::vector<std::string> keys_without(std::span<const Branch> branches) const;
 };
 
 /// The published rule's settings from its JSON (null: nothing is broadcast). Throws Error naming `where`.

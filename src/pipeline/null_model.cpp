@@ -49,9 +49,10 @@ class NullPipeline : public VideoPipeline {
     return all;
   }
   int blocks() const override { return 1; }
+  BranchOrder branches() const override { return {}; }
   Shape token_shape(const VideoRequest&) const override { return {1, 1, 1, 1}; }
   VideoPlan plan(const VideoRequest&, const BroadcastSchedule& schedule) const override {
-    return {TokenPlan(schedule, BranchOrder{}, Axis::space)};   // there is nothing to exchange or store
+    return {TokenPlan(schedule, branches(), Axis::space)};   // there is nothing to exchange or store
   }
 };
 

@@ -25,6 +25,7 @@ class OpenSora final : public VideoPipeline {
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return flow(request).timesteps; }
   int blocks() const override { return int(parts_.transformer.config().depth); }
+  BranchOrder branches() const override { return open_sora_branches(); }
   Shape token_shape(const VideoRequest& request) const override;
   VideoPlan plan(const VideoRequest& request, const BroadcastSchedule& schedule) const override;
 

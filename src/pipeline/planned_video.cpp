@@ -2,7 +2,6 @@
 
 #include "diffusion/rectified_flow.hpp"
 #include "diffusion/sampler.hpp"
-#include "diffusion/timestep_grid.hpp"
 
 namespace pyracast {
 
@@ -11,27 +10,32 @@ namespace {
 constexpr int64_t pixels_per_token = 16;   // the VAE's 8 times the patches' 2, in all families
 
 PlannedVideo open_sora(const PlannedSize& size, DType dtype) {
+  require(size.sampler.empty(), "sampler is \"", size.sampler, "\", but Open-Sora v1.2 predicts a flow: only its own sampler fits it");
   const int64_t chunks = size.frames / 17, rest = size.frames % 17;
   const ClipSize clip{double(size.height), double(size.width), double(size.frames)};
   return {.order = open_sora_branches(), .published = Axis::space, .time = chunks * 5 + (rest + 3) / 4,
           .timesteps = rectified_flow_schedule({.steps = size.steps}, clip, dtype).integer_timesteps()};
 }
 
+/// Without their fractions, as the rules read them. `published`: the class of the family's sampler.
+std::vector<int64_t> timesteps_of(const char* published, const PlannedSize& size) {
+  const Json config{{"_class_name", published}};
+  const auto sampler = make_sampler(size.sampler.empty() ? config : with_sampler(config, size.sampler), "the published scheduler", size.steps);
+  return {sampler->timesteps().begin(), sampler->timesteps().end()};
+}
+
 PlannedVideo latte(const PlannedSize& size, DType) {   // each frame is a latent one
-  return {.order = latte_branches(), .published = Axis::time, .time = size.frames, .timesteps = leading_timesteps(size.steps)};
+  return {.order = latte_branches(), .published = Axis::time, .time = size.frames, .timesteps = timesteps_of("DDIMScheduler", size)};
 }
 
 PlannedVideo open_sora_plan_110(const PlannedSize& size, DType) {
   return {.order = latte_branches(), .published = Axis::time, .time = (size.frames + 2) / 4 + 1,
-          .timesteps = pndm_timesteps(size.steps)};
+          .timesteps = timesteps_of("PNDMScheduler", size)};
 }
 
 PlannedVideo open_sora_plan_120(const PlannedSize& size, DType) {
-  PlannedVideo video{.order = single_block_branches(), .published = Axis::space, .blocks = 32, .time = (size.frames + 2) / 4 + 1,
-                     .hidden = 2304, .heads = 24};
-  const auto sampler = make_sampler({{"_class_name", "EulerAncestralDiscreteScheduler"}}, "the published scheduler", size.steps);
-  video.timesteps.assign(sampler->timesteps().begin(), sampler->timesteps().end());
-  return video;
+  return {.order = single_block_branches(), .published = Axis::space, .blocks = 32, .time = (size.frames + 2) / 4 + 1, .hidden = 2304,
+          .heads = 24, .timesteps = timesteps_of("EulerAncestralDiscreteScheduler", size)};
 }
 
 struct Family {

@@ -22,6 +22,7 @@ struct PlannedVideo {
 struct PlannedSize {
   int64_t height = 0, width = 0, frames = 0;   ///< pixels; frames of a clip
   int steps = 0;
+  std::string sampler = {};   ///< a name of sampler_names(); empty: the family's published one
 };
 
 /// Where tokens rest: as the published implementation lets them, or such that the least is sent.
@@ -32,7 +33,7 @@ VideoPlan plan_video(const PlannedVideo& video, const BroadcastSchedule& schedul
                      Placement placement);
 
 /// `family`: opensora-1.2, latte-1, osp-1.1 or osp-1.2. `dtype`: in which timesteps are held (Open-Sora). Throws Error on
-/// others, and on sizes that cannot be.
+/// others, on sizes that cannot be, and on a sampler that does not fit the family.
 PlannedVideo planned_video(const std::string& family, PlannedSize size, DType dtype);
 
 }  // namespace pyracast

@@ -51,6 +51,10 @@ const LatteConfig& TextToVideo::sizes() const {
 
 int TextToVideo::blocks() const { return int(sizes().layers); }
 
+BranchOrder TextToVideo::branches() const {
+  return std::holds_alternative<Latte>(parts_.transformer) ? latte_branches() : single_block_branches();
+}
+
 std::unique_ptr<Sampler> TextToVideo::sampler(const VideoRequest& request) const {
   return make_sampler(parts_.scheduler, parts_.scheduler_file, request.steps, {.eta = request.eta});
 }

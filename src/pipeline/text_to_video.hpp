@@ -44,6 +44,7 @@ class TextToVideo final : public VideoPipeline {
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return sampler(request)->timesteps(); }
   int blocks() const override;
+  BranchOrder branches() const override;
   Shape token_shape(const VideoRequest& request) const override;
   VideoPlan plan(const VideoRequest& request, const BroadcastSchedule& schedule) const override;
 

@@ -4,33 +4,27 @@
 
 namespace pyracast {
 
-/// A model on disk of a family that TextToVideo makes videos with.
-class TextToVideoModel : public VideoModel {
- public:
-  /// Throws Error on a sampler's configuration that cannot be.
-  TextToVideoModel(SnapshotPaths files, VideoDefaults defaults, Json scheduler);
-
-  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const override;
-
- private:
-  Json scheduler_;
-
-  std::string scheduler_name() const { return files().scheduler.empty() ? "the published scheduler" : files().scheduler.string(); }
-  std::optional<std::string> refusal_of_family(const VideoRequest& request) const override;
-
+/// What tells the families apart that TextToVideo makes videos with.
+struct TextToVideoFamily {
+  VideoDefaults defaults;           ///< as published
+  Json scheduler;                   ///< the published sampler, of snapshots that hold none
+  int64_t caption_channels = 0;     ///< width of the text's embeddings that the network takes
   /// Why videos of so many frames cannot be made; nothing where they can.
-  virtual std::optional<std::string> frames_refusal(int64_t frames) const = 0;
-  /// The networks, as the family's published pipeline uses them.
-  virtual TextToVideoParts load(Backend& backend, WeightStorage storage) const = 0;
-  /// The width of the text's embeddings that the network takes.
-  virtual int64_t caption_channels() const = 0;
+  std::function<std::optional<std::string>(int64_t frames)> frames_refusal;
+  /// The networks, as the published pipeline uses them; the scheduler is not set.
+  std::function<TextToVideoParts(const SnapshotPaths& files, Backend& backend, WeightStorage storage)> load;
 };
 
-/// The sampler's configuration: the snapshot's, else `published`; and the sampler that the user chose, with what describes the
-/// model's training.
-Json scheduler_of(const SnapshotPaths& files, const ModelChoice& choice, const Json& published);
+/// The model of such a family. Its sampler is the snapshot's, else the published one, or the one that `choice` names with what
+/// describes the model's training. Throws Error on a sampler's configuration that cannot be.
+std::unique_ptr<VideoModel> text_to_video_model(SnapshotPaths files, const ModelChoice& choice, TextToVideoFamily family);
 
-/// One of Latte's two VAEs, by the class that its config.json names.
-VideoDecoder load_latte_decoder(const std::filesystem::path& folder, Backend& backend, WeightStorage storage);
+/// The transformer's config.json; `published` of a model that is not on disk.
+template <class Config>
+Config transformer_config(const SnapshotPaths& files, const ModelChoice& choice, const Config& published) {
+  if (!choice.on_disk) return published;
+  const auto file = files.transformer / "config.json";
+  return Config::from_json(read_json(file), file.string());
+}
 
 }  // namespace pyracast

@@ -42,6 +42,9 @@ class VideoModel {
   /// The pixels of a named resolution ("480p") in an aspect ratio ("9:16"). Throws Error where there is no such one.
   virtual ImageSize size_of(const std::string& resolution, const std::string& aspect_ratio) const;
 
+  /// What its files say and nothing looks at, a line each, for the user to know.
+  virtual std::vector<std::string> notes() const { return {}; }
+
   /// Whether prompts are told an aesthetic score, a motion score and a camera motion.
   virtual bool takes_hints() const { return false; }
 

@@ -17,7 +17,7 @@ BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const Bro
 }
 
 std::vector<std::string> VideoPipeline::warnings(const VideoRequest& request, const BroadcastPolicy& policy) const {
-  return policy.warnings(whole(timesteps(request)), blocks());
+  return policy.warnings(whole(timesteps(request)), blocks(), branches());
 }
 
 bool all_finite(const std::vector<float>& values) {

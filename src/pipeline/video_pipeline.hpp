@@ -91,6 +91,8 @@ class VideoPipeline {
   virtual std::vector<float> timesteps(const VideoRequest& request) const = 0;
   /// Blocks of the network that a broadcast policy counts: pairs of a spatial and a temporal one, or single ones.
   virtual int blocks() const = 0;
+  /// What each of them is made of; a broadcast policy may speak of no other branch.
+  virtual BranchOrder branches() const = 0;
   /// The tokens of such a clip as this rank's half of guidance, or both, has them: [batch, time, space, channels].
   virtual Shape token_shape(const VideoRequest& request) const = 0;
   /// What this rank will send and store for each clip of such a video.

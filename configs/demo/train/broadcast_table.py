@@ -1,24 +1,25 @@
-"""What Pyramid Attention Broadcast costs and saves on the demo model, beside the other ways to save: tuned schedules, and fewer
-steps.
+"""What Pyramid Attention Broadcast costs and saves on the demo model, beside the other way to save: fewer steps.
 
-usage: broadcast_table.py PYRACAST WORKDIR [--repeats N] [--ranks N …] [--teams N]      (numpy and h5py are needed, and mpirun)
+usage: broadcast_table.py PYRACAST WORKDIR [--repeats N] [--prompts N] [--steps 10,20,50]     (numpy and h5py are needed, and mpirun)
 
-Makes the 64 held-out prompts with everything computed, with the presets and the tuned schedules of configs/broadcast, and with
-as many fewer steps as cost the same as these, on one rank and on two ranks a video, in turns; prints the table in Markdown
-and writes it with all figures to WORKDIR. Seconds are those of denoising, a sample: medians over the repeats, and the least and
-largest. The cost is counted: what each evaluation computed, at the median seconds of its kind over all cases and repeats, as a
-share of computing everything. The errors are against everything computed.
+Makes the 64 held-out prompts with everything computed, with the presets of configs/broadcast, and with as many fewer steps
+as cost the same, on one rank and on two ranks a video, in turns; prints the table in Markdown and writes it with all
+figures to WORKDIR. Seconds are those of denoising, a sample: medians over the repeats, and the least and largest.
+
+With --steps instead: for each number of steps both presets against everything computed in as many steps, on one rank with one
+thread. The speed-up is of CPU seconds of whole runs, less those of a run of one step (loading, text, decoding and files), so that
+other work on the machine does not count; what is compared is run in turns.
 """
 
 import argparse
 import json
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
 
 import h5py
-import numpy
 
 import checker
 import clips
@@ -35,9 +36,9 @@ def wanted_of():
 
 
 class Runs:
-    def __init__(self, program, folder, teams):
+    def __init__(self, program, folder, prompts, teams=1):
         self.program, self.folder, self.prompts, self.teams = program, folder, folder / "prompts.jsonl", teams
-        rows = map(json.loads, open(clips.HELD_OUT_FILE))
+        rows = list(map(json.loads, open(clips.HELD_OUT_FILE)))[:prompts]
         self.prompts.write_text("".join(json.dumps({"id": row["id"], "prompt": row["prompt"]}) + "\n" for row in rows))
 
     def make(self, name, ranks, options):
@@ -48,6 +49,13 @@ class Runs:
                         "--output", output, "--save", "frames,latents", "--ranks-per-video", str(ranks), *options],
                        check=True, stderr=subprocess.DEVNULL)
         return output
+
+    def cpu_seconds(self, name, options):
+        """Of a whole run on one rank with one thread."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.make(name, 1, ["--threads", "1", *options])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def against(self, baseline, output):
         """What `pyracast compare` says; its second run is `output`."""
@@ -70,34 +78,46 @@ def accuracy(output):
     return f"{right} of {total}"
 
 
-class CountedCost:
-    """Seconds of denoising by what was computed, so that other work on the machine falls out."""
-
-    BRANCHES = ("spatial_attention", "temporal_attention", "cross_attention", "mlp")
-
-    def __init__(self):
-        self.seconds = {kind: [] for kind in (*self.BRANCHES, "other")}
-
-    def counts(self, output):
-        """Blocks that were computed of each branch, and evaluations, of all samples; their seconds are remembered."""
-        counts = dict.fromkeys(self.seconds, 0)
-        for shard in sorted(output.glob("shards/*/*.h5")):
-            with h5py.File(shard) as file:
-                seconds, computed = file["provenance/step_seconds"][:], file["provenance/step_counts"][:]
-            kinds = [computed[:, 0], computed[:, 1], computed[:, 2] + computed[:, 3], computed[:, 4] + computed[:, 5]]
-            for column, (kind, blocks) in enumerate(zip(self.BRANCHES, kinds)):
-                self.seconds[kind].append(seconds[blocks > 0, column] / blocks[blocks > 0])
-                counts[kind] += int(blocks.sum())
-            self.seconds["other"].append(seconds[:, 4] + seconds[:, 5])
-            counts["other"] += len(seconds)
-        return counts
-
-    def of(self, counts):
-        return sum(number * float(numpy.median(numpy.concatenate(self.seconds[kind]))) for kind, number in counts.items())
-
-
 def spread(values):
     return f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
+
+
+def preset(name):
+    return ["--broadcast", CONFIGS / "broadcast" / f"{name}.json"]
+
+
+PRESETS = {"PAB 2/4/6": preset("demo-246"), "PAB 5/7/9": preset("demo-579")}
+
+
+def write(folder, lines, figures):
+    table = "\n".join(lines) + "\n"
+    print(table)
+    (folder / "table.md").write_text(table)
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1, default=float) + "\n")
+
+
+def over_steps(runs, numbers, repeats):
+    lines = ["| steps | | reused | speed-up | PSNR | SSIM | checker |", "|---|---|---|---|---|---|---|"]
+    figures = {}
+    for steps in numbers:
+        as_many = ["--steps", str(steps)]
+        ratios = {name: [] for name in PRESETS}
+        for repeat in range(repeats):
+            fixed = runs.cpu_seconds("one-step", ["--steps", "1"])
+            whole = runs.cpu_seconds("baseline", as_many) - fixed
+            for name, broadcast in PRESETS.items():
+                ratios[name].append(whole / (runs.cpu_seconds(name.replace("/", ""), [*as_many, *broadcast]) - fixed))
+        baseline = runs.folder / "baseline"
+        lines.append(f"| {steps} | everything computed | 0.0 % | – | – | – | {accuracy(baseline)} |")
+        for name in PRESETS:
+            output = runs.folder / name.replace("/", "")
+            result = runs.against(baseline, output)
+            ran = result["runs"][1]
+            row = {"ratios": ratios[name], "reused": ran["attentions_reused"] / ran["attentions"], "mean": result["mean"], "right": accuracy(output)}
+            figures[f"{steps} steps, {name}"] = row
+            lines.append(f"| {steps} | {name} | {100 * row['reused']:.1f} % | {spread(ratios[name])} | {row['mean']['psnr']:.2f} dB | "
+                         f"{row['mean']['ssim']:.4f} | {row['right']} |")
+    write(runs.folder, lines, figures)
 
 
 def main():
@@ -105,60 +125,42 @@ def main():
     parser.add_argument("program", type=pathlib.Path)
     parser.add_argument("workdir", type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="ranks a video; the cost is counted on the first")
-    parser.add_argument("--teams", type=int, default=1, help="videos made at once; more than one blurs the seconds, and nothing else")
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--steps", type=lambda text: [int(word) for word in text.split(",")])
     options = parser.parse_args()
     options.workdir.mkdir(parents=True, exist_ok=True)
-    runs = Runs(options.program.resolve(), options.workdir, options.teams)
+    runs = Runs(options.program.resolve(), options.workdir, options.prompts)
+    if options.steps:
+        over_steps(runs, options.steps, options.repeats)
+        return
 
-    def preset(name):
-        file = CONFIGS / "broadcast" / f"{name}.json"
-        steps = json.loads(file.read_text()).get("steps", STEPS)   # a table fits one number of steps
-        return ["--broadcast", file, "--steps", str(steps)]
-
-    cases = {"everything computed": [], "PAB 2/4/6": preset("demo-246"), "PAB 5/7/9": preset("demo-579")}
+    cases = {"everything computed": [], **PRESETS}
     baseline = runs.make("baseline", 1, [])
-    cost = CountedCost()
-    whole = cost.counts(baseline)
-    for name in ["PAB 2/4/6", "PAB 5/7/9"]:   # as many steps as cost the same
-        counts = cost.counts(runs.make("sizing", 1, cases[name]))
-        steps = round(STEPS * cost.of(counts) / cost.of(whole))
-        cases[f"{steps} steps"] = ["--steps", str(steps)]
-    for file in sorted((CONFIGS / "broadcast").glob("demo-tuned-*.json")):
-        cases[file.stem.removeprefix("demo-")] = preset(file.stem)
-        steps = round(STEPS * json.loads(file.read_text())["provenance"]["cost"])
+    for name in PRESETS:   # as many steps as cost the same
+        measured = runs.against(baseline, runs.make("sizing", 1, cases[name]))
+        steps = round(STEPS / measured["speed_up"]["denoising"])
         cases[f"{steps} steps"] = ["--steps", str(steps)]
 
-    figures = {name: {ranks: [] for ranks in options.ranks} for name in cases}
+    figures = {name: {1: [], 2: []} for name in cases}
     for _ in range(options.repeats):
         for name, more in cases.items():
-            for ranks in options.ranks:
+            for ranks in (1, 2):
                 result = runs.against(baseline, output := runs.make("run", ranks, more))
                 ran = result["runs"][1]
                 figures[name][ranks].append(ran["denoising_seconds"] / len(result["samples"]))
                 figures[name]["mean"], figures[name]["right"] = result["mean"], accuracy(output)
-                figures[name]["latents"] = statistics.fmean(sample["latents_drift"] ** 2 for sample in result["samples"])
-                if ranks == options.ranks[0]:
-                    figures[name]["counts"] = cost.counts(output)
-                if ranks > 1:
+                figures[name]["reused"] = ran["attentions_reused"] / ran["attentions"]
+                if ranks == 2:
                     figures[name]["bytes"] = ran["all_to_all_bytes"] / len(result["samples"])
-    for f in figures.values():
-        f["cost"] = cost.of(f["counts"]) / cost.of(whole)
 
-    several = any(ranks > 1 for ranks in options.ranks)
-    columns = ["", "steps", "cost", *(f"s a clip, {ranks} rank{'s' * (ranks > 1)}" for ranks in options.ranks), "latents, relative MSE",
-               "1 - SSIM", "PSNR", "checker", *(["all-to-all, KiB a rank"] if several else [])]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines = ["| | s a clip, 1 rank | s a clip, 2 ranks | reused | PSNR | SSIM | checker | all-to-all, KiB a rank |",
+             "|---|---|---|---|---|---|---|---|"]
     for name, f in figures.items():
-        errors = ["–"] * 3 if name == "everything computed" else [
-            f"{f['latents']:.2e}", f"{1 - f['mean']['ssim']:.5f}", f"{f['mean']['psnr']:.2f} dB"]
-        steps = f["counts"]["other"] // len(wanted_of())
-        lines.append("| " + " | ".join([name, str(steps), f"{100 * f['cost']:.1f} %", *(spread(f[ranks]) for ranks in options.ranks), *errors,
-                                        f["right"], *([f"{f['bytes'] / 1024:.0f}"] if several else [])]) + " |")
-    table = "\n".join(lines) + "\n"
-    print(table)
-    (options.workdir / "table.md").write_text(table)
-    (options.workdir / "figures.json").write_text(json.dumps(figures, indent=1, default=float) + "\n")
+        alike = name == "everything computed"
+        lines.append(f"| {name} | {spread(f[1])} | {spread(f[2])} | {100 * f['reused']:.1f} % | "
+                     f"{'–' if alike else format(f['mean']['psnr'], '.2f') + ' dB'} | {'–' if alike else format(f['mean']['ssim'], '.4f')} | "
+                     f"{f['right']} | {f['bytes'] / 1024:.0f} |")
+    write(options.workdir, lines, figures)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ run() { nice -n 19 "$PYTHON" -B "$recipe/$1" "${@:2}" 2>&1 | tee -a "$workdir/lo
 few() { [[ -z ${QUICK:-} ]] || echo "$@"; }
 
 for stage in spatial temporal joint; do run train_autoencoder.py "$workdir" --stage "$stage" $(few --steps 4); done
-run encode_clips.py "$workdir" $(few --clips 32)
+run encode_clips.py "$workdir" $(few --clips 128)
 run train_transformer.py "$workdir" $(few --steps 4)
 run train_autoencoder.py "$workdir" --stage decoder $(few --steps 4)
 run export.py "$workdir" "$snapshot"

@@ -1,0 +1,58 @@
+// `pyracast bench` of the families' networks: random weights, no snapshot.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "program.hpp"
+
+namespace pyracast::testing {
+
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+class BenchNetworks : public GenerateTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(BenchNetworks, TimesAnEvaluationAndADecodingAndTheirMemory) {
+  const Ended ended = run({PYRACAST, "bench", "--model", GetParam(), "--phases", "step,decode", "--dtype", "bfloat16", "--height", "32", "--width",
+                           "32", "--frames", "1", "--tokens", "4", "--blocks", "1", "--halves", "1", "--steps", "2", "--json", "true"});
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  std::istringstream lines(ended.output);
+  std::vector<std::string> phases;
+  for (std::string line; std::getline(lines, line);) {
+    const Json row = Json::parse(line);
+    EXPECT_EQ(row["model"], GetParam());
+    EXPECT_GT(row["seconds"], 0) << line;
+    EXPECT_GT(row["weight_bytes"], 50e6) << line;   // of a block at the published width, or of a VAE
+    EXPECT_GT(row["peak_bytes"], row["weight_bytes"]) << line;
+    phases.push_back(row["phase"]);
+  }
+  EXPECT_THAT(phases, ::testing::ElementsAre(HasSubstr("1 of "), HasSubstr("evaluation, batch 1"), HasSubstr("evaluation, batch 1"), HasSubstr("load"),
+                                             HasSubstr("decode 1 frames")));
+}
+
+INSTANTIATE_TEST_SUITE_P(, BenchNetworks, ::testing::Values("opensora-1.2", "latte-1", "osp-1.1", "osp-1.2"), [](const auto& info) {
+  std::string name = info.param;
+  std::erase_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
+  return name;
+});
+
+using Bench = GenerateTest;
+
+TEST_F(Bench, RefusesModelsThatDoNotExistAndSizesThatCannotBe) {
+  const auto refused = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {PYRACAST, "bench", "--phases", "step"});
+    const Ended ended = run(more);
+    EXPECT_EQ(ended.code, 64) << ended.output;
+    return ended.output;
+  };
+  EXPECT_THAT(refused({"--model", "latte-2"}), HasSubstr("latte-1"));
+  EXPECT_THAT(refused({"--halves", "3"}), HasSubstr("halves"));
+  EXPECT_THAT(refused({"--height", "8"}), HasSubstr("at least 16"));
+}
+
+}  // namespace
+
+}  // namespace pyracast::testing
