@@ -9,6 +9,7 @@ constexpr JobEntry jobs[] = {
     {"parity", parity, "run parity cases: parity [-v] CASE...; 0 only if every number fits"},
     {"plan", plan, "show what a team will send and store for a video: plan --comm"},
     {"profile", profile, "measure how much each branch's output changes from one denoising step to the next"},
+    {"tune", tune, "search the broadcast schedule that errs least for its cost"},
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},
     {"inspect", inspect, "say what a snapshot is, what it takes and what it lacks: inspect SNAPSHOT"},
     {"models", models, "list the model families and their presets"},

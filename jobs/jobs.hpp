@@ -28,6 +28,9 @@ int plan(int argc, char** argv);
 /// `pyracast profile`: how much each branch's output changes from one evaluation to the next, without broadcasting.
 int profile(int argc, char** argv);
 
+/// `pyracast tune`: the static broadcast schedule that errs least for its cost.
+int tune(int argc, char** argv);
+
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 

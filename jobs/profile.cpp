@@ -26,14 +26,14 @@ void check_settings(const ProfileSettings& settings) {
   require(!s.prompts.empty(), "which prompts to profile is not known: give --prompts FILE");
   require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
   require(!s.output.empty(), "where to write is not known: give --output DIR");
-  samples_to_profile(settings, VideoRequests(s, *find_model(s.model)));
+  samples_of(s, settings.samples, VideoRequests(s, *find_model(s.model)));
   open_device(s.model);
   line_chart_svg({.series = {{"any", {0, 1}, {0, 1}}}});
 }
 
 /// This rank's samples, every size-th of all; nothing where the job was asked to stop.
 std::optional<std::vector<ProfiledSample>> profile_samples(const Ranks& ranks, const ProfileSettings& settings,
-                                                           const std::vector<SampleToProfile>& samples, VideoPipeline& pipeline) {
+                                                           const std::vector<SampleToMeasure>& samples, VideoPipeline& pipeline) {
   std::vector<ProfiledSample> profiled;
   for (size_t i = size_t(ranks.rank()); i < samples.size(); i += size_t(ranks.size())) {
     if (ranks.rank() == 0)
@@ -43,14 +43,6 @@ std::optional<std::vector<ProfiledSample>> profile_samples(const Ranks& ranks, c
     profiled.push_back(std::move(*sample));
   }
   return profiled;
-}
-
-bool any_rank(const Ranks& ranks, bool own) {
-  int any = own;
-  MPI_Request request;
-  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, ranks.world(), &request), "agreeing on the end");
-  await(request, "agreeing on the end");
-  return any;
 }
 
 /// The profile of all samples, added up on rank 0 in the manifest's order, so that its bits do not depend on the ranks.
@@ -94,7 +86,7 @@ void write_profile(const ProfileSettings& settings, const BranchProfile& profile
 ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   ranks.on_first([&] { check_settings(settings); });
   const auto model = find_model(settings.generate.model);
-  const std::vector<SampleToProfile> samples = samples_to_profile(settings, VideoRequests(settings.generate, *model));
+  const std::vector<SampleToMeasure> samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model, ranks.node().rank());
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;

@@ -142,6 +142,7 @@ BroadcastPolicy::BroadcastPolicy(const Json& json, const std::string& where) : j
 }
 
 void BroadcastPolicy::read_table() {
+  json_.erase("provenance");
   check_keys(json_, {"steps", "reuse", "stored"}, where_);
   table_steps_ = value<int>(json_, "steps", where_);
   require(table_steps_ > 0, where_, ": \"steps\" is ", table_steps_, ", expected the number of evaluations of a video");

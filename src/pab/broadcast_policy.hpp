@@ -20,6 +20,7 @@ namespace pyracast {
 /// v1.2) or "ungated" (kept before it, and each evaluation applies its own gate, as diffusers does).
 /// A table, which fits one number of steps; without "blocks" all of them:
 ///   {"steps": 30, "reuse": [{"branch": "spatial_attention", "evaluations": [3, 5], "blocks": [0, 1]}]}
+/// Its "provenance", as `pyracast tune` writes it, says where it comes from and has no effect.
 class BroadcastPolicy {
  public:
   /// Everything is computed.

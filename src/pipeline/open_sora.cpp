@@ -198,6 +198,11 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, c
 
   const auto denoised = denoise(request, run, encoded, latents, mask, progress, observe);
   if (!denoised) return std::nullopt;
+  if (!run.decodes) {
+    result.latent_shape = {denoised->dim(1), denoised->dim(2), denoised->dim(3), denoised->dim(4)};
+    result.latents = denoised->to_host();
+    return std::nullopt;
+  }
   const Stopwatch decode_time;
   team_.set_doing("decoding");
   const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);

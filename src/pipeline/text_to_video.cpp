@@ -160,6 +160,7 @@ VideoResult TextToVideo::generate(const VideoRequest& request, const VideoRun& r
   if (!latents) return result;
   result.latent_shape = {shape.begin() + 1, shape.end()};
   result.latents = latents->to_host();
+  if (!run.decodes) return result;
 
   const Stopwatch decode_time;
   team_.set_doing("decoding");

@@ -105,6 +105,8 @@ struct VideoRun {
   const VideoProgress* continued = nullptr;
   /// Of the team's first rank; absent: nothing is kept.
   ProgressKeeper* keeper = nullptr;
+  /// False: the result holds the latents, of the first clip, and no video.
+  bool decodes = true;
 
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };

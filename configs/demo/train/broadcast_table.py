@@ -36,17 +36,17 @@ def wanted_of():
 
 
 class Runs:
-    def __init__(self, program, folder, prompts):
-        self.program, self.folder, self.prompts = program, folder, folder / "prompts.jsonl"
+    def __init__(self, program, folder, prompts, teams=1):
+        self.program, self.folder, self.prompts, self.teams = program, folder, folder / "prompts.jsonl", teams
         rows = list(map(json.loads, open(clips.HELD_OUT_FILE)))[:prompts]
         self.prompts.write_text("".join(json.dumps({"id": row["id"], "prompt": row["prompt"]}) + "\n" for row in rows))
 
     def make(self, name, ranks, options):
         output = self.folder / name
         shutil.rmtree(output, ignore_errors=True)
-        launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+        launcher = ["mpirun", "-n", str(ranks * self.teams)] if ranks * self.teams > 1 else []
         subprocess.run([*launcher, self.program, "generate", "--config", CONFIGS / "demo.cfg", "--prompts", self.prompts,
-                        "--output", output, "--save", "frames", "--ranks-per-video", str(ranks), *options],
+                        "--output", output, "--save", "frames,latents", "--ranks-per-video", str(ranks), *options],
                        check=True, stderr=subprocess.DEVNULL)
         return output
 

@@ -1,0 +1,227 @@
+#include "jobs/calibration.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "jobs/signals.hpp"
+#include "pab/branch_changes.hpp"
+#include "tune/schedule_file.hpp"
+
+namespace pyracast {
+
+namespace {
+
+std::vector<float> difference(const std::vector<float>& a, const std::vector<float>& b) {
+  assert(a.size() == b.size());
+  std::vector<float> out(a.size());
+  for (size_t i = 0; i < a.size(); ++i) out[i] = a[i] - b[i];
+  return out;
+}
+
+double product(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
+  return sum;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + long(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Seconds of all evaluations: of a block of each branch, and of the rest.
+struct EvaluationSeconds {
+  std::array<std::vector<double>, branch_count + 1> seconds;
+
+  void add(const std::vector<EvaluationCost>& evaluations) {
+    for (const EvaluationCost& cost : evaluations) {
+      for (size_t branch = 0; branch < branch_count; ++branch)
+        if (cost.computed[branch]) seconds[branch].push_back(cost.branches[branch] / double(cost.computed[branch]));
+      seconds.back().push_back(cost.other + cost.communication);
+    }
+  }
+};
+
+}  // namespace
+
+double BranchCosts::of(const BroadcastSchedule& schedule) const {
+  double sum = evaluation * schedule.evaluations();
+  for (int e = 0; e < schedule.evaluations(); ++e)
+    for (int block = 0; block < schedule.blocks(); ++block)
+      for (int branch = 0; branch < branch_count; ++branch)
+        if (!schedule.reuses(e, {Branch(branch), block})) sum += branches[size_t(branch)];
+  return sum;
+}
+
+CalibrationSamples::CalibrationSamples(const Ranks& ranks, const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples,
+                                       VideoPipeline& pipeline, const std::string& stored)
+    : ranks_(ranks), settings_(settings), samples_(samples), pipeline_(pipeline), stored_(stored) {
+  for (size_t i = size_t(ranks.rank()); i < samples.size(); i += size_t(ranks.size())) own_.push_back(i);
+  const auto reference = [&](size_t own) -> std::optional<Numbers> {
+    const auto result = run(own, steps(), policy(all_computed(0, steps()), {}));
+    if (!result) return std::nullopt;
+    references_.push_back(result->latents);
+    const auto& computed = result->evaluations.front().computed;
+    return Numbers(computed.begin(), computed.end());
+  };
+  each(reference, [&](const Numbers& computed) { std::copy(computed.begin(), computed.end(), blocks_.begin()); });
+}
+
+std::optional<VideoResult> CalibrationSamples::run(size_t own, int steps, const BroadcastPolicy& policy, BranchListener listener) const {
+  return denoise_sample(settings_, samples_[own_[own]], steps, policy, std::move(listener), pipeline_);
+}
+
+BroadcastPolicy CalibrationSamples::policy(const ReuseTable& table, const std::vector<SiteGroup>& groups) const {
+  Json json = schedule_json(table, groups, pipeline_.blocks());
+  if (table.empty()) json = Json::object();
+  if (!stored_.empty()) json["stored"] = stored_;
+  return BroadcastPolicy(json.empty() ? Json() : json, "the schedule under calibration");
+}
+
+void CalibrationSamples::each(const std::function<std::optional<Numbers>(size_t own)>& of_own,
+                              const std::function<void(const Numbers&)>& see) const {
+  std::vector<Numbers> own;
+  while (own.size() < own_.size()) {
+    auto numbers = of_own(own.size());
+    if (!numbers) break;
+    own.push_back(std::move(*numbers));
+  }
+  if (any_rank(ranks_, own.size() < own_.size())) throw AskedToStop();
+  for (size_t i = 0; i < samples_.size(); ++i) {
+    const int owner = int(i % size_t(ranks_.size()));
+    const auto share = [&](void* data, uint64_t count, MPI_Datatype type) {
+      MPI_Request request;
+      check_mpi(MPI_Ibcast(data, int(count), type, owner, ranks_.world(), &request), "sharing what was measured");
+      await(request, "sharing what was measured");
+    };
+    Numbers numbers;
+    if (owner == ranks_.rank()) numbers = std::move(own[i / size_t(ranks_.size())]);
+    uint64_t size = numbers.size();
+    share(&size, 1, MPI_UINT64_T);
+    numbers.resize(size);
+    share(numbers.data(), size, MPI_DOUBLE);
+    see(numbers);
+  }
+}
+
+CalibrationSamples::Numbers CalibrationSamples::mean(const std::function<std::optional<Numbers>(size_t own)>& of_own) const {
+  Numbers mean;
+  each(of_own, [&](const Numbers& numbers) {
+    mean.resize(numbers.size(), 0);
+    for (size_t i = 0; i < numbers.size(); ++i) mean[i] += numbers[i] / double(samples_.size());
+  });
+  return mean;
+}
+
+std::optional<ReuseTable> CalibrationSamples::searched(const std::function<std::optional<ReuseTable>()>& search) const {
+  std::optional<ReuseTable> found;
+  ranks_.on_first([&] { found = search(); });
+  const auto share = [&](void* data, size_t count, MPI_Datatype type) {
+    MPI_Request request;
+    check_mpi(MPI_Ibcast(data, int(count), type, 0, ranks_.world(), &request), "sharing what was found");
+    await(request, "sharing what was found");
+  };
+  uint64_t sizes[2] = {found ? found->size() : 0, found && !found->empty() ? found->front().size() : 0};
+  share(sizes, 2, MPI_UINT64_T);
+  std::vector<uint8_t> entries(sizes[0] * sizes[1]);
+  for (size_t i = 0; found && i < entries.size(); ++i) entries[i] = (*found)[i / sizes[1]][i % sizes[1]];
+  share(entries.data(), entries.size(), MPI_BYTE);
+  if (entries.empty()) return std::nullopt;
+  ReuseTable table = all_computed(sizes[0], int(sizes[1]));
+  for (size_t i = 0; i < entries.size(); ++i) table[i / sizes[1]][i % sizes[1]] = entries[i];
+  return table;
+}
+
+double CalibrationSamples::error(int steps, const BroadcastPolicy& policy) const {
+  return mean([&](size_t own) -> std::optional<Numbers> {
+    const auto result = run(own, steps, policy);
+    if (!result) return std::nullopt;
+    const Latents off = difference(result->latents, references_[own]);
+    return Numbers{product(off, off) / product(references_[own], references_[own])};
+  }).front();
+}
+
+StepsCalibration::StepsCalibration(const CalibrationSamples& samples, std::vector<SiteGroup> groups, int steps)
+    : samples_(samples), groups_(std::move(groups)), steps_(steps), effects_(samples.own_.size()), model_(calibrate()) {}
+
+/// Products of effects, products with the offset, the offset's square, changes of outputs, seconds: in this order.
+std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t own) {
+  BranchChanges changes;
+  EvaluationSeconds seconds;
+  const auto computed = samples_.run(own, steps_, samples_.policy(all_computed(groups_.size(), steps_), groups_),
+                                     [&](int, Site site, const Tensor& output) { changes.see(site, output); });
+  if (!computed) return std::nullopt;
+  const Latents& reference = samples_.references_[own];
+  const double square = product(reference, reference);
+  std::vector<Latents>& effects = effects_[own];
+  for (size_t g = 0; g < groups_.size(); ++g)
+    for (int e = 1; e < steps_; ++e) {
+      ReuseTable table = all_computed(groups_.size(), steps_);
+      table[g][size_t(e)] = true;
+      const auto reused = samples_.run(own, steps_, samples_.policy(table, groups_));
+      if (!reused) return std::nullopt;
+      effects.push_back(difference(reused->latents, computed->latents));
+      seconds.add(reused->evaluations);
+    }
+  Numbers numbers(sites() * sites());
+  for (size_t i = 0; i < sites(); ++i)
+    for (size_t j = 0; j <= i; ++j)
+      numbers[i * sites() + j] = numbers[j * sites() + i] = product(effects[i], effects[j]) / square;
+  const Latents offset = difference(computed->latents, reference);
+  for (const Latents& effect : effects) numbers.push_back(product(effect, offset) / square);
+  numbers.push_back(product(offset, offset) / square);
+  for (const SiteGroup& group : groups_)
+    for (int e = 0; e < steps_; ++e) {
+      double sum = 0;
+      for (const int block : group.blocks)
+        if (e > 0) sum += changes.of_sites().at({group.branch, block})[size_t(e) - 1].mse;
+      numbers.push_back(std::sqrt(sum));
+    }
+  for (const auto& all : seconds.seconds) numbers.push_back(median(all));
+  return numbers;
+}
+
+ErrorModel StepsCalibration::calibrate() {
+  std::array<std::vector<double>, branch_count + 1> seconds;
+  Numbers mean;
+  samples_.each([&](size_t own) { return calibrate_one(own); }, [&](const Numbers& numbers) {
+    const size_t measured = numbers.size() - seconds.size();
+    mean.resize(measured, 0);
+    for (size_t i = 0; i < measured; ++i) mean[i] += numbers[i] / double(samples_.samples_.size());
+    for (size_t i = 0; i < seconds.size(); ++i) seconds[i].push_back(numbers[measured + i]);
+  });
+  for (size_t branch = 0; branch < branch_count; ++branch) costs_.branches[branch] = median(seconds[branch]);
+  costs_.evaluation = median(seconds.back());
+  const auto offset = mean.begin() + long(sites() * sites()), square = offset + long(sites());
+  std::vector<Numbers> changes;
+  for (size_t g = 0; g < groups_.size(); ++g) changes.emplace_back(square + 1 + long(g) * steps_, square + 1 + long(g + 1) * steps_);
+  ErrorModel model(int(groups_.size()), steps_, Numbers(mean.begin(), offset), std::move(changes));
+  model.set_offset(Numbers(offset, square), *square);
+  return model;
+}
+
+std::pair<double, ErrorModel> StepsCalibration::measured(const ReuseTable& table) const {
+  const Numbers amplitudes = model_.amplitudes(table);
+  const Numbers mean = samples_.mean([&](size_t own) -> std::optional<Numbers> {
+    const auto result = samples_.run(own, steps_, samples_.policy(table, groups_));
+    if (!result) return std::nullopt;
+    const Latents& reference = samples_.references_[own];
+    const std::vector<Latents>& effects = effects_[own];
+    const double square = product(reference, reference);
+    const Latents off = difference(result->latents, reference);
+    Latents offset = off;   // what the effects do not explain
+    for (size_t i = 0; i < effects.size(); ++i)
+      for (size_t k = 0; amplitudes[i] != 0 && k < offset.size(); ++k) offset[k] -= float(amplitudes[i]) * effects[i][k];
+    Numbers numbers{product(off, off) / square, product(offset, offset) / square};
+    for (const Latents& effect : effects) numbers.push_back(product(effect, offset) / square);
+    return numbers;
+  });
+  ErrorModel corrected = model_;
+  corrected.set_offset(Numbers(mean.begin() + 2, mean.end()), mean[1]);
+  return {mean[0], std::move(corrected)};
+}
+
+}  // namespace pyracast

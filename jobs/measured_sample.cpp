@@ -1,0 +1,65 @@
+#include "jobs/measured_sample.hpp"
+
+#include "dataset/manifest_reader.hpp"
+#include "jobs/device.hpp"
+#include "jobs/sample_records.hpp"
+#include "jobs/signals.hpp"
+#include "report/branch_profile.hpp"
+
+namespace pyracast {
+
+namespace {
+
+std::string shape_of(const VideoRequest& request) {
+  return concat(request.height, " x ", request.width, " pixels, ", request.frames, " frames, ", request.steps, " steps");
+}
+
+}  // namespace
+
+std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_t limit, const VideoRequests& requests) {
+  const std::string name = settings.prompts.string();
+  std::vector<SampleToMeasure> samples;
+  const auto enough = [&] { return limit > 0 && int64_t(samples.size()) == limit; };
+  ManifestReader reader(open_bytes(name), name);
+  while (const auto read = enough() ? std::nullopt : reader.next()) {
+    require(read->prompt.has_value(), name, ": line ", read->line, ": ", read->reason);
+    if (const auto refusal = requests.refusal(*read->prompt)) fail(name, ": line ", read->line, ": ", *refusal);
+    const VideoRequest request = requests(*read->prompt);
+    const std::string shape = shape_of(request), first = shape_of(samples.empty() ? request : samples.front().request);
+    require(shape == first, name, ": line ", read->line, " asks for ", shape, ", the samples before for ", first,
+            ": evaluations of different videos cannot be averaged; measure them one by one");
+    for (int i = 0; i < read->prompt->samples && !enough(); ++i)
+      samples.push_back({*read->prompt, uint32_t(i), request});
+  }
+  require(!samples.empty(), name, ": holds no prompt");
+  const int steps = samples.front().request.steps, fewest = int(BranchProfile::fewest_evaluations);
+  require(steps >= fewest, "steps is ", steps, ", expected at least ", fewest, ": a curve needs a start, a middle and an end");
+  return samples;
+}
+
+std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
+                                          const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline) {
+  const DType dtype = weight_dtype(settings.model.dtype).value_or(DType::float32);
+  const auto noise = noise_of(sample.row, sample.number, settings, dtype);
+  VideoRequest request = sample.request;
+  request.steps = steps;
+  VideoRun run{*noise};
+  run.broadcast = broadcast;
+  run.listener = std::move(listener);
+  run.decodes = false;
+  run.agree = [](Outcome own) { return own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own; };
+  VideoResult result = pipeline.generate(request, run);
+  require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);
+  if (result.outcome == Outcome::stopped) return std::nullopt;
+  return result;
+}
+
+bool any_rank(const Ranks& ranks, bool own) {
+  int any = own;
+  MPI_Request request;
+  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, ranks.world(), &request), "agreeing on the end");
+  await(request, "agreeing on the end");
+  return any;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,96 @@
+// `pyracast tune`: searches the static broadcast schedule that errs least for its cost.
+#include <cmath>
+#include <cstdio>
+
+#include "base/file.hpp"
+#include "jobs/device.hpp"
+#include "jobs/fingerprint.hpp"
+#include "jobs/jobs.hpp"
+#include "jobs/on_ranks.hpp"
+#include "jobs/tuned_schedules.hpp"
+#include "jobs/version.hpp"
+#include "report/line_chart.hpp"
+
+namespace pyracast {
+
+namespace {
+
+/// Everything that can be wrong before anything is computed, a missing gnuplot included.
+void check_settings(const TuneSettings& settings) {
+  const GenerateSettings& s = settings.generate;
+  require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
+  require(!settings.budget || (*settings.budget > 0 && *settings.budget <= 1), "budget is ", settings.budget.value_or(0),
+          ", expected a share of the whole cost, more than 0 and at most 1");
+  require(!settings.error || *settings.error > 0, "error is ", settings.error.value_or(0), ", expected more than 0");
+  require(settings.block_groups > 0, "block-groups is ", settings.block_groups, ", expected 1 or more");
+  require(settings.rounds > 0, "rounds is ", settings.rounds, ", expected 1 or more: a schedule is not written unmeasured");
+  require(settings.stored.empty() || settings.stored == "gated" || settings.stored == "ungated", "stored is \"", settings.stored,
+          "\", expected gated or ungated");
+  require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
+  weight_dtype(s.model.dtype);
+  require(s.model.model != "null", "model is \"null\", which has no branches to reuse");
+  require(!s.prompts.empty(), "which prompts to calibrate with is not known: give --prompts FILE");
+  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
+  require(!s.output.empty(), "where to write is not known: give --output DIR");
+  const auto model = find_model(s.model);
+  const auto samples = samples_of(s, settings.samples, VideoRequests(s, *model));
+  for (const int steps : steps_to_tune(settings, samples.front().request.steps)) {
+    VideoRequest request = samples.front().request;
+    request.steps = steps;
+    if (const auto refusal = model->refusal(request)) fail("steps-candidates: ", *refusal);
+  }
+  for (const std::filesystem::path file : settings.against) {
+    const BroadcastPolicy policy(read_json(file), file.string());
+    if (const std::string why = policy.refusal(samples.front().request.steps); !why.empty()) fail(why);
+  }
+  if (!settings.costs.empty()) read_costs(settings.costs);
+  open_device(s.model);
+  line_chart_svg({.series = {{"any", {0, 1}, {0, 1}}}});
+}
+
+void write_results(const TuneSettings& settings, const TunedSchedules& found, const Json& content) {
+  const std::filesystem::path& output = settings.generate.output;
+  std::error_code error;
+  std::filesystem::create_directories(output, error);
+  if (error) throw Error(concat(output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
+  for (const auto& [name, schedule] : found.schedules()) write_atomically(output / name, schedule_text(schedule, provenance_of(settings, content)));
+  Json json{{"version", version_json()}, {"settings", to_json(settings)}, {"content", content}, {"costs", to_json(found.costs())}};
+  json.update(tuning_json(found.tuning()));
+  write_atomically(output / "tune.json", json.dump(1) + "\n");
+  write_atomically(output / "front.svg", line_chart_svg(tuning_chart(found.tuning())));
+  std::printf("%s\nschedules, tune.json and front.svg are in %s\n", tuning_table(found.tuning()).c_str(), output.c_str());
+}
+
+ExitCode run(const Ranks& ranks, const TuneSettings& settings) {
+  ranks.on_first([&] { check_settings(settings); });
+  const auto model = find_model(settings.generate.model);
+  const auto samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
+  set_threads(settings.generate.model.threads, ranks);
+  const auto backend = open_device(settings.generate.model, ranks.node().rank());
+  const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
+  const TeamChannels alone = lone_channels();
+  const auto pipeline = model->open(*backend, {weight_dtype(settings.generate.model.dtype)}, alone);
+  try {
+    const CalibrationSamples calibration(ranks, settings.generate, samples, *pipeline, settings.stored);
+    const TunedSchedules found(settings, calibration, ranks.rank() == 0);
+    ranks.on_first([&] { write_results(settings, found, content); });
+  } catch (const AskedToStop&) {
+    if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: stopped before the end; nothing was written\n");
+    return ExitCode::more_to_do;
+  }
+  return ExitCode::complete;
+}
+
+}  // namespace
+
+int tune(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: [mpirun -n RANKS] pyracast tune --config FILE --prompts FILE --output DIR [settings]\n\n%s",
+                describe(settings_of<TuneSettings>()).c_str());
+    return 0;
+  }
+  constexpr double deadline = 3600;   // seconds; ranks calibrate by themselves
+  return on_ranks<TuneSettings>(argc, argv, [](const TuneSettings&) { return deadline; }, run);
+}
+
+}  // namespace pyracast

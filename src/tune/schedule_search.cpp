@@ -1,0 +1,249 @@
+#include "tune/schedule_search.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "tune/shortest_paths.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr double improvement = 1e-9;   // less than this share of the error is rounding
+
+/// A table under search, with the gradient of its error, so that turning one entry over is judged from few numbers.
+class Searched {
+ public:
+  Searched(const ErrorModel& model, const ReuseCosts& costs, ReuseTable table)
+      : model_(&model), costs_(&costs), table_(std::move(table)), cost_(costs.of(table_)), error_(model.error(table_)),
+        amplitudes_(model.amplitudes(table_)), gradient_(model.offset_products()) {
+    for (size_t i = 0; i < amplitudes_.size(); ++i) follow(i, amplitudes_[i]);
+  }
+
+  double error() const { return error_; }
+  int64_t cost() const { return cost_; }
+  bool reuses(size_t group, int evaluation) const { return table_[group][size_t(evaluation)]; }
+  TunedTable result() const { return {table_, model_->error(table_), cost_}; }
+
+  /// By how much the error grows where this entry is turned over.
+  double growth(size_t group, int evaluation) const {
+    const std::vector<Change>& changes = changes_by(group, evaluation);
+    double growth = 0;
+    for (const auto& [i, by] : changes) {
+      growth += 2 * by * gradient_[i];
+      for (const auto& [j, also] : changes) growth += by * also * model_->product(i, j);
+    }
+    return growth;
+  }
+
+  void turn(size_t group, int evaluation) {
+    error_ += growth(group, evaluation);
+    for (const auto& [i, by] : changes_by(group, evaluation)) {
+      amplitudes_[i] += by;
+      follow(i, by);
+    }
+    table_[group][size_t(evaluation)] = !reuses(group, evaluation);
+    cost_ += reuses(group, evaluation) ? -costs_->groups[group] : costs_->groups[group];
+  }
+
+ private:
+  struct Change {
+    size_t site;
+    double by;
+  };
+  const ErrorModel* model_;
+  const ReuseCosts* costs_;
+  ReuseTable table_;
+  int64_t cost_;
+  double error_;
+  std::vector<double> amplitudes_, gradient_;   // gradient: half of the error's, by each amplitude
+  mutable std::vector<Change> changes_;
+
+  void follow(size_t i, double by) {
+    if (by == 0) return;
+    for (size_t j = 0; j < gradient_.size(); ++j) gradient_[j] += by * model_->product(i, j);
+  }
+
+  /// What turning an entry over changes: itself and what is reused behind it, up to the next computation.
+  const std::vector<Change>& changes_by(size_t group, int evaluation) const {
+    const std::vector<bool>& reuse = table_[group];
+    int computed = evaluation - 1;
+    while (reuse[size_t(computed)]) --computed;
+    double since = 0;
+    for (int e = computed + 1; e <= evaluation; ++e) since += model_->change(group, e);
+    const bool reused = !reuse[size_t(evaluation)];   // from here on
+    changes_.clear();
+    for (int e = evaluation; e < model_->evaluations(); ++e) {
+      if (e > evaluation) since += model_->change(group, e);
+      if (e == evaluation && !reused) since = 0;
+      if (e > evaluation && !reuse[size_t(e)]) break;
+      const double now = e == evaluation && !reused ? 0 : model_->amplitude(group, e, since);
+      const size_t site = model_->site(group, e);
+      changes_.push_back({site, now - amplitudes_[site]});
+    }
+    return changes_;
+  }
+};
+
+/// Computes less, each time where the error grows least for what is saved, until the cost is within the budget. False where
+/// nothing is left to reuse.
+bool come_within(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+  while (searched.cost() > budget) {
+    double best = std::numeric_limits<double>::infinity();
+    std::pair<size_t, int> where{0, 0};
+    for (size_t g = 0; g < size_t(model.groups()); ++g)
+      for (int e = 1; e < model.evaluations(); ++e) {
+        if (searched.reuses(g, e) || costs.groups[g] == 0) continue;
+        if (const double price = searched.growth(g, e) / double(costs.groups[g]); price < best) {
+          best = price;
+          where = {g, e};
+        }
+      }
+    if (where.second == 0) return false;
+    searched.turn(where.first, where.second);
+  }
+  return true;
+}
+
+/// Spends what the budget has left, each time where the error falls most for its cost.
+void fill_up(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+  for (;;) {
+    double best = 0;
+    std::pair<size_t, int> where{0, 0};
+    for (size_t g = 0; g < size_t(model.groups()); ++g)
+      for (int e = 1; e < model.evaluations(); ++e) {
+        if (!searched.reuses(g, e) || searched.cost() + costs.groups[g] > budget) continue;
+        if (const double gain = -searched.growth(g, e) / double(std::max<int64_t>(1, costs.groups[g])); gain > best) {
+          best = gain;
+          where = {g, e};
+        }
+      }
+    if (where.second == 0) return;
+    searched.turn(where.first, where.second);
+  }
+}
+
+/// The one entry that leaves the least error within the budget once it is turned over too.
+void turn_best(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+  double best = std::numeric_limits<double>::infinity();
+  std::pair<size_t, int> where{0, 0};
+  for (size_t g = 0; g < size_t(model.groups()); ++g)
+    for (int e = 1; e < model.evaluations(); ++e) {
+      if (searched.cost() + (searched.reuses(g, e) ? costs.groups[g] : -costs.groups[g]) > budget) continue;
+      if (const double growth = searched.growth(g, e); growth < best) {
+        best = growth;
+        where = {g, e};
+      }
+    }
+  if (where.second) searched.turn(where.first, where.second);
+}
+
+/// Turns each entry over in turn and makes up for it, by one other entry or by as many as it takes, as long as that helps.
+void exchange(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+  constexpr int most_rounds = 20;
+  bool helped = true;
+  const auto try_it = [&](Searched changed) {
+    if (changed.cost() > budget || changed.error() >= searched.error() - improvement * std::abs(searched.error())) return;
+    searched = std::move(changed);
+    helped = true;
+  };
+  for (int round = 0; helped && round < most_rounds; ++round) {
+    helped = false;
+    for (size_t g = 0; g < size_t(model.groups()); ++g)
+      for (int e = 1; e < model.evaluations(); ++e) {
+        Searched turned = searched;
+        turned.turn(g, e);
+        Searched pair = turned;
+        turn_best(pair, model, costs, budget);
+        try_it(std::move(pair));
+        if (!come_within(turned, model, costs, budget)) continue;
+        fill_up(turned, model, costs, budget);
+        try_it(std::move(turned));
+      }
+  }
+}
+
+/// Leaves the hollow that the descent has ended in: turns some entries over at random and descends again.
+void shake(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+  constexpr int times = 12, entries = 4;
+  std::mt19937 generator(1);   // the same table each time
+  for (int time = 0; time < times; ++time) {
+    Searched shaken = searched;
+    for (int i = 0; i < entries; ++i) shaken.turn(generator() % size_t(model.groups()), 1 + int(generator() % size_t(model.evaluations() - 1)));
+    if (!come_within(shaken, model, costs, budget)) continue;
+    fill_up(shaken, model, costs, budget);
+    exchange(shaken, model, costs, budget);
+    if (shaken.error() < searched.error()) searched = std::move(shaken);
+  }
+}
+
+/// The exact solution where each group's segments err by themselves.
+std::optional<ReuseTable> without_cross_products(const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+  std::vector<std::vector<GroupPath>> paths;
+  for (size_t g = 0; g < size_t(model.groups()); ++g) {
+    const auto segment = [&](int computed, int reused) {
+      std::vector<bool> reuse(size_t(model.evaluations()), false);
+      for (int e = computed + 1; e <= computed + reused; ++e) reuse[size_t(e)] = true;
+      const std::vector<double> a = model.amplitudes(g, reuse);
+      double error = 0;
+      for (int e = computed + 1; e <= computed + reused; ++e) {
+        error += 2 * a[size_t(e) - 1] * model.offset_products()[model.site(g, e)];
+        for (int f = computed + 1; f <= computed + reused; ++f)
+          error += a[size_t(e) - 1] * a[size_t(f) - 1] * model.product(model.site(g, e), model.site(g, f));
+      }
+      return error;
+    };
+    paths.push_back(shortest_paths(model.evaluations(), segment, costs.groups[g]));
+  }
+  const auto chosen = least_error(paths, budget - costs.evaluation * model.evaluations());
+  if (!chosen) return std::nullopt;
+  ReuseTable table;
+  for (size_t g = 0; g < paths.size(); ++g) table.push_back(paths[g][(*chosen)[g]].reuse);
+  return table;
+}
+
+}  // namespace
+
+std::optional<TunedTable> search_within_cost(const ErrorModel& model, const ReuseCosts& costs, int64_t budget,
+                                             const std::optional<ReuseTable>& near, SearchEffort effort) {
+  assert(costs.groups.size() == size_t(model.groups()));
+  std::vector<ReuseTable> starts{all_computed(size_t(model.groups()), model.evaluations())};
+  if (near) starts.push_back(*near);
+  if (auto exact = without_cross_products(model, costs, budget)) starts.push_back(std::move(*exact));
+  std::optional<Searched> best;
+  for (ReuseTable& start : starts) {
+    Searched searched(model, costs, std::move(start));
+    if (!come_within(searched, model, costs, budget)) continue;
+    fill_up(searched, model, costs, budget);
+    exchange(searched, model, costs, budget);
+    if (!best || searched.error() < best->error()) best = std::move(searched);
+  }
+  if (!best) return std::nullopt;
+  if (effort == SearchEffort::full) shake(*best, model, costs, budget);
+  return best->result();
+}
+
+std::optional<TunedTable> search_within_error(const ErrorModel& model, const ReuseCosts& costs, double error,
+                                              const std::optional<ReuseTable>& near) {
+  int64_t enough = costs.of(all_computed(size_t(model.groups()), model.evaluations())), too_little = 0;
+  auto best = search_within_cost(model, costs, enough, near, SearchEffort::quick);
+  if (!best || best->error > error) return std::nullopt;
+  const int64_t close = enough / 500;
+  while (enough - too_little > std::max<int64_t>(1, close)) {
+    const int64_t middle = too_little + (enough - too_little) / 2;
+    auto found = search_within_cost(model, costs, middle, best->table, SearchEffort::quick);
+    if (found && found->error <= error) {
+      enough = found->cost < middle ? std::max(found->cost, too_little + 1) : middle;
+      best = std::move(found);
+    } else {
+      too_little = middle;
+    }
+  }
+  if (auto found = search_within_cost(model, costs, enough, best->table); found && found->error < best->error) best = std::move(found);
+  return best;
+}
+
+}  // namespace pyracast
