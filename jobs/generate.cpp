@@ -276,6 +276,9 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
 
   FinishedSamples finished(manifest);
   ChangedRows changed(manifest, settings, requests, fingerprint->hash);
+  const auto is_to_come = [&](const ProgressLabel& label) {
+    return label.fingerprint == fingerprint->hash && finished.is_to_come(label.id, label.sample);
+  };
   int64_t attempt = 0;
   const std::string configuration = to_json(settings).dump();
   on_first_at_the_disk(ranks, [&] {
@@ -287,7 +290,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
       finished.add(sample);
       if (!rows_are_known) changed.look_at(sample.row, sample.fingerprint);
     }, [](const std::string& message) { spdlog::warn(message); }, settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
-    remove_progress(settings.output, [&](const ProgressLabel& label) { return label.fingerprint == fingerprint->hash && finished.is_to_come(label.id, label.sample); });
+    remove_progress(settings.output, is_to_come);
   });
   ranks.on_first([&] { accept_rows(settings, manifest.fingerprint(), changed); });
   on_first_at_the_disk(ranks, [&] { attempt = begin_attempt(settings.output, ranks, fingerprint->hash); });
@@ -312,6 +315,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
+  on_first_at_the_disk(ranks, [&] { remove_progress(settings.output, is_to_come); });
   manifest.release();   // what follows takes memory of its own
   on_first_at_the_disk(ranks, [&] {
     const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest));

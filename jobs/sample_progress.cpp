@@ -99,8 +99,9 @@ void SampleProgress::save(const VideoProgress& progress) noexcept {
 void remove_progress(const fs::path& output, const std::function<bool(const ProgressLabel&)>& is_wanted) {
   const fs::path folder = OutputLayout{output}.checkpoints();
   if (!fs::is_directory(folder)) return;
-  std::vector<fs::path> unwanted;
+  std::vector<fs::path> unwanted, folders{folder};
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_directory()) folders.push_back(entry.path());
     if (!entry.is_regular_file()) continue;
     bool wanted = false;
     try {
@@ -111,6 +112,7 @@ void remove_progress(const fs::path& output, const std::function<bool(const Prog
     if (!wanted) unwanted.push_back(entry.path());
   }
   for (const fs::path& path : unwanted) remove_quietly(path);
+  for (auto at = folders.rbegin(); at != folders.rend(); ++at) remove_quietly(*at);   // none that still holds something goes
 }
 
 void remove_progress_of(const fs::path& output, const std::string& id, int64_t sample) {

@@ -36,7 +36,8 @@ class SampleProgress final : public ProgressKeeper {
   std::vector<std::filesystem::path> files() const;   // newest first
 };
 
-/// Removes the files of samples of which `is_wanted` is false, and those that cannot be read. Rank 0 calls this when no other works.
+/// Removes the files of samples of which `is_wanted` is false, those that cannot be read, and empty folders. Rank 0 calls this when no
+/// other works.
 void remove_progress(const std::filesystem::path& output, const std::function<bool(const ProgressLabel&)>& is_wanted);
 /// Removes one sample's.
 void remove_progress_of(const std::filesystem::path& output, const std::string& id, int64_t sample);

@@ -21,13 +21,6 @@ StoredTensor stored(const std::vector<T>& values, const Shape& shape, DType dtyp
 StoredTensor stored(const HostTensor& tensor) { return stored(tensor.values, tensor.shape, DType::float32); }
 StoredTensor stored(std::string_view text) { return {DType::uint8, {int64_t(text.size())}, std::as_bytes(std::span(text)), nullptr, ""}; }
 
-std::string seal_of(const StoredTensors& tensors) {
-  std::string all;
-  for (const auto& [name, tensor] : tensors)
-    if (name != seal_name) all += concat(name, ' ', int(tensor.dtype), ' ', tensor.shape, ' ', sha256(tensor.bytes), '\n');
-  return sha256(all);
-}
-
 Json json_of(const EvaluationCost& cost) {
   return {cost.branches, cost.communication, cost.other, cost.computed, cost.all_to_alls, cost.all_to_all_bytes, cost.all_to_all_bytes_avoided,
           cost.gather_bytes, cost.branch_all_to_alls, cost.branch_bytes};
@@ -74,6 +67,13 @@ HostTensor host_tensor(const StoredTensors& tensors, const std::string& name) {
 
 }  // namespace
 
+std::string seal_of_progress(const StoredTensors& tensors) {
+  std::string all;
+  for (const auto& [name, tensor] : tensors)
+    if (name != seal_name) all += concat(name, ' ', int(tensor.dtype), ' ', tensor.shape, ' ', sha256(tensor.bytes), '\n');
+  return sha256(all);
+}
+
 void write_progress(const std::filesystem::path& path, const ProgressLabel& label, const VideoProgress& p) {
   const VideoResult& r = p.result;
   const std::string text = about(label, p).dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -85,7 +85,7 @@ void write_progress(const std::filesystem::path& path, const ProgressLabel& labe
   if (p.previous.shape.empty()) tensors["previous"].shape = {0};
   if (p.latents.shape.empty()) tensors["latents"].shape = {0};
   for (size_t i = 0; i < p.sampler_history.size(); ++i) tensors[concat("sampler.", i)] = stored(p.sampler_history[i]);
-  const std::string seal = seal_of(tensors);
+  const std::string seal = seal_of_progress(tensors);
   tensors[seal_name] = stored(seal);
   write_safetensors(path, tensors);
 }
@@ -97,7 +97,7 @@ LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::str
       const auto text = values_of<char>(tensors, name, DType::uint8);
       return std::string(text.begin(), text.end());
     };
-    require(text_of(seal_name) == seal_of(tensors), file, ": its bytes are not those that were written");
+    require(text_of(seal_name) == seal_of_progress(tensors), file, ": its bytes are not those that were written");
     const Json json = Json::parse(text_of(about_name));
     require(json.at("format") == format, file, ": has format ", json.at("format").dump(), ", expected ", format);
     LabelledProgress read;

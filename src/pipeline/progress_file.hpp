@@ -28,5 +28,7 @@ void write_progress(const std::filesystem::path& path, const ProgressLabel& labe
 LabelledProgress read_progress(const std::filesystem::path& path);
 /// The same of a file that lies in memory; `file` names it in messages.
 LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::string& file);
+/// The seal of a file's other tensors.
+std::string seal_of_progress(const StoredTensors& tensors);
 
 }  // namespace pyracast

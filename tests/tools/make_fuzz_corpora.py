@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes first inputs for the fuzzers tests/fuzz/safetensors.cpp and tests/fuzz/unpickler.cpp.
+"""Writes first inputs for the fuzzers tests/fuzz/safetensors.cpp, unpickler.cpp and progress.cpp.
 
-usage: make_fuzz_corpora.py FOLDER      (fills FOLDER/safetensors and FOLDER/unpickler from tests/data and tests/golden)
+usage: make_fuzz_corpora.py FOLDER      (fills FOLDER/safetensors and FOLDER/unpickler from tests/data and tests/golden, and FOLDER/progress)
 """
 import io
 import json
@@ -46,3 +46,11 @@ for path in (tests / "data" / "torch").glob("*.pt"):
         archive = zipfile.ZipFile(io.BytesIO(content))
         pickle = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
         (folder / f"{path.name}.pkl").write_bytes(b"\1" + archive.read(pickle))
+
+folder = out / "progress"
+folder.mkdir(parents=True, exist_ok=True)
+cost = [[0.5] * 6, 0.1, 0.2, [1] * 6, 2, 64, 0, 0, [0] * 6, [0] * 6]
+about = {"format": 1, "fingerprint": "f" * 64, "id": "a", "sample": 0, "clip": 0, "evaluations": 1, "sampler_step": 1, "sampler_history": 1,
+         "frames": 0, "height": 8, "width": 8, "fps": 24.0, "latent_shape": [4, 1, 1, 1], "encoded_prompt": "a", "embedding_shape": [1, 1],
+         "text_seconds": 0.1, "decode_seconds": 0.0, "costs": [cost]}
+(folder / "about").write_bytes(b"\1" + json.dumps(about).encode())
