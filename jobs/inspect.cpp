@@ -4,6 +4,7 @@
 
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/memory_check.hpp"
 #include "kernels/planning_backend.hpp"
 #include "pipeline/memory_plan.hpp"
 
@@ -99,12 +100,7 @@ Json inspected(const InspectSettings& settings) {
 }
 
 void print(const Json& out) {
-  const auto size = [](const Json& bytes) {
-    const double mib = bytes.get<double>() / (1 << 20);
-    char text[32];
-    std::snprintf(text, sizeof text, mib < 1024 ? "%.1f MiB" : "%.2f GiB", mib < 1024 ? mib : mib / 1024);
-    return std::string(text);
-  };
+  const auto size = [](const Json& bytes) { return size_text(bytes.get<int64_t>()); };
   std::printf("%s: %s\n\n%-14s %8s %14s %10s %10s %10s\n", out["model"].get<std::string>().c_str(), out["title"].get<std::string>().c_str(), "part",
               "tensors", "parameters", "on disk", "float32", "bfloat16");
   for (const auto& [name, part] : out["parts"].items()) {

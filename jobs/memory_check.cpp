@@ -8,15 +8,12 @@
 
 namespace pyracast {
 
-namespace {
-
-std::string gibibytes(int64_t bytes) {
+std::string size_text(int64_t bytes) {
+  const double mib = double(bytes) / (1 << 20);
   char text[32];
-  std::snprintf(text, sizeof text, "%.2f GiB", double(bytes) / (1 << 30));
+  std::snprintf(text, sizeof text, mib < 1024 ? "%.1f MiB" : "%.2f GiB", mib < 1024 ? mib : mib / 1024);
   return text;
 }
-
-}  // namespace
 
 TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests) {
   VideoRequest request = requests.typical();
@@ -32,24 +29,24 @@ TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& set
 }
 
 std::string describe(const TeamMemory& memory) {
-  return concat("a rank takes at most ", gibibytes(memory.first.most_bytes()), " for tensors (", gibibytes(memory.first.weight_bytes),
-                " of weights), while ", memory.first.most_is_loading() ? "loading" : memory.first.most().doing);
+  return concat("a rank takes at most ", size_text(memory.first.most_bytes()), " for tensors (", size_text(memory.first.weight_bytes),
+                " of weights), at ", memory.first.most_is_loading() ? "loading" : memory.first.most().doing);
 }
 
 std::string describe_use(const Backend& backend, const MemoryPlan& planned) {
   std::string tensors;
   if (const auto* cpu = dynamic_cast<const CpuBackend*>(&backend))
-    tensors = concat(gibibytes(int64_t(cpu->pool().most_in_use())), " for tensors, ", gibibytes(planned.most_bytes()),
+    tensors = concat(size_text(int64_t(cpu->pool().most_in_use())), " for tensors, ", size_text(planned.most_bytes()),
                      " planned for videos of the run's own size with the longest prompt; ");
-  return concat("memory, at most: ", tensors, gibibytes(most_resident_bytes()), " resident, files that are mapped included");
+  return concat("memory, at most: ", tensors, size_text(most_resident_bytes()), " resident, files that are mapped included");
 }
 
 void check_memory(const TeamMemory& memory, int ranks_of_node, int64_t limit) {
   const int64_t teams = ranks_of_node / memory.ranks, wanted = teams * memory.bytes();
   if (wanted <= limit) return;
   const int64_t fitting = limit / memory.bytes();
-  fail("videos of this size take ", gibibytes(memory.bytes()), " for tensors on each team of ", memory.ranks, " ranks, so ",
-       gibibytes(wanted), " on a node with ", ranks_of_node, " ranks, which has ", gibibytes(limit), ": ",
+  fail("videos of this size take ", size_text(memory.bytes()), " for tensors on each team of ", memory.ranks, " ranks, so ",
+       size_text(wanted), " on a node with ", ranks_of_node, " ranks, which has ", size_text(limit), ": ",
        fitting > 0 ? concat("use at most ", fitting * memory.ranks, " ranks a node, ") : std::string(),
        "--dtype bfloat16 where it is not used yet, more ranks a video, or smaller videos");
 }

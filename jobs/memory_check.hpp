@@ -14,7 +14,10 @@ struct TeamMemory {
 };
 TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests);
 
-/// "a rank takes at most 3.2 GiB for tensors (1.1 GiB of weights), while decoding".
+/// "15.4 MiB", "3.20 GiB".
+std::string size_text(int64_t bytes);
+
+/// "a rank takes at most 3.2 GiB for tensors (1.1 GiB of weights), at decoding".
 std::string describe(const TeamMemory& memory);
 
 /// What this rank had in use, for its log: tensors, where `backend` counts them, beside what was planned, and resident memory.
