@@ -4,7 +4,7 @@
 
 #include "base/stopwatch.hpp"
 #include "comm/team.hpp"
-#include "dataset/sample_comparison.hpp"
+#include "dataset/sample_differences.hpp"
 #include "dataset/scratch_folder.hpp"
 #include "dataset/shard_reader.hpp"
 #include "dataset/shard_writer.hpp"
@@ -52,7 +52,7 @@ class Remaker {
   }
 
   /// Makes the sample again and compares; the outcome is only the team's first rank's. False where the team was asked to stop.
-  bool operator()(const StoredSample& stored, const std::filesystem::path& dataset, SampleComparison& out) {
+  bool operator()(const StoredSample& stored, const std::filesystem::path& dataset, SampleDifferences& out) {
     // With torch's noise it is not stored whether the row named the seed; the run's own is tried first.
     const bool may_be_either = settings_.noise == "torch" && stored.record.seed == settings_.seed;
     for (const bool names_seed : {!may_be_either, true}) {
@@ -85,7 +85,7 @@ class Remaker {
     return find_model(settings_.model);
   }
 
-  bool make(const StoredSample& stored, bool names_seed, const std::filesystem::path& dataset, SampleComparison& out) {
+  bool make(const StoredSample& stored, bool names_seed, const std::filesystem::path& dataset, SampleDifferences& out) {
     const Prompt row = row_of(stored.record, settings_, names_seed);
     const auto sample = uint32_t(stored.record.sample);
     const VideoRequest request = requests_(row);
@@ -124,7 +124,7 @@ Json version_differences(const Json& before) {
   return out;
 }
 
-Json described(const StoredSample& stored, const SampleComparison& comparison, const RunSettings& run, double seconds) {
+Json described(const StoredSample& stored, const SampleDifferences& comparison, const RunSettings& run, double seconds) {
   Json json{{"id", stored.record.id}, {"sample", stored.record.sample}, {"equal", comparison.differing.empty()}, {"first", comparison.first},
             {"differing", comparison.differing}, {"compared", comparison.compared}, {"video_sha256", stored.record.video_sha256}, {"seconds", seconds}};
   if (!comparison.differing.empty()) json["versions"] = version_differences(run.version);
@@ -187,7 +187,7 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
     for (const StoredSample& sample : samples) {
       if (sample.fingerprint != fingerprint || turn++ % team.count != team.index || stopped) continue;
       const Stopwatch watch;
-      SampleComparison comparison;
+      SampleDifferences comparison;
       stopped = !remake(sample, settings.output, comparison);
       if (!stopped && team.leads()) own.push_back(described(sample, comparison, found->second, watch.seconds()));
     }

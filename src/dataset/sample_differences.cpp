@@ -1,4 +1,4 @@
-#include "dataset/sample_comparison.hpp"
+#include "dataset/sample_differences.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -63,10 +63,10 @@ class Comparison {
     if (count) differs("frames", concat("the pixels before encoding differ: ", count, " of ", stored->rgb.size(), " values"));
   }
 
-  SampleComparison take() { return std::move(out_); }
+  SampleDifferences take() { return std::move(out_); }
 
  private:
-  SampleComparison out_;
+  SampleDifferences out_;
 };
 
 /// What can be said of two MP4 files that differ.
@@ -81,7 +81,7 @@ std::string of_files(const fs::path& stored, const std::string& sha256, const fs
 
 }  // namespace
 
-SampleComparison compare_samples(const SampleRecord& stored, const fs::path& stored_folder, const SampleRecord& made, const fs::path& made_folder) {
+SampleDifferences compare_samples(const SampleRecord& stored, const fs::path& stored_folder, const SampleRecord& made, const fs::path& made_folder) {
   Comparison comparison;
   comparison.column("status", stored.status, made.status);
   comparison.column("reason", stored.reason, made.reason);
@@ -107,7 +107,7 @@ SampleComparison compare_samples(const SampleRecord& stored, const fs::path& sto
   if (stored.video_sha256 != made.video_sha256) comparison.differs("video_sha256", of_files(there, stored.video_sha256, here));
   else if (!stored.video.empty() && !fs::is_regular_file(there)) comparison.differs("video", "the stored MP4 file is not there");
   else if (!stored.video.empty() && sha256_of_file(there) != stored.video_sha256) comparison.differs("video", "the stored MP4 file is not what its row says (pyracast verify)");
-  SampleComparison out = comparison.take();
+  SampleDifferences out = comparison.take();
   out.compared.push_back("video_sha256");
   return out;
 }

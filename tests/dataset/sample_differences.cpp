@@ -1,4 +1,4 @@
-#include "dataset/sample_comparison.hpp"
+#include "dataset/sample_differences.hpp"
 
 #include "dataset/mp4.hpp"
 #include "samples.hpp"
@@ -24,7 +24,7 @@ class CompareSamples : public RunFolder {
     write_mp4(folder / record.video, Video{2, 16, 16, 8, std::vector<uint8_t>(2 * 16 * 16 * 3, level)}, {{"comment", concat(crf)}}, crf);
     record.video_sha256 = sha256_of_file(folder / record.video);
   }
-  SampleComparison compare() const { return compare_samples(stored_, output_, made_, again_.path()); }
+  SampleDifferences compare() const { return compare_samples(stored_, output_, made_, again_.path()); }
 };
 
 TEST_F(CompareSamples, FindsEqualOnesEqual) {
@@ -37,7 +37,7 @@ TEST_F(CompareSamples, NamesWhatWasMadeFirstOfAllThatDiffers) {
   made_.latents.values.at(1) += 0.5f;
   made_.perceptual_hash = "x";
   write(again_.path(), made_, 18, 200);
-  const SampleComparison found = compare();
+  const SampleDifferences found = compare();
   EXPECT_THAT(found.differing, ElementsAre("latents", "perceptual_hash", "video_sha256"));
   EXPECT_THAT(found.first, HasSubstr("latents differ: 1 of "));
   made_.encoded_prompt = "another";
