@@ -63,8 +63,10 @@ struct Bench {
     SampleRecord record;
     record.id = row.id;
     record.prompt = record.encoded_prompt = row.text;
-    record.frames = 4, record.height = record.width = 16, record.fps = 8, record.steps = 1;
-    record.settings = R"({"model":"none"})";
+    // What `generate --model null` writes, which goes on here only where samples were made of the manifest's rows.
+    record.seed = 42;
+    record.frames = 4, record.height = record.width = 16, record.fps = 8, record.steps = 1, record.guidance = 1;
+    record.settings = R"({"model":"null","dtype":"auto","noise":"philox","clips":1})";
     record.video = video_path(row.id, 0);
     record.video_sha256 = sha256(row.id);
     record.perceptual_hash = sha256(row.id) + "808080";   // of clips that do not look alike
