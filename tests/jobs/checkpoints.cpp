@@ -52,7 +52,7 @@ TEST_F(GenerateCheckpoints, LetAKilledJobGoOnInsideItsVideoWithAnotherTeam) {
   interrupted("out", SIGKILL, 60);
   const auto files = saved("out");
   ASSERT_FALSE(files.empty());
-  EXPECT_LE(files.size(), 2u);
+  EXPECT_LE(files.size(), 3u) << "two, and one that the kill was too early to remove";
   const Ended ended = run(long_video(2, "out", {"--ranks-per-video", "2"}));
   ASSERT_EQ(ended.code, 0) << ended.output;
   EXPECT_THAT(log("out"), HasSubstr("Long sample 0 goes on after " + std::to_string(evaluations_of(files.back())) + " evaluations"));
@@ -64,7 +64,7 @@ TEST_F(GenerateCheckpoints, ThatAreDamagedAreNotBelieved) {
   ASSERT_EQ(run(long_video(1, "whole")).code, 0);
   interrupted("out", SIGKILL, 60);
   const auto files = saved("out");
-  ASSERT_EQ(files.size(), 2u);
+  ASSERT_GE(files.size(), 2u);
   {
     std::fstream newest(files.back(), std::ios::in | std::ios::out | std::ios::binary);
     newest.seekp(-3, std::ios::end);
