@@ -1,7 +1,6 @@
 // `pyracast generate`: makes every prompt's video that the dataset does not hold yet.
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 
 #include "base/file.hpp"
@@ -28,6 +27,7 @@
 #include "jobs/savings.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/signals.hpp"
+#include "jobs/team_answer.hpp"
 #include "jobs/version.hpp"
 
 namespace pyracast {
@@ -52,19 +52,6 @@ struct Job {
   SaveInterval saves;
   int64_t attempt = 0;
 };
-
-/// What each rank of the team answers.
-std::vector<int32_t> answers_of(Communicator& team, int32_t own) {
-  std::vector<int32_t> answers(size_t(team.size()));
-  team.all_gather({&own, DType::int32, {1}}, {answers.data(), DType::int32, {team.size()}}, std::vector<int64_t>(answers.size(), 1));
-  return answers;
-}
-
-/// The team's answer: the gravest of its ranks'.
-Outcome agreed(Communicator& team, Outcome own) {
-  const std::vector<int32_t> answers = answers_of(team, int32_t(own));
-  return Outcome(*std::max_element(answers.begin(), answers.end()));
-}
 
 /// Where an earlier job left a sample: what all ranks of the team have read alike, else nothing.
 std::optional<VideoProgress> progress_of(const SampleProgress& files, Communicator& team) {

@@ -15,6 +15,7 @@
 #include "jobs/sample_records.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/stored_sample.hpp"
+#include "jobs/team_answer.hpp"
 #include "jobs/video_requests.hpp"
 #include "jobs/version.hpp"
 
@@ -27,13 +28,6 @@ void check_settings(const ReproduceSettings& settings) {
   require(std::filesystem::is_directory(settings.output / "shards"), settings.output.string(), ": holds no dataset (no shards/)");
   require(settings.count >= 0 && settings.sample >= 0, "count and sample must not be negative");
   require(settings.id.empty() != (settings.count == 0), "which samples to make again is not known: give --id ID (and --sample K), or --count N");
-}
-
-Outcome agreed_stop(Communicator& team, Outcome own) {
-  int32_t answer = int32_t(own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own);
-  std::vector<int32_t> answers(size_t(team.size()));
-  team.all_gather({&answer, DType::int32, {1}}, {answers.data(), DType::int32, {team.size()}}, std::vector<int64_t>(answers.size(), 1));
-  return Outcome(*std::max_element(answers.begin(), answers.end()));
 }
 
 /// The samples of one fingerprint: one model, opened by all teams.
@@ -93,7 +87,7 @@ class Remaker {
     VideoRun run{*noise};
     run.broadcast = requests_.broadcast();
     run.keeps_step_latents = saves(settings_, "step-latents");
-    run.agree = [&](Outcome own) { return agreed_stop(*channels_.whole, own); };
+    run.agree = [&](Outcome own) { return agreed(*channels_.whole, own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
     VideoResult result = pipeline_->generate(request, run);
     if (result.outcome == Outcome::stopped) return false;
     if (!team_.leads()) return true;
