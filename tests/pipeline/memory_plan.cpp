@@ -54,7 +54,7 @@ struct MemoryPlanOfFamily : testing::TestWithParam<const char*> {
   }
 };
 
-TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUse) {
+TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
   for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
     for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}, {4, true}})
     {
