@@ -1,5 +1,6 @@
 // `pyracast generate`: makes every prompt's video that the dataset does not hold yet.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <ctime>
 
@@ -167,14 +168,18 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
-/// What videos take on each rank; told once, and refused where it cannot fit: on the first node, since nodes of a job are alike.
-TeamMemory plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
-  TeamMemory memory = plan_team_memory(model, settings, requests);
+/// The bytes of tensors that videos take at most on the first rank of a team and on any other: told, and refused where they cannot fit
+/// the first node, since nodes of a job are alike. Rank 0 plans for all.
+std::array<int64_t, 2> plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
+  std::array<int64_t, 2> most{};
   ranks.on_first([&] {
+    const TeamMemory memory = plan_team_memory(model, settings, requests);
     check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
+    most = {memory.first.most_bytes(), memory.other.most_bytes()};
   });
-  return memory;
+  check_mpi(MPI_Bcast(most.data(), int(most.size()), MPI_INT64_T, 0, ranks.world()), "sharing the plan of memory");
+  return most;
 }
 
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
@@ -298,7 +303,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 
-  if (memory) spdlog::info("{}", describe_use(*backend, team.leads() ? memory->first : memory->other));
+  if (memory) spdlog::info("{}", describe_use(*backend, memory->at(team.leads() ? 0 : 1)));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

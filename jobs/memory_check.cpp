@@ -33,10 +33,10 @@ std::string describe(const TeamMemory& memory) {
                 " of weights), at ", memory.first.most_is_loading() ? "loading" : memory.first.most().doing);
 }
 
-std::string describe_use(const Backend& backend, const MemoryPlan& planned) {
+std::string describe_use(const Backend& backend, int64_t planned) {
   std::string tensors;
   if (const auto* cpu = dynamic_cast<const CpuBackend*>(&backend))
-    tensors = concat(size_text(int64_t(cpu->pool().most_in_use())), " for tensors, ", size_text(planned.most_bytes()),
+    tensors = concat(size_text(int64_t(cpu->pool().most_in_use())), " for tensors, ", size_text(planned),
                      " planned for videos of the run's own size with the longest prompt; ");
   return concat("memory, at most: ", tensors, size_text(most_resident_bytes()), " resident, files that are mapped included");
 }

@@ -20,8 +20,8 @@ std::string size_text(int64_t bytes);
 /// "a rank takes at most 3.2 GiB for tensors (1.1 GiB of weights), at decoding".
 std::string describe(const TeamMemory& memory);
 
-/// What this rank had in use, for its log: tensors, where `backend` counts them, beside what was planned, and resident memory.
-std::string describe_use(const Backend& backend, const MemoryPlan& planned);
+/// What this rank had in use, for its log: tensors, where `backend` counts them, beside the bytes that were planned, and resident memory.
+std::string describe_use(const Backend& backend, int64_t planned);
 
 /// Throws Error that says what would fit where the teams of a node with so many ranks take more than `limit` bytes.
 void check_memory(const TeamMemory& memory, int ranks_of_node, int64_t limit);
