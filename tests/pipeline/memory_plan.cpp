@@ -18,21 +18,11 @@ const BroadcastPolicy& some_reuse() {
 
 /// The most bytes that each rank of a team of threads had in use.
 std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, int ranks, bool cfg_parallel) {
-  std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
-  std::vector<std::thread> team;
   std::vector<int64_t> most(static_cast<size_t>(ranks));
-  for (int rank = 0; rank < ranks; ++rank)
-    team.emplace_back([&, rank] {
-      omp_set_num_threads(1);
-      const auto backend = make_cpu_backend();
-      const auto pipeline = model.open(*backend, {}, channels[size_t(rank)]);
-      PhiloxNoise noise{42, "a", 0};
-      VideoRun run{noise};
-      run.broadcast = policy;
-      EXPECT_EQ(pipeline->generate(request, run).outcome, Outcome::going_on);
-      most[size_t(rank)] = int64_t(static_cast<CpuBackend&>(*backend).pool().most_in_use());
-    });
-  for (std::thread& rank : team) rank.join();
+  const auto results = made_by(model, ranks, cfg_parallel, request, policy, nullptr, {}, [&](int rank, Backend& backend) {
+    most[size_t(rank)] = int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use());
+  });
+  for (const VideoResult& result : results) EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
   return most;
 }
 

@@ -52,7 +52,8 @@ inline std::vector<TeamChannels> thread_channels(int ranks, bool cfg_parallel) {
 /// The results of all ranks of a team on one request.
 inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
                                         const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr,
-                                        const std::function<void(VideoRun&)>& change = {}) {
+                                        const std::function<void(VideoRun&)>& change = {},
+                                        const std::function<void(int rank, Backend& backend)>& look = {}) {
   std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
   std::vector<VideoResult> results(static_cast<size_t>(ranks));
   std::vector<std::thread> team;
@@ -73,6 +74,7 @@ inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool
         tokens = std::move(recording);
       }
       results[size_t(rank)] = pipeline->generate(request, run);
+      if (look) look(rank, *backend);
       if (!sent) return;
       Sent& counted = (*sent)[size_t(rank)] = {recorder->calls, recorder->bytes};
       const VideoPlan plan = pipeline->plan(request, pipeline->schedule(request, policy));
