@@ -31,8 +31,9 @@ causes = [os.strerror(options.errno)] if options.errno else ["No space left on d
 
 
 def run(output, at=None, log=None):
+    # The program goes on where a checkpoint's call fails; where all calls behind it fail too, it ends at another file's.
     command = [options.program, "generate", *options.model, "--prompts", str(folder / "prompts.jsonl"), "--output", str(output),
-               "--shard-samples", "2", "--threads", "1", "--checkpoint-every", "1"]
+               "--shard-samples", "2", "--threads", "1", "--checkpoint-every", "1" if options.on == "once" else "never"]
     environment = dict(os.environ)
     if at is not None:
         environment.update(LD_PRELOAD=options.library, FAIL_FOLDER=str(output), FAIL_AT=str(at), FAIL_ON=options.on,
