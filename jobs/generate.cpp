@@ -17,6 +17,7 @@
 #include "jobs/finished_samples.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/memory_check.hpp"
+#include "jobs/node_weights.hpp"
 #include "jobs/on_change.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/video_requests.hpp"
@@ -168,18 +169,18 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
-/// The bytes of tensors that videos take at most on the first rank of a team and on any other: told, and refused where they cannot fit
-/// the first node, since nodes of a job are alike. Rank 0 plans for all.
-std::array<int64_t, 2> plan_memory_of_node(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks) {
-  std::array<int64_t, 2> most{};
+/// The bytes of tensors that videos take at most on this rank: told, and refused where they cannot fit the first node, since nodes of
+/// a job are alike. Rank 0 plans for all.
+int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team) {
+  std::array<int64_t, 3> most{};
   ranks.on_first([&] {
-    const TeamMemory memory = plan_team_memory(model, settings, requests);
+    const NodeMemory memory = plan_node_memory(model, settings, requests, shares_weights(ranks, settings.model));
     check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
-    most = {memory.first.most_bytes(), memory.other.most_bytes()};
+    most = {memory.node_first.most_bytes(), memory.first.most_bytes(), memory.other.most_bytes()};
   });
   check_mpi(MPI_Bcast(most.data(), int(most.size()), MPI_INT64_T, 0, ranks.world()), "sharing the plan of memory");
-  return most;
+  return most[ranks.node().rank() == 0 ? 0 : team.leads() ? 1 : 2];
 }
 
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
@@ -245,7 +246,7 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
   if (ranks.rank() == 0)
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
-  const auto memory = settings.model.device == "cpu" ? std::optional(plan_memory_of_node(*model, settings, requests, ranks)) : std::nullopt;
+  const auto memory = settings.model.device == "cpu" ? std::optional(planned_memory(*model, settings, requests, ranks, team)) : std::nullopt;
   const ManifestOptions rows{.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
                              .cost = [&](const Prompt& row) { return requests.cost(row); }};
   const auto backend = open_device(settings.model, ranks.node().rank());
@@ -297,13 +298,13 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
       options.on_durable = [&](const SampleRecord& record) { remove_progress_of(settings.output, record.id, record.sample); };
     shards.emplace(std::move(options));
   }
-  const auto pipeline = model->open(*backend, {weight_dtype(settings.model.dtype)}, channels);
+  const auto pipeline = open_on_nodes(ranks, *model, settings.model, *backend, channels);
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
   const Job job{ranks, settings, team, channels, manifest, requests, fingerprint->hash, save_interval, attempt};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 
-  if (memory) spdlog::info("{}", describe_use(*backend, memory->at(team.leads() ? 0 : 1)));
+  if (memory) spdlog::info("{}", describe_use(*backend, *memory));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

@@ -134,7 +134,8 @@ void print(const Json& out) {
     if (lines.size() > 1) std::printf(" (and %zu more like it: --json true)", lines.size() - 1);
   }
   for (const Json& note : out["notes"]) std::printf("\n%s", note.get<std::string>().c_str());
-  std::printf("\n\nAll weights fit their configuration. The text encoder is held by the first rank of a team alone.\n");
+  std::printf("\n\nAll weights fit their configuration. The text encoder is held by the first rank of a team alone; ranks of a "
+              "node\nhave matrices, kernels and embedding tables once, in memory they share.\n");
 }
 
 }  // namespace

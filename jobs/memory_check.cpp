@@ -15,22 +15,28 @@ std::string size_text(int64_t bytes) {
   return text;
 }
 
-TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests) {
+NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, bool shares_weights) {
   VideoRequest request = requests.typical();
   request.prompt = longest_prompt();
-  TeamMemory memory{{}, {}, settings.ranks_per_video};
-  const auto plan_of = [&](int rank) {
-    return plan_memory(model, {weight_dtype(settings.model.dtype)}, request, requests.broadcast(),
+  const auto plan_of = [&](int rank, SharedWeights* shared) {
+    return plan_memory(model, {weight_dtype(settings.model.dtype), shared}, request, requests.broadcast(),
                        {rank, settings.ranks_per_video, settings.cfg_parallel});
   };
-  memory.first = plan_of(0);
-  if (memory.ranks > 1) memory.other = plan_of(1);
+  PlannedWeights laid_down(false), found(true);
+  NodeMemory memory;
+  memory.ranks_per_video = settings.ranks_per_video;
+  memory.node_first = plan_of(0, shares_weights ? &laid_down : nullptr);
+  memory.first = shares_weights ? plan_of(0, &found) : memory.node_first;
+  if (memory.ranks_per_video > 1) memory.other = plan_of(1, shares_weights ? &found : nullptr);
+  memory.shared_bytes = int64_t(laid_down.bytes());
   return memory;
 }
 
-std::string describe(const TeamMemory& memory) {
-  return concat("a rank takes at most ", size_text(memory.first.most_bytes()), " for tensors (", size_text(memory.first.weight_bytes),
-                " of weights), at ", memory.first.most_is_loading() ? "loading" : memory.first.most().doing);
+std::string describe(const NodeMemory& memory) {
+  const MemoryPlan& plan = memory.node_first;
+  const std::string shared = memory.shared_bytes ? concat(", and the ranks of a node share ", size_text(memory.shared_bytes), " of weights") : "";
+  return concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes), " of weights), at ",
+                plan.most_is_loading() ? "loading" : plan.most().doing, shared);
 }
 
 std::string describe_use(const Backend& backend, int64_t planned) {
@@ -41,13 +47,14 @@ std::string describe_use(const Backend& backend, int64_t planned) {
   return concat("memory, at most: ", tensors, size_text(most_resident_bytes()), " resident, files that are mapped included");
 }
 
-void check_memory(const TeamMemory& memory, int ranks_of_node, int64_t limit) {
-  const int64_t teams = ranks_of_node / memory.ranks, wanted = teams * memory.bytes();
+void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit) {
+  const int64_t teams = ranks_of_node / memory.ranks_per_video, wanted = memory.bytes(teams);
   if (wanted <= limit) return;
-  const int64_t fitting = limit / memory.bytes();
-  fail("videos of this size take ", size_text(memory.bytes()), " for tensors on each team of ", memory.ranks, " ranks, so ",
+  int64_t fitting = teams - 1;
+  while (fitting > 0 && memory.bytes(fitting) > limit) --fitting;
+  fail("videos of this size take ", size_text(memory.bytes_of_team()), " for tensors on each team of ", memory.ranks_per_video, " ranks, so ",
        size_text(wanted), " on a node with ", ranks_of_node, " ranks, which has ", size_text(limit), ": ",
-       fitting > 0 ? concat("use at most ", fitting * memory.ranks, " ranks a node, ") : std::string(),
+       fitting > 0 ? concat("use at most ", fitting * memory.ranks_per_video, " ranks a node, ") : std::string(),
        "--dtype bfloat16 where it is not used yet, more ranks a video, or smaller videos");
 }
 

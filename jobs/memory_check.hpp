@@ -6,24 +6,30 @@
 
 namespace pyracast {
 
-/// What videos of the run's own size take on the CPU, with the longest prompt: of a team's first rank, and of any other one.
-struct TeamMemory {
-  MemoryPlan first, other;
-  int ranks = 1;
-  int64_t bytes() const { return first.most_bytes() + (ranks - 1) * other.most_bytes(); }
+/// What videos of the run's own size take on the CPU, with the longest prompt.
+struct NodeMemory {
+  MemoryPlan node_first;      ///< of the node's first rank, which reads the weights for all where they are shared
+  MemoryPlan first, other;    ///< of a team's first rank, and of any other
+  int ranks_per_video = 1;
+  int64_t shared_bytes = 0;   ///< weights that all ranks of the node share
+
+  int64_t bytes_of_team() const { return first.most_bytes() + (ranks_per_video - 1) * other.most_bytes(); }
+  /// With so many teams on the node.
+  int64_t bytes(int64_t teams) const { return shared_bytes + node_first.most_bytes() - first.most_bytes() + teams * bytes_of_team(); }
 };
-TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests);
+NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, bool shares_weights);
 
 /// "15.4 MiB", "3.20 GiB".
 std::string size_text(int64_t bytes);
 
-/// "a rank takes at most 3.2 GiB for tensors (1.1 GiB of weights), at decoding".
-std::string describe(const TeamMemory& memory);
+/// "a rank takes at most 3.20 GiB for tensors (1.10 GiB of weights), at decoding", or "…, at decoding, and the ranks of a node share
+/// 1.00 GiB of weights".
+std::string describe(const NodeMemory& memory);
 
 /// What this rank had in use, for its log: tensors, where `backend` counts them, beside the bytes that were planned, and resident memory.
 std::string describe_use(const Backend& backend, int64_t planned);
 
 /// Throws Error that says what would fit where the teams of a node with so many ranks take more than `limit` bytes.
-void check_memory(const TeamMemory& memory, int ranks_of_node, int64_t limit);
+void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit);
 
 }  // namespace pyracast

@@ -22,8 +22,8 @@ inline int told(const Ranks& ranks, ExitCode code) {
 /// Reads the settings, does `run(ranks, settings)` on every rank and gives the exit code. A mistake that all ranks see alike
 /// is told once; what only one sees ends the job. `deadline(settings)`: seconds without a sign of life after which a rank
 /// counts as lost, more than 0.
-template <class Settings, class Deadline, class Run>
-int on_ranks(int argc, char** argv, Deadline deadline, Run run) {
+template <class Settings, class Deadline>
+int on_ranks(int argc, char** argv, Deadline deadline, ExitCode (*run)(const Ranks&, const Settings&)) {
   catch_stop_signals();
   const Ranks ranks(argc, argv);
   std::optional<Heartbeat> heartbeat;   // ends behind a mistake that all ranks tell alike

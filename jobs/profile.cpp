@@ -5,6 +5,7 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/profiled_sample.hpp"
 #include "jobs/signals.hpp"
@@ -91,7 +92,7 @@ ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   const auto backend = open_device(settings.generate.model, ranks.node().rank());
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
-  const auto pipeline = model->open(*backend, {weight_dtype(settings.generate.model.dtype)}, alone);
+  const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);
 
   const auto own = profile_samples(ranks, settings, samples, *pipeline);
   if (any_rank(ranks, !own)) {

@@ -11,6 +11,7 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/share_text.hpp"
@@ -42,7 +43,7 @@ class Remaker {
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
                                differences(run.content, now.content),
                                "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set."), ExitCode::fingerprint_mismatch);
-    pipeline_ = model_->open(*backend_, {weight_dtype(settings_.model.dtype)}, channels_);
+    pipeline_ = open_on_nodes(ranks, *model_, settings_.model, *backend_, channels_);
   }
 
   /// Makes the sample again and compares; the outcome is only the team's first rank's. False where the team was asked to stop.

@@ -9,5 +9,5 @@ preset=$1; shift
     libsentencepiece-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev zlib1g-dev libssl-dev ffmpeg \
     libpugixml-dev libarchive-dev gnuplot-nox
 
-cmake --preset "$preset"
+cmake --preset "$preset" -DPYRACAST_UNITY=ON
 if [ $# -gt 0 ]; then cmake --build --preset "$preset" --target "$@"; else cmake --build --preset "$preset"; fi

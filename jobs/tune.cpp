@@ -6,6 +6,7 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/tuned_schedules.hpp"
 #include "jobs/version.hpp"
@@ -69,7 +70,7 @@ ExitCode run(const Ranks& ranks, const TuneSettings& settings) {
   const auto backend = open_device(settings.generate.model, ranks.node().rank());
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
-  const auto pipeline = model->open(*backend, {weight_dtype(settings.generate.model.dtype)}, alone);
+  const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);
   try {
     const CalibrationSamples calibration(ranks, settings.generate, samples, *pipeline, settings.stored);
     const TunedSchedules found(settings, calibration, ranks.rank() == 0);

@@ -31,6 +31,7 @@ struct PackedWeights {
   DType dtype = DType::float32;
   int64_t columns = 0;   ///< output features
   int64_t depth = 0;     ///< input features (of a convolution: taps * input channels)
+  size_t bytes = 0;      ///< that `data` takes
 };
 
 /// Geometry of a convolution over x [batch, time, height, width, channels]; index 0 is time, 1 height, 2 width.

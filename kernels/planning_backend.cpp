@@ -19,7 +19,8 @@ void PlanningBackend::download(View x, void* host) { std::memset(host, 0, size_t
 
 PackedWeights PlanningBackend::pack(View weight) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  return {allocate(size_t(cpu::packed_size(columns, depth)) * size_of(weight.dtype)), weight.dtype, columns, depth};
+  const size_t bytes = size_t(cpu::packed_size(columns, depth)) * size_of(weight.dtype);
+  return {allocate(bytes), weight.dtype, columns, depth, bytes};
 }
 
 }  // namespace pyracast

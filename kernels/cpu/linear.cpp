@@ -22,8 +22,8 @@ void pack_panels(const Element* weight, int64_t columns, int64_t depth, Element*
 
 PackedWeights CpuBackend::pack(View weight) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  PackedWeights packed{allocate(size_t(cpu::packed_size(columns, depth)) * size_of(weight.dtype)), weight.dtype,
-                       columns, depth};
+  const size_t bytes = size_t(cpu::packed_size(columns, depth)) * size_of(weight.dtype);
+  PackedWeights packed{allocate(bytes), weight.dtype, columns, depth, bytes};
   if (weight.dtype == DType::float32)
     pack_panels(cpu::floats(weight), columns, depth, static_cast<float*>(packed.data.get()));
   else

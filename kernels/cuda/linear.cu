@@ -8,7 +8,8 @@ namespace pyracast {
 PackedWeights CudaBackend::pack(View weight) {
   const int64_t columns = weight.shape[0], depth = columns ? weight.size() / columns : 0;
   const DType dtype = tensor_cores_ ? DType::bfloat16 : DType::float32;
-  PackedWeights packed{allocate(size_t(weight.size()) * size_of(dtype)), dtype, columns, depth};
+  const size_t bytes = size_t(weight.size()) * size_of(dtype);
+  PackedWeights packed{allocate(bytes), dtype, columns, depth, bytes};
   cuda::convert(stream(), weight, {packed.data.get(), dtype, weight.shape});
   return packed;
 }

@@ -17,7 +17,7 @@ using Entries = std::vector<std::pair<std::string, PickleIndex>>;
 // loader of Open-Sora-Plan 1.2's VAE takes ema_state_dict unless empty, then state_dict.gen_model, then state_dict.
 constexpr const char* wrappers[] = {"ema_state_dict", "ema",   "state_dict", "model_state_dict",
                                     "model",          "module", "gen_model"};
-constexpr int deepest_wrapping = 4;
+constexpr int deepest_dictionary = 4;
 constexpr std::string_view parallel_prefix = "module.";
 
 bool is_mapping_class(const PickleValue& callable) {
@@ -70,7 +70,7 @@ Entries torch_state_dict(const Pickle& pickle, const std::string& file) {
     fail(file, ": holds an object of ", pickle[root.callable].module, ".", pickle[root.callable].text,
          ", expected a dict of tensors; save the network's state_dict() instead");
   require(entries.has_value(), file, ": holds no dict of tensors; save the network's state_dict()");
-  for (int depth = 0; depth < deepest_wrapping; ++depth)
+  for (int depth = 0; depth < deepest_dictionary; ++depth)
     if (auto inner = unwrapped(pickle, *entries)) entries = std::move(inner);
   remove_parallel_prefix(*entries);
   return *entries;

@@ -3,14 +3,17 @@
 #include <set>
 
 #include "base/weight_file.hpp"
+#include "nn/shared_weights.hpp"
 #include "tensor/tensor.hpp"
 
 namespace pyracast {
 
 /// How matrices are kept in memory: `dtype` float32 or bfloat16; absent: as stored (bfloat16 stays, all else becomes
-/// float32). Arithmetic on the CPU is float32 in every case.
+/// float32). Arithmetic on the CPU is float32 in every case. `shared`, where given: matrices, kernels and tables lie there; of
+/// back ends in the host's memory only, and needed while weights are read.
 struct WeightStorage {
   std::optional<DType> dtype;
+  SharedWeights* shared = nullptr;
 };
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
@@ -73,6 +76,9 @@ class Weights {
   Tensor on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const;
   Tensor on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const;
   DType matrix_dtype(const StoredTensor& stored) const;
+  PackedWeights packed(const std::string& name, const StoredTensor& stored, int64_t columns, int64_t depth,
+                       const std::function<Tensor()>& published) const;
+  WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, const std::function<WeightBlock()>& make) const;
 };
 
 /// The stored numbers as float32 (exact for all types but float64 and int64).

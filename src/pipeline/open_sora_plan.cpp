@@ -7,7 +7,7 @@ namespace pyracast {
 namespace {
 
 /// With the tiles that the published pipeline sets for both versions.
-VideoDecoder load_decoder(const std::filesystem::path& folder, Backend& backend, WeightStorage storage) {
+VideoDecoder load_causal_decoder(const std::filesystem::path& folder, Backend& backend, WeightStorage storage) {
   VideoDecoder decoder;
   decoder.vae = load_network<CausalVae, CausalVaeConfig>(folder, backend, storage);
   decoder.tiling = CausalVaeTiling{512, 64, 29, 8, 0.25};
@@ -15,14 +15,14 @@ VideoDecoder load_decoder(const std::filesystem::path& folder, Backend& backend,
 }
 
 TextToVideoParts load_110(const SnapshotPaths& files, Backend& backend, WeightStorage storage) {
-  TextToVideoParts parts{load_network<Latte, LatteConfig>(files.transformer, backend, storage), load_decoder(files.vae, backend, storage)};
+  TextToVideoParts parts{load_network<Latte, LatteConfig>(files.transformer, backend, storage), load_causal_decoder(files.vae, backend, storage)};
   parts.most_tokens = 300;
   return parts;
 }
 
 TextToVideoParts load_120(const SnapshotPaths& files, Backend& backend, WeightStorage storage) {
   TextToVideoParts parts{load_network<OpenSoraT2v, OpenSoraT2vConfig>(files.transformer, backend, storage),
-                         load_decoder(files.vae, backend, storage)};
+                         load_causal_decoder(files.vae, backend, storage)};
   parts.padding = Padding::masked;
   parts.most_tokens = 512;
   parts.stored = StoredOutput::ungated;

@@ -16,6 +16,9 @@ class Tensor {
   Tensor() = default;
   /// Not initialised.
   Tensor(Backend& backend, Shape shape, DType dtype = DType::float32);
+  /// In memory that holds its elements already.
+  Tensor(Backend& backend, Shape shape, DType dtype, std::shared_ptr<void> buffer)
+      : backend_(&backend), shape_(std::move(shape)), dtype_(dtype), buffer_(std::move(buffer)) {}
   /// From values in the host's memory.
   Tensor(Backend& backend, Shape shape, const std::vector<float>& values);
 
@@ -29,6 +32,7 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Backend& backend() const { return *backend_; }
   View view() const { return {buffer_.get(), dtype_, shape_}; }
+  const std::shared_ptr<void>& buffer() const { return buffer_; }
 
   /// The same elements under another shape; at most one size may be -1 and is worked out.
   Tensor reshape(Shape shape) const;

@@ -1,21 +1,28 @@
 #!/usr/bin/env python3
 """What a large dataset costs beside its videos, as a table for README.md.
-usage: scale.py BUILD SAMPLES...       (BUILD: build/cpu; README.md has 0 200000 1000000)
+
+    scale.py BUILD SAMPLES... [--made 10000]      (BUILD: build/cpu; README.md has 0 200000 1000000, and 0 --made 1000000)
+
 For each number: so many finished samples are put into a folder (finished_bench prints what it takes to check and index their
-prompts, to find them again and to make the index), then `generate --model null` goes on there on 8 ranks and makes MADE more. All in
+prompts, to find them again and to make the index), then `generate --model null` goes on there on 8 ranks and makes some more. All in
 /dev/shm, so that the program is measured and not a disk; CPU seconds, because others may use the machine."""
+import argparse
 import json
 import os
 import pathlib
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 
-RANKS, MADE = 8, 10000
-build, numbers = pathlib.Path(sys.argv[1]), [int(word) for word in sys.argv[2:]]
+RANKS = 8
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("build", type=pathlib.Path)
+parser.add_argument("samples", type=int, nargs="+")
+parser.add_argument("--made", type=int, default=10000, help="samples that are made")
+options = parser.parse_args()
+build, numbers, made = options.build, options.samples, options.made
 
 
 def generate(output, prompts):
@@ -44,14 +51,14 @@ with tempfile.TemporaryDirectory(prefix="pyracast-scale-", dir="/dev/shm") as na
         else:
             output.mkdir()
         with open(output / "prompts.jsonl", "a") as prompts:
-            for n in range(MADE):
+            for n in range(made):
                 prompts.write(json.dumps({"id": f"more-{n}", "prompt": f"a red circle, {n}"}) + "\n")
         more = generate(output, output / "prompts.jsonl")
         again = generate(output, output / "prompts.jsonl")   # what beginning and ending take
         counts = json.loads((output / "run.json").read_text())["samples"]
-        assert counts["done"] == samples + MADE, counts
-        print(f"{'a run that makes ' + str(MADE):40} {more[0]:8.2f} s, CPU {more[1]:8.2f} s, {more[2]:6} MB a rank at most")
+        assert counts["done"] == samples + made, counts
+        print(f"{'a run that makes ' + str(made):40} {more[0]:8.2f} s, CPU {more[1]:8.2f} s, {more[2]:6} MB a rank at most")
         print(f"{'a run that finds all finished':40} {again[0]:8.2f} s, CPU {again[1]:8.2f} s, {again[2]:6} MB a rank at most")
-        print(f"{'so each of those made':40} {'':11} CPU {(more[1] - again[1]) / MADE * 1e6:8.0f} us")
+        print(f"{'so each of those made':40} {'':11} CPU {(more[1] - again[1]) / made * 1e6:8.0f} us")
         print(f"{'most entries of a folder':40} {most_entries(output)}", flush=True)
         shutil.rmtree(output)

@@ -1,6 +1,8 @@
 // What is planned to be in use is what the CPU's pool then has in use, to the byte.
 #include "pipeline/memory_plan.hpp"
 
+#include <gmock/gmock.h>
+
 #include <regex>
 
 #include "kernels/cpu/cpu_backend.hpp"
@@ -53,6 +55,58 @@ TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
         EXPECT_EQ(plan_memory(model(), {}, request(), policy, {rank, ranks, cfg_parallel}).most_bytes(), most[size_t(rank)])
             << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "");
     }
+}
+
+TEST_P(MemoryPlanOfFamily, CountsSharedWeightsApart) {
+  const auto backend_of = [&](SharedWeights& shared) {
+    auto backend = make_cpu_backend();
+    const TeamChannels alone = lone_channels();
+    const auto pipeline = model().open(*backend, {{}, &shared}, alone);
+    PhiloxNoise noise{0, "", 0};
+    VideoRun run{noise};
+    EXPECT_EQ(pipeline->generate(request(), run).outcome, Outcome::going_on);
+    return backend;
+  };
+  const auto most_of = [](const Backend& backend) { return int64_t(static_cast<const CpuBackend&>(backend).pool().most_in_use()); };
+  LaidDownWeights laid_down;
+  PlannedWeights planned(false), planned_to_be_found(true);
+  const auto first = backend_of(laid_down);
+  FoundWeights found(laid_down.publish());
+  const auto second = backend_of(found);
+  const MemoryPlan plan = plan_memory(model(), {{}, &planned}, request(), {}, {});
+  EXPECT_EQ(plan.most_bytes(), most_of(*first));
+  EXPECT_EQ(planned.bytes(), laid_down.bytes());
+  EXPECT_EQ(plan_memory(model(), {{}, &planned_to_be_found}, request(), {}, {}).most_bytes(), most_of(*second));
+  EXPECT_GT(plan_memory(model(), {}, request(), {}, {}).weight_bytes, 10 * plan.weight_bytes) << "nearly all weights are shared";
+}
+
+// What evaluations allocate comes back from the device's pool: after the first video of a size the system is asked for nothing.
+TEST_P(MemoryPlanOfFamily, IsTakenFromTheSystemOnceForAllVideosOfASize) {
+  for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()}) {
+    const auto backend = make_cpu_backend();
+    const TeamChannels alone = lone_channels();
+    const auto pipeline = model().open(*backend, {}, alone);
+    const auto blocks_made = [&] { return static_cast<const CpuBackend&>(*backend).pool().blocks_made(); };
+    const auto generate = [&] {
+      PhiloxNoise noise{0, "", 0};
+      VideoRun run{noise};
+      run.broadcast = policy;
+      std::vector<size_t> after_evaluations;
+      run.agree = [&](Outcome own) {
+        after_evaluations.push_back(blocks_made());
+        return own;
+      };
+      EXPECT_EQ(pipeline->generate(request(), run).outcome, Outcome::going_on);
+      return after_evaluations;
+    };
+    const size_t weights = blocks_made();
+    EXPECT_GT(generate().front(), weights);
+    const size_t first_video = blocks_made();
+    const std::vector<size_t> second = generate();
+    EXPECT_GE(second.size(), 5u);
+    EXPECT_THAT(second, testing::Each(first_video));
+    EXPECT_EQ(blocks_made(), first_video);
+  }
 }
 
 TEST_P(MemoryPlanOfFamily, SaysWhatEachPhaseTakes) {

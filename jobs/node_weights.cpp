@@ -1,0 +1,71 @@
+#include "jobs/node_weights.hpp"
+
+#include "base/log.hpp"
+#include "jobs/device.hpp"
+
+namespace pyracast {
+
+namespace {
+
+/// The text of the node's first rank, on all its ranks; they wait asleep, since it may take long.
+std::string text_of_node(const OwnedComm& node, std::string text) {
+  const auto share = [&](void* data, size_t bytes) {
+    MPI_Request request;
+    check_mpi(MPI_Ibcast(data, int(bytes), MPI_BYTE, 0, node, &request), "sharing weights");
+    await(request, "sharing weights");
+  };
+  uint64_t length = text.size();
+  share(&length, sizeof length);
+  text.resize(length);
+  share(text.data(), length);
+  return text;
+}
+
+void wait_for_node(const OwnedComm& node) {
+  MPI_Request request;
+  check_mpi(MPI_Ibarrier(node, &request), "sharing weights");
+  await(request, "sharing weights");
+}
+
+/// What lies under `path`; nothing where this rank cannot look there, or the first rank found its model wanting.
+std::unique_ptr<FoundWeights> found_at(const std::string& path) {
+  if (path.empty()) return nullptr;
+  try {
+    return std::make_unique<FoundWeights>(path);
+  } catch (const Error& error) {
+    spdlog::warn("weights are not shared with the other ranks of the node, this one keeps its own: {}", error.what());
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+bool shares_weights(const Ranks& ranks, const ModelSettings& settings) { return settings.device == "cpu" && ranks.node().size() > 1; }
+
+std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
+                                             const TeamChannels& team) {
+  const std::optional<DType> dtype = weight_dtype(settings.dtype);
+  if (!shares_weights(ranks, settings)) return model.open(backend, {dtype}, team);
+  if (ranks.node().rank() > 0) {
+    const auto found = found_at(text_of_node(ranks.node(), {}));
+    wait_for_node(ranks.node());
+    return model.open(backend, {dtype, found.get()}, team);
+  }
+  LaidDownWeights weights;
+  std::unique_ptr<VideoPipeline> pipeline;
+  std::exception_ptr wanting;   // the others learn first that there is nothing to wait for
+  std::string path;
+  try {
+    pipeline = model.open(backend, {dtype, &weights}, team);
+    path = weights.publish();
+  } catch (...) {
+    wanting = std::current_exception();
+    path.clear();
+  }
+  text_of_node(ranks.node(), path);
+  wait_for_node(ranks.node());   // what lies under the path goes with this process's descriptor
+  if (wanting) std::rethrow_exception(wanting);
+  return pipeline;
+}
+
+}  // namespace pyracast

@@ -1,0 +1,16 @@
+#pragma once
+#include "comm/ranks.hpp"
+#include "jobs/job_settings.hpp"
+#include "pipeline/video_model.hpp"
+
+namespace pyracast {
+
+/// Whether the weights of a node's ranks lie in its memory once: where it has several, and computes on processors.
+bool shares_weights(const Ranks& ranks, const ModelSettings& settings);
+
+/// VideoModel::open, on all ranks. Where a node's ranks share weights, its first rank reads and packs them, and the others find them
+/// in its memory; a rank that cannot look there (another container, say) warns and keeps its own.
+std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
+                                             const TeamChannels& team);
+
+}  // namespace pyracast
