@@ -4,6 +4,7 @@
 
 #include "base/memory.hpp"
 #include "jobs/device.hpp"
+#include "jobs/sample_progress.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 
 namespace pyracast {
@@ -21,7 +22,7 @@ TeamMemory plan_team_memory(const VideoModel& model, const GenerateSettings& set
   TeamMemory memory{{}, {}, settings.ranks_per_video};
   const auto plan_of = [&](int rank) {
     return plan_memory(model, {weight_dtype(settings.model.dtype)}, request, requests.broadcast(),
-                       {rank, settings.ranks_per_video, settings.cfg_parallel});
+                       {rank, settings.ranks_per_video, settings.cfg_parallel}, !SaveInterval(settings.checkpoint_every).never());
   };
   memory.first = plan_of(0);
   if (memory.ranks > 1) memory.other = plan_of(1);
