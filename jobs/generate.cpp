@@ -53,6 +53,7 @@ struct Job {
   const std::string& fingerprint;
   SaveInterval saves;
   int64_t attempt = 0;
+  EarlierSaves& earlier_saves;
 };
 
 /// Where an earlier job left a sample: what all ranks of the team have read alike, else nothing.
@@ -73,17 +74,19 @@ bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQu
   VideoRun run{*noise};
   run.broadcast = job.requests.broadcast();
   run.keeps_step_latents = saves(job.settings, "step-latents");
-  SampleProgress progress(job.settings.output, {job.fingerprint, row.id, int64_t(sample)}, job.saves);
-  const auto continued = job.saves.never() ? std::nullopt : progress_of(progress, *job.channels.whole);
+  SampleProgress progress(job.settings.output, {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
+  auto continued = job.saves.never() ? std::nullopt : progress_of(progress, *job.channels.whole);
   if (continued) {
     spdlog::info("{} sample {} goes on after {} evaluations", row.id, sample, continued->result.evaluations.size());
+    ++continued->result.continuations;
+    continued->result.continued_after = int64_t(continued->result.evaluations.size());
     run.continued = &*continued;
   }
   if (job.team.leads() && !job.saves.never()) run.keeper = &progress;
   double last_agreed = steady_seconds();
   run.agree = [&](Outcome own) {
     time.evaluation_took(steady_seconds() - last_agreed);
-    const bool is_up = !job.saves.never() && !time.suffices_for_evaluation();
+    const bool is_up = !job.saves.never() && !time.suffices_for_evaluation(progress.foreseen());
     const Outcome answer = agreed(*job.channels.whole, own < Outcome::stopped && (queue.stopping() || is_up) ? Outcome::stopped : own);
     last_agreed = steady_seconds();
     return answer;
@@ -300,7 +303,8 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
   }
   const auto pipeline = open_on_nodes(ranks, *model, settings.model, *backend, channels);
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
-  const Job job{ranks, settings, team, channels, manifest, requests, fingerprint->hash, save_interval, attempt};
+  EarlierSaves earlier_saves;
+  const Job job{ranks, settings, team, channels, manifest, requests, fingerprint->hash, save_interval, attempt, earlier_saves};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 

@@ -4,6 +4,7 @@
 
 #include "base/memory.hpp"
 #include "jobs/device.hpp"
+#include "jobs/sample_progress.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 
 namespace pyracast {
@@ -20,7 +21,7 @@ NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& set
   request.prompt = longest_prompt();
   const auto plan_of = [&](int rank, SharedWeights* shared) {
     return plan_memory(model, {weight_dtype(settings.model.dtype), shared}, request, requests.broadcast(),
-                       {rank, settings.ranks_per_video, settings.cfg_parallel});
+                       {rank, settings.ranks_per_video, settings.cfg_parallel}, !SaveInterval(settings.checkpoint_every).never());
   };
   PlannedWeights laid_down(false), found(true);
   NodeMemory memory;

@@ -1,10 +1,12 @@
 // `pyracast plan`: what a team of ranks sends and stores for one video (--comm), what a broadcast file reuses under each
 // sampler (--reuse), and where its progress is saved (--checkpoints), known before any weight is read.
 #include <cstdio>
+#include <map>
 
 #include "base/config.hpp"
 #include "diffusion/sampler.hpp"
 #include "jobs/jobs.hpp"
+#include "pab/leaving_plan.hpp"
 #include "pipeline/planned_video.hpp"
 
 namespace pyracast {
@@ -150,10 +152,15 @@ std::string ranges_of(const std::vector<int>& numbers) {
 
 void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
   const BroadcastSchedule schedule = policy_of(s).schedule(video.timesteps, video.blocks, video.steps);
-  const auto saved = [&](int every) { return ranges_of(evaluations_that_save(schedule, every)); };
-  std::printf("a video can be left behind evaluations %s of %d: no stored output is needed any more\n", saved(1).c_str(), schedule.evaluations());
-  std::printf("progress due after every %d is saved behind %s: %.2f MiB of latents each time, and as much for each tensor of the sampler's history\n",
-              s.checkpoints, saved(s.checkpoints).c_str(), mib(video.latent_bytes()));
+  const LeavingPlan plan(schedule, video.order, 2 * video.time * video.space * video.hidden * int64_t(size_of(DType::float32)));
+  std::map<int, std::vector<int>> behind;   // evaluations by how many outputs are stored behind them
+  for (int made = 1; made <= plan.evaluations(); ++made) behind[plan.outputs_behind(made - 1)].push_back(made);
+  std::printf("%d evaluations; progress is %.2f MiB of latents, as much for each tensor of the sampler's history, and the outputs that are stored\n"
+              "and still reused:\n%8s %12s  behind evaluations\n", plan.evaluations(), mib(video.latent_bytes()), "outputs", "MiB");
+  for (const auto& [outputs, made] : behind)
+    std::printf("%8d %12.2f  %s\n", outputs, mib(plan.bytes_behind(made.front() - 1)), ranges_of(made).c_str());
+  std::printf("due after every %d, it is saved behind %s where writing outputs takes less than the evaluations up to the next one that leaves none,\n"
+              "else behind %s\n", s.checkpoints, ranges_of(plan.saved(s.checkpoints, true)).c_str(), ranges_of(plan.saved(s.checkpoints, false)).c_str());
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kept = 2;
+constexpr double evaluations_time_for_saving = 19;   // so many times that of a save
 constexpr const char* extension = ".safetensors";
 
 /// Where a sample's files lie, and how their names begin: as its video's.
@@ -60,7 +61,8 @@ SaveInterval::SaveInterval(const std::string& text) {
   else evaluations = int(number);
 }
 
-SampleProgress::SampleProgress(const fs::path& output, ProgressLabel label, SaveInterval interval) : label_(std::move(label)), interval_(interval) {
+SampleProgress::SampleProgress(const fs::path& output, ProgressLabel label, SaveInterval interval, EarlierSaves& earlier)
+    : label_(std::move(label)), interval_(interval), earlier_(earlier) {
   std::tie(folder_, name_) = place_of(output, label_.id, label_.sample);
 }
 
@@ -79,20 +81,26 @@ std::optional<VideoProgress> SampleProgress::newest() const {
   return std::nullopt;
 }
 
-bool SampleProgress::is_due(int evaluations, double seconds) const {
-  return (interval_.evaluations && evaluations >= interval_.evaluations) || (interval_.seconds > 0 && seconds >= interval_.seconds);
+bool SampleProgress::is_due(int evaluations, double seconds, double saving) const {
+  return (interval_.evaluations && evaluations >= interval_.evaluations) ||
+         (interval_.seconds > 0 && seconds >= std::max(interval_.seconds, evaluations_time_for_saving * saving));
 }
 
-void SampleProgress::save(const VideoProgress& progress) noexcept {
+void SampleProgress::save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept {
   try {
     const fs::path path = folder_ / concat(name_, progress.result.evaluations.size(), extension);
+    const Stopwatch time;
     make_folder(folder_);
-    write_progress(path, label_, progress);
+    write_progress(path, label_, progress, outputs);
+    earlier_.time.took(int64_t(fs::file_size(path)), time.seconds());
     const auto all = files();
     for (size_t i = kept; i < all.size(); ++i) remove_quietly(all[i]);
-    spdlog::info("{} sample {}: progress saved after {} evaluations", label_.id, label_.sample, progress.result.evaluations.size());
+    spdlog::info("{} sample {}: progress saved after {} evaluations, {} stored outputs with it", label_.id, label_.sample,
+                 progress.result.evaluations.size(), outputs.sites.size());
+    earlier_.failed = false;
   } catch (const std::exception& error) {
-    spdlog::warn("{} sample {}: its progress is not saved: {}", label_.id, label_.sample, error.what());
+    if (!earlier_.failed) spdlog::warn("{} sample {}: its progress is not saved: {}", label_.id, label_.sample, error.what());
+    earlier_.failed = true;
   }
 }
 
@@ -105,7 +113,7 @@ void remove_progress(const fs::path& output, const std::function<bool(const Prog
     if (!entry.is_regular_file()) continue;
     bool wanted = false;
     try {
-      wanted = entry.path().extension() == extension && is_wanted(read_progress(entry.path()).label);
+      wanted = entry.path().extension() == extension && is_wanted(label_of_progress(entry.path()));
     } catch (const Error& error) {
       spdlog::warn("{}; it is removed", error.what());
     }

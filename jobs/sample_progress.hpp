@@ -1,6 +1,7 @@
 #pragma once
 #include "dataset/layout.hpp"
 #include "pipeline/progress_file.hpp"
+#include "pipeline/saving_time.hpp"
 
 namespace pyracast {
 
@@ -14,24 +15,39 @@ struct SaveInterval {
   bool never() const { return seconds == 0 && evaluations == 0; }
 };
 
+/// What the saves of one sample tell those of the next.
+struct EarlierSaves {
+  SavingTime time;
+  bool failed = false;   ///< the last one; that the disk says no is told once
+};
+
 /// The files that keep one sample's progress, checkpoints/<2 hex>/<safe name>_<sample>.<evaluations made>.safetensors: the two
 /// newest, since the newest may be damaged.
 class SampleProgress final : public ProgressKeeper {
  public:
-  SampleProgress(const std::filesystem::path& output, ProgressLabel label, SaveInterval interval);
+  /// `earlier` must outlive this.
+  SampleProgress(const std::filesystem::path& output, ProgressLabel label, SaveInterval interval, EarlierSaves& earlier);
 
   /// The newest that is whole and this sample's; others are told in the log and left out.
   std::optional<VideoProgress> newest() const;
 
-  bool is_due(int evaluations, double seconds) const override;
+  /// By the clock stored outputs are due only so often that saving them takes a twentieth of the time.
+  bool is_due(int evaluations, double seconds, double saving) const override;
+  double seconds_to_save(int64_t bytes) const override { return earlier_.time.guess(bytes); }
+  void foresee(double seconds) override { foreseen_ = seconds; }
   /// A disk that says no is told in the log: then the video goes on without.
-  void save(const VideoProgress& progress) noexcept override;
+  void save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept override;
+
+  /// Seconds that saving would take if the team stopped one evaluation later.
+  double foreseen() const { return foreseen_; }
 
  private:
   std::filesystem::path folder_;
   std::string name_;
   ProgressLabel label_;
   SaveInterval interval_;
+  EarlierSaves& earlier_;
+  double foreseen_ = 0;
 
   std::vector<std::filesystem::path> files() const;   // newest first
 };

@@ -68,6 +68,8 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& r
   }
   record.text_seconds = result.text_seconds;
   record.decode_seconds = result.decode_seconds;
+  record.continuations = result.continuations;
+  record.continued_after = result.continued_after;
   for (const EvaluationCost& cost : result.evaluations) {
     const auto of = [&](Branch branch) { return cost.branches[size_t(branch)]; };
     record.step_seconds.push_back({float(of(Branch::spatial_attention)), float(of(Branch::temporal_attention)),

@@ -28,7 +28,7 @@ struct VerifySettings {
     visit("Verify", "threads", s.threads, "threads that hash and decode; 0: the cores there are");
     visit("Verify", "put-aside", s.put_aside,
           "move what is damaged or stray to quarantine/, so that the same generate command makes it again");
-    visit("Verify", "json", s.json, "all findings as JSON");
+    visit("Verify", "json", s.json, "findings as JSON (the first 10,000)");
   }
 };
 

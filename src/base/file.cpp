@@ -1,7 +1,6 @@
 #include "base/file.hpp"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/file_writer.hpp"
+#include "base/sha256.hpp"
 
 namespace pyracast {
 
@@ -40,13 +41,6 @@ void write_all(int descriptor, std::string_view content, const std::filesystem::
 void sync(const std::filesystem::path& path, int flags) {
   const Descriptor descriptor(path, flags);
   if (::fsync(descriptor) != 0) fail_at_the_disk(path, "fsync failed", errno);
-}
-
-std::string hexadecimal(std::span<const unsigned char> bytes) {
-  static const char digits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) text += {digits[byte >> 4], digits[byte & 15]};
-  return text;
 }
 
 }  // namespace
@@ -101,19 +95,15 @@ void append_to_file(const std::filesystem::path& path, std::string_view content)
 }
 
 void write_atomically(const std::filesystem::path& path, std::string_view content) {
-  const std::filesystem::path temporary = path.string() + "." + std::to_string(::getpid()) + ".tmp";
-  {
-    const Descriptor descriptor(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    write_all(descriptor, content, temporary);
-  }
-  publish(temporary, path);
+  FileWriter file(path);
+  file.write(std::as_bytes(std::span(content)));
+  file.publish();
 }
 
 std::string sha256(std::span<const std::byte> bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  require(EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) == 1, "SHA-256 failed");
-  return hexadecimal({digest, size});
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.hexadecimal();
 }
 
 std::string sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }

@@ -3,11 +3,8 @@
 // padded with spaces; then the data, to which the offsets are relative. Tensors neither overlap nor leave gaps.
 #include "base/safetensors.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -129,19 +126,14 @@ void check_coverage(const StoredTensors& tensors, std::span<const std::byte> dat
           " bytes at the end belong to no tensor of the header");
 }
 
-using Ordered = std::vector<const StoredTensors::value_type*>;
-
 /// The header of a file that holds the tensors in this order, with its length in front.
-std::string header_for(const Ordered& tensors, const std::string& file) {
+std::string header_for(const std::vector<DeclaredTensor>& tensors, const std::string& file) {
   Header header = {{metadata_key, {{"format", "pt"}}}};   // without it some Python loaders refuse the file
   int64_t offset = 0;
-  for (const auto* entry : tensors) {
-    const auto& [name, tensor] = *entry;
+  for (const auto& [name, dtype, shape] : tensors) {
     require(name != metadata_key, file, ": a tensor cannot be called ", metadata_key);
-    require(byte_count(tensor.dtype, tensor.shape) == int64_t(tensor.bytes.size()), file, ": ", name, ", ",
-            name_of(tensor.dtype), " ", tensor.shape, ", has ", tensor.bytes.size(), " bytes");
-    const int64_t end = offset + int64_t(tensor.bytes.size());
-    header[name] = {{"dtype", name_in_file(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    const int64_t end = offset + byte_count(dtype, shape).value();
+    header[name] = {{"dtype", name_in_file(dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text;
@@ -179,28 +171,38 @@ StoredTensors read_safetensors(const std::filesystem::path& path) {
   return parse_safetensors(mapping->bytes(), mapping, path.string());
 }
 
+SafetensorsStream::SafetensorsStream(const std::filesystem::path& path, const std::vector<DeclaredTensor>& tensors)
+    : path_(path.string()), file_(path) {
+  for (const DeclaredTensor& tensor : tensors) missing_ += byte_count(tensor.dtype, tensor.shape).value();
+  const std::string header = header_for(tensors, path_);
+  file_.write(std::as_bytes(std::span(header)));
+}
+
+void SafetensorsStream::write(std::span<const std::byte> bytes) {
+  file_.write(bytes);
+  missing_ -= int64_t(bytes.size());
+}
+
+void SafetensorsStream::publish() {
+  require(missing_ == 0, path_, ": ", missing_, " bytes fewer were written than its tensors have");
+  file_.publish();
+}
+
 void write_safetensors(const std::filesystem::path& path, const StoredTensors& tensors) {
-  Ordered order;
+  std::vector<const StoredTensors::value_type*> order;
   for (const auto& entry : tensors) order.push_back(&entry);
   // Widest elements first: with the header's padding every tensor is aligned to its element.
   std::ranges::stable_sort(order, std::greater(), [](auto* entry) { return size_of(entry->second.dtype); });
-  const std::string header = header_for(order, path.string());
-  const std::filesystem::path temporary = path.string() + "." + std::to_string(::getpid()) + ".tmp";
-  try {
-    std::ofstream out(temporary, std::ios::binary);
-    out.write(header.data(), std::streamsize(header.size()));
-    for (const auto* entry : order) {
-      const auto bytes = entry->second.bytes;
-      out.write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
-    }
-    out.close();
-    require(out.good(), temporary.string(), ": cannot be written; is the disk full or the folder missing?");
-    publish(temporary, path);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    throw;
+  std::vector<DeclaredTensor> declared;
+  for (const auto* entry : order) {
+    const auto& [name, tensor] = *entry;
+    require(byte_count(tensor.dtype, tensor.shape) == int64_t(tensor.bytes.size()), path.string(), ": ", name, ", ", name_of(tensor.dtype),
+            " ", tensor.shape, ", has ", tensor.bytes.size(), " bytes");
+    declared.push_back({name, tensor.dtype, tensor.shape});
   }
+  SafetensorsStream file(path, declared);
+  for (const auto* entry : order) file.write(entry->second.bytes);
+  file.publish();
 }
 
 }  // namespace pyracast

@@ -28,4 +28,14 @@ Tensor gather(Communicator& team, const Tensor& part, int axis, std::span<const 
   return concatenate(parts, axis);
 }
 
+Tensor gather_on_first(Communicator& team, const Tensor& part, std::span<const int64_t> sizes) {
+  if (team.size() == 1) return part;
+  std::vector<int64_t> sent(sizes.size(), 0), received(sizes.size(), 0);
+  sent[0] = part.size();
+  if (team.rank() == 0) received.assign(sizes.begin(), sizes.end());
+  const Tensor all(part.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, part.dtype());
+  team.all_to_all(part.view(), sent, all.view(), received);
+  return all;
+}
+
 }  // namespace pyracast

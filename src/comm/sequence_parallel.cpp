@@ -59,6 +59,28 @@ Tensor SequenceParallel::moved(const Tensor& x, Axis from, Axis to) {
   return timed(ledger_.seconds_outside, [&] { return exchanged(x, from); });
 }
 
+Tensor SequenceParallel::part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) const {
+  const TokenParts parts = parts_of(shape);
+  const int64_t channels = shape[3], row = parts.space * channels;
+  const auto uploaded = [&](const float* values, const Shape& own) {
+    const Tensor part(backend, own);
+    if (part.size() > 0) backend.upload(values, part.view());
+    return part;
+  };
+  if (team_.size() == 1) return uploaded(whole, shape);
+  const auto begin = [&](int64_t count, int later) { return part_start(count, team_.rank() + later, team_.size()); };
+  if (axis == Axis::time) {
+    const int64_t first = begin(parts.frames(), 0);
+    return uploaded(whole + first * row, {begin(parts.frames(), 1) - first, 1, parts.space, channels});
+  }
+  const int64_t first = begin(parts.space, 0), last = begin(parts.space, 1);
+  std::vector<float> own;
+  own.reserve(size_t(parts.frames() * (last - first) * channels));
+  for (int64_t frame = 0; frame < parts.frames(); ++frame)
+    own.insert(own.end(), whole + frame * row + first * channels, whole + frame * row + last * channels);
+  return uploaded(own.data(), {parts.batch, parts.time, last - first, channels});
+}
+
 Tensor SequenceParallel::send(const Tensor& x, Axis from, const std::vector<int64_t>& sent,
                               const std::vector<int64_t>& received) {
   const Tensor out(x.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, x.dtype());

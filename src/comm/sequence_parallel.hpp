@@ -65,6 +65,9 @@ class SequenceParallel {
   /// A part that is sharded along `from`, sharded along `to`.
   Tensor moved(const Tensor& x, Axis from, Axis to);
 
+  /// This rank's part, sharded along `axis`, of whole tokens [batch, time, space, channels] in the host's memory.
+  Tensor part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) const;
+
   /// f maps sequences [n, length, channels] that run along the whole of `axis` to the same shape.
   template <class F>
   Tensor along(Axis axis, const Tensor& x, F f) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.hpp"
+#include "base/sha256.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/manifest_files.hpp"

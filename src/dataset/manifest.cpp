@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/sha256.hpp"
 #include "dataset/manifest_reader.hpp"
 
 namespace pyracast {

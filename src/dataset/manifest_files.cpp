@@ -1,7 +1,6 @@
 #include "dataset/manifest_files.hpp"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,26 +94,6 @@ uint64_t ReadFile::size() const {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) fail_at_the_disk(path_, "its size is not known", errno);
   return uint64_t(status.st_size);
-}
-
-Sha256::Sha256() : context_(::EVP_MD_CTX_new()) {
-  require(context_ && ::EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), ::EVP_sha256(), nullptr) == 1,
-          "SHA-256 cannot be started");
-}
-
-Sha256::~Sha256() { ::EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
-
-void Sha256::add(std::string_view bytes) {
-  require(::EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) == 1, "SHA-256 failed");
-}
-
-std::string Sha256::hexadecimal() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  require(::EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest, &size) == 1, "SHA-256 failed");
-  std::string text;
-  for (unsigned i = 0; i < size; ++i) text += {"0123456789abcdef"[digest[i] >> 4], "0123456789abcdef"[digest[i] & 15]};
-  return text;
 }
 
 }  // namespace pyracast

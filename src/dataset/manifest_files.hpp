@@ -69,16 +69,4 @@ class ReadFile {
   int descriptor_;
 };
 
-/// SHA-256 of a text that comes in parts.
-class Sha256 {
- public:
-  Sha256();
-  ~Sha256();
-  void add(std::string_view bytes);
-  std::string hexadecimal();
-
- private:
-  void* context_;
-};
-
 }  // namespace pyracast

@@ -46,6 +46,8 @@ std::vector<std::string> put_aside(const Verification& verification) {
     if (is_moved(finding.defect) && moved.insert(finding.path).second && fs::exists(layout.root / finding.path))
       lines.push_back(concat(finding.path, ": was moved to ", move_to_quarantine(layout, layout.root / finding.path).string()));
   if (has(verification, Defect::sample_twice)) take_out_second_rows(layout, lines);
+  if (verification.further_findings)
+    lines.push_back(concat(verification.further_findings, " findings more were only counted: verify once more"));
   return lines;
 }
 

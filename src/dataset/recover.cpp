@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/file.hpp"
+#include "dataset/for_each_on_threads.hpp"
 #include "dataset/journal.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/rewrite_shard.hpp"
@@ -17,6 +18,9 @@ namespace pyracast {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// That look for the videos of a shard: on a file system of a cluster each look waits for a server, and nothing else is done meanwhile.
+constexpr size_t threads = 16;
 
 /// Shards of columns are smaller, those of many arrays are larger: to read them all would take as long as to copy them.
 constexpr uintmax_t most_bytes_read_always = 64 << 20;
@@ -67,13 +71,13 @@ class Recovery {
     return configurations_.contains(found) ? found : configurations_.begin()->first;
   }
 
-  /// What is wrong with the video of a sample that stands in `record`, a shard or journal; empty: nothing.
-  std::string fault_of(const SampleRecord& row, const fs::path& record) const {
+  /// What is wrong with the video of a sample whose shard or journal was written at `recorded`; empty: nothing.
+  std::string fault_of(const SampleRecord& row, fs::file_time_type recorded) const {
     if (row.status != int64_t(SampleStatus::done)) return "";
     const fs::path video = layout_.root / row.video;
     if (!fs::is_regular_file(video)) return "is missing";
     // It was written before the record that names it: what is newer was changed by something else.
-    if (reads_ == RecoverReads::what_changed && fs::last_write_time(video) < fs::last_write_time(record)) return "";
+    if (reads_ == RecoverReads::what_changed && fs::last_write_time(video) < recorded) return "";
     return sha256_of_file(video) == row.video_sha256 ? "" : "does not fit its checksum";
   }
 
@@ -87,8 +91,9 @@ class Recovery {
     std::vector<SampleRecord> rows;
     std::string fingerprint;
     if (!sound(path, [&] { rows = rows_of_this_dataset(path, fingerprint); })) return;
-    std::vector<std::string> faults;
-    for (const SampleRecord& row : rows) faults.push_back(fault_of(row, path));
+    std::vector<std::string> faults(rows.size());
+    const fs::file_time_type recorded = fs::last_write_time(path);
+    for_each_on_threads(rows.size(), threads, [&](size_t i) { faults[i] = fault_of(rows[i], recorded); });
     const bool whole = std::all_of(faults.begin(), faults.end(), [](const std::string& fault) { return fault.empty(); });
     if ((!whole || reads_ == RecoverReads::everything) && !sound(path, [&] { read_arrays(path); })) return;
     if (!whole && !sound(path, [&] { take_out(path, faults); })) return;
@@ -146,9 +151,10 @@ class Recovery {
   void fold_journal(const fs::path& path) {
     std::optional<ShardFile> shard;
     const std::string fingerprint = fingerprint_of_journal(path);
+    const fs::file_time_type recorded = fs::last_write_time(path);
     const JournalEnd end = read_journal(path, fingerprint, [&](SampleRecord record) {
       if (!in_journals_.erase({record.id, record.sample})) return;
-      if (const std::string fault = fault_of(record, path); !fault.empty()) return give_up(record, fault);
+      if (const std::string fault = fault_of(record, recorded); !fault.empty()) return give_up(record, fault);
       if (!shard) shard.emplace(layout_.shards() / ("." + path.stem().string() + ".recovered.tmp"), fingerprint, configurations_.at(fingerprint));
       shard->append(record);
       each_({record, fingerprint});

@@ -68,6 +68,8 @@ struct SampleRecord {
   double text_seconds = 0, decode_seconds = 0, encode_seconds = 0, write_seconds = 0;
   std::string host;
   int64_t rank = 0, team = 0, attempt = 0;
+  int64_t continuations = 0;      ///< how often a later run went on inside the video
+  int64_t continued_after = 0;    ///< evaluations of the network that were made before the last of them
   double started = 0, ended = 0;  ///< seconds since 1970
 
   std::vector<std::array<float, step_phases.size()>> step_seconds;      ///< [evaluations of the network][step_phases]
@@ -119,6 +121,8 @@ struct SampleRecord {
     visit(provenance, "rank", r.rank);
     visit(provenance, "team", r.team);
     visit(provenance, "attempt", r.attempt);
+    visit(provenance, "continuations", r.continuations);
+    visit(provenance, "continued_after", r.continued_after);
     visit(provenance, "started", r.started);
     visit(provenance, "ended", r.ended);
   }

@@ -20,8 +20,8 @@ class TimeLeft {
   /// A sample of that cost took so long.
   void took(double cost, double seconds);
 
-  /// Whether there is time for an evaluation of the network as long as the longest so far.
-  bool suffices_for_evaluation() const { return seconds() > longest_evaluation_; }
+  /// Whether there is time for an evaluation of the network as long as the longest so far, and for so many seconds after it.
+  bool suffices_for_evaluation(double after = 0) const { return seconds() > longest_evaluation_ + after; }
   void evaluation_took(double seconds) { longest_evaluation_ = std::max(longest_evaluation_, seconds); }
 
   /// How long a sample of that cost will take; 0 where none was made.

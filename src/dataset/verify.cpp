@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <optional>
-#include <thread>
 
 #include "base/file.hpp"
 #include "dataset/child_process.hpp"
 #include "dataset/failure_class.hpp"
 #include "dataset/folder_lock.hpp"
+#include "dataset/for_each_on_threads.hpp"
 #include "dataset/journal.hpp"
 #include "dataset/kept_rows.hpp"
 #include "dataset/layout.hpp"
@@ -126,7 +126,7 @@ class Verifier {
 
   void note(std::string line) { found_.notes.push_back(std::move(line)); }
   void add(Defect defect, const fs::path& path, std::string what) {
-    found_.findings.push_back({defect, path.lexically_relative(layout_.root).string(), std::move(what)});
+    found_.add({defect, path.lexically_relative(layout_.root).string(), std::move(what)});
   }
 
   void check_manifest() {
@@ -194,19 +194,11 @@ class Verifier {
 
   void check_videos(const std::vector<SampleRecord>& rows) {
     std::vector<std::optional<Finding>> findings(rows.size());
-    std::atomic<size_t> next = 0;
     std::atomic<uint64_t> bytes = 0, checked = 0;
-    const auto work = [&] {
-      for (size_t i; (i = next++) < rows.size();) findings[i] = check_video(rows[i], bytes, checked);
-    };
-    {
-      std::vector<std::jthread> threads;
-      for (int i = 1; i < options_.threads; ++i) threads.emplace_back(work);
-      work();
-    }
+    for_each_on_threads(rows.size(), size_t(options_.threads), [&](size_t i) { findings[i] = check_video(rows[i], bytes, checked); });
     for (const SampleRecord& row : rows) owned_videos_.push_back(hash_of_id(row.video));
     for (auto& finding : findings)
-      if (finding) found_.findings.push_back(std::move(*finding));
+      if (finding) found_.add(std::move(*finding));
     found_.videos += rows.size();
     found_.videos_checked += checked;
     found_.video_bytes += bytes;

@@ -48,15 +48,21 @@ struct VerifyOptions {
 };
 
 struct Verification {
+  static constexpr size_t most_findings = 10'000;   ///< that are kept: a broken disk may make millions
   std::string output, running;   ///< running: who writes into the folder; empty: nobody
   uint64_t asked_for = 0, done = 0, failed = 0, left = 0, not_asked_for = 0, rejected = 0;
   uint64_t shards = 0, journals = 0, in_journals = 0, videos = 0, videos_checked = 0;
   uint64_t array_bytes = 0, video_bytes = 0;        ///< read
   std::map<std::string, uint64_t> failures;         ///< by class
-  std::vector<Finding> findings;
+  std::vector<Finding> findings;                    ///< the first ones
+  uint64_t further_findings = 0;                    ///< that were only counted
   std::vector<std::string> notes;                   ///< what is as it may be after a job was killed
   bool settled = false;                             ///< nothing is left to be done, and index.h5 says so
 
+  void add(Finding finding) {
+    if (findings.size() < most_findings) findings.push_back(std::move(finding));
+    else ++further_findings;
+  }
   /// damaged, else more_to_do, else complete_with_failures, else complete.
   ExitCode code() const;
 };
@@ -66,7 +72,8 @@ struct Verification {
 Verification verify(const VerifyOptions& options, const std::function<void(size_t done, size_t all)>& told = {});
 
 /// Moves what is damaged or belongs to nobody to quarantine/, so that the same `generate` command makes it again, and takes
-/// a sample's second row out of its shard. Gives a line for each. The caller holds the folder's lock.
+/// a sample's second row out of its shard. Gives a line for each, and one where findings were only counted: those need another verify().
+/// The caller holds the folder's lock.
 std::vector<std::string> put_aside(const Verification& verification);
 
 }  // namespace pyracast

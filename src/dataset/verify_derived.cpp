@@ -41,7 +41,7 @@ class DerivedFiles {
   std::vector<std::string> names_;   // of shards, in the index's order
   int64_t done_ = 0, failed_ = 0;
 
-  void add(Defect defect, const std::string& path, const std::string& what) { found_.findings.push_back({defect, path, what}); }
+  void add(Defect defect, const std::string& path, const std::string& what) { found_.add({defect, path, what}); }
   bool behind(const std::string& what) {
     found_.notes.push_back(what + ": it is behind the shards; the same generate command makes it anew");
     return false;

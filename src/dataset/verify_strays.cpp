@@ -52,7 +52,7 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   size_t leftovers = 0;
   const auto add = [&](const fs::path& path, const char* what, bool may_be) {
     if (may_be) ++leftovers;
-    else found.findings.push_back({Defect::stray, path.lexically_relative(output).string(), what});
+    else found.add({Defect::stray, path.lexically_relative(output).string(), what});
   };
   for (const fs::path& path : unowned) add(path, "belongs to no sample", is_owned(to_come, path));
   for (const fs::path& path : temporary) add(path, "is a temporary file that was left behind", !found.settled);

@@ -32,6 +32,15 @@ class Run {
     if (evaluation == 0) of_text_.clear();
   }
 
+  /// Behind an evaluation: what is stored for a site, as this rank's run of whole frames [frames, 1, space, channels] (alone: all tokens).
+  Tensor stored_frames(Site site) {
+    return parallel.moved(cached.outputs().at(site), plan_.stored(cached.evaluation(), site), Axis::time);
+  }
+  /// Takes up what was stored for a site behind `evaluation`, of whole tokens [batch, time, space, channels] in the host's memory.
+  void restore(int evaluation, Site site, Backend& backend, const float* whole, const Shape& shape) {
+    cached.restore(site, parallel.part_of(backend, whole, shape, plan_.stored(evaluation, site)));
+  }
+
   /// All-to-alls and their bytes since begin(), by the branch that they were for (index: Branch).
   struct Sent {
     int64_t all_to_alls = 0, bytes = 0;

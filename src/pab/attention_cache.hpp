@@ -53,6 +53,11 @@ class AttentionCache {
   /// The same output from here on, or nothing where no later evaluation reuses it.
   void keep(Site site, Tensor output);
 
+  /// What is stored: behind an evaluation, exactly what later ones reuse; the same sites on every rank.
+  const std::map<Site, Tensor>& outputs() const { return stored_; }
+  /// Takes up what an earlier job had stored.
+  void restore(Site site, Tensor output);
+
   /// Seconds spent computing each branch (index: Branch) since begin().
   const std::array<double, branch_count>& seconds() const { return seconds_; }
   /// How many blocks computed each branch since begin().

@@ -43,11 +43,4 @@ class BroadcastSchedule {
   }
 };
 
-/// [evaluations]: whether no output that is stored behind the evaluation is needed any more, so that a video can be left there and
-/// gone on with from its latents alone.
-std::vector<bool> evaluations_that_leave_nothing(const BroadcastSchedule& schedule);
-/// Behind which evaluations, counted from 1, progress is saved that is due after every `every` of them: at the next one that leaves
-/// nothing.
-std::vector<int> evaluations_that_save(const BroadcastSchedule& schedule, int every);
-
 }  // namespace pyracast

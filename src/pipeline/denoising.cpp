@@ -4,9 +4,11 @@
 
 namespace pyracast {
 
-Denoising::Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Sampler* sampler)
-    : team_(team), evaluation_(evaluation), plan_(plan), run_(run), progress_(progress), result_(progress.result), sampler_(sampler),
-      can_be_left_(evaluations_that_leave_nothing(evaluation.cached.schedule())) {
+Denoising::Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Shape tokens,
+                     int64_t halves, Sampler* sampler)
+    : team_(team), evaluation_(evaluation), plan_(plan), run_(run), progress_(progress), result_(progress.result), tokens_(std::move(tokens)),
+      halves_(halves), sampler_(sampler),
+      leaving_(evaluation.cached.schedule(), plan.tokens.order(), size_of(whole_tokens()) * int64_t(size_of(DType::float32))) {
   evaluation_.cached.listen(run.listener);
 }
 
@@ -20,16 +22,17 @@ int Denoising::first(Tensor& latents) {
     for (const HostTensor& tensor : progress_.sampler_history) state.history.emplace_back(backend, tensor.shape, tensor.values);
     sampler_->restore(std::move(state));
   }
+  restore_outputs(backend);
   return first_;
 }
 
-std::pair<int64_t, int64_t> Denoising::own_halves(int64_t halves) const {
-  if (!team_.guidance || halves == 1) return {0, halves};
+std::pair<int64_t, int64_t> Denoising::own_halves() const {
+  if (!is_in_halves()) return {0, halves_};
   return {team_.guidance->rank(), team_.guidance->rank() + 1};
 }
 
-Tensor Denoising::of_all_halves(const Tensor& own, int64_t halves) {
-  if (!team_.guidance || halves == 1) return own;
+Tensor Denoising::of_all_halves(const Tensor& own) {
+  if (!is_in_halves()) return own;
   const Stopwatch exchange;
   const Tensor both = gather(*team_.guidance, own, 0, std::vector<int64_t>{own.dim(0), own.dim(0)});
   guidance_seconds_ += exchange.seconds();
@@ -67,33 +70,101 @@ EvaluationCost Denoising::cost(int index) const {
 bool Denoising::end(int index, const Tensor& latents) {
   const int count = int(plan_.exchanges.size());
   result_.evaluations.push_back(cost(index));
+  seconds_made_ += whole_.seconds();
   const std::vector<float> values = latents.to_host();
   if (run_.keeps_step_latents) result_.step_latents.insert(result_.step_latents.end(), values.begin(), values.end());
   Outcome outcome = Outcome::going_on;
   if (!all_finite(values)) {
     outcome = Outcome::failed;
     result_.reason = concat("the latents are not finite after evaluation ", index + 1, " of ", count);
-  } else if (run_.keeper && can_be_left_[size_t(index)] && run_.keeper->is_due(index + 1 - saved_, since_saved_.seconds())) {
+  } else if (run_.keeper && is_to_be_saved(index)) {
     outcome = Outcome::saving;
   }
+  if (run_.keeper) foresee(index, outcome == Outcome::saving);
   const Outcome agreed = run_.agreed(outcome);
-  if (run_.keeper && can_be_left_[size_t(index)] && (agreed == Outcome::saving || agreed == Outcome::stopped)) save(index, latents, values);
+  if (agreed == Outcome::saving || (agreed == Outcome::stopped && first_rank_says(is_to_be_saved_at_stop(index, since_saved_.seconds()))))
+    save(index, latents, values);
   result_.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
   assert(index + 1 < count || result_.outcome != Outcome::going_on || first_ > 0 || evaluation_.cached.most_bytes() == plan_.stored_bytes);
   return result_.outcome == Outcome::going_on;
 }
 
+double Denoising::seconds_to_save(int index) const {
+  return leaving_.outputs_behind(index) ? run_.keeper->seconds_to_save(leaving_.bytes_behind(index)) : 0;
+}
+
+bool Denoising::is_to_be_saved(int index) const {
+  const double saving = seconds_to_save(index);
+  return run_.keeper->is_due(index + 1 - saved_, since_saved_.seconds(), saving) &&
+         leaving_.saves_due(index, saving, seconds_made_ / (index + 1 - first_));
+}
+
+bool Denoising::is_to_be_saved_at_stop(int index, double lost) const {
+  return run_.keeper && leaving_.saves_at_stop(index, seconds_to_save(index), lost);
+}
+
+void Denoising::foresee(int index, bool saves) const {
+  const int next = index + 1;
+  if (next == leaving_.evaluations()) return run_.keeper->foresee(0);
+  const double lost = (saves ? 0 : since_saved_.seconds()) + seconds_made_ / (next - first_);
+  run_.keeper->foresee((saves ? seconds_to_save(index) : 0) + (is_to_be_saved_at_stop(next, lost) ? seconds_to_save(next) : 0));
+}
+
+/// A team stops once a job, so this may take an exchange of its own.
+bool Denoising::first_rank_says(bool own) const {
+  int32_t word = own;
+  team_.whole->broadcast({&word, DType::int32, {1}}, 0);
+  return word != 0;
+}
+
+Shape Denoising::whole_tokens() const {
+  Shape whole = tokens_;
+  if (is_in_halves()) whole[0] *= 2;
+  return whole;
+}
+
+// All ranks come here alike. What the first one cannot write is gathered all the same, to stay in step with the others.
 void Denoising::save(int index, const Tensor& latents, std::vector<float> values) {
-  progress_.evaluations = saved_ = index + 1;
-  progress_.latents = {latents.shape(), std::move(values)};
-  progress_.sampler_history.clear();
-  if (sampler_) {
-    const Sampler::State state = sampler_->state();
-    progress_.sampler_step = state.step;
-    for (const Tensor& tensor : state.history) progress_.sampler_history.push_back({tensor.shape(), tensor.to_host()});
+  StoredOutputs outputs{{}, whole_tokens(), {}};
+  for (const auto& [site, output] : evaluation_.cached.outputs()) outputs.sites.push_back(site);
+  assert(int(outputs.sites.size()) == leaving_.outputs_behind(index));
+  size_t gathered = 0;
+  outputs.next = [&] { return whole_output(outputs.sites.at(gathered++)); };
+  if (run_.keeper) {
+    progress_.evaluations = saved_ = index + 1;
+    progress_.latents = {latents.shape(), std::move(values)};
+    progress_.sampler_history.clear();
+    if (sampler_) {
+      const Sampler::State state = sampler_->state();
+      progress_.sampler_step = state.step;
+      for (const Tensor& tensor : state.history) progress_.sampler_history.push_back({tensor.shape(), tensor.to_host()});
+    }
+    run_.keeper->save(progress_, outputs);
+    since_saved_ = Stopwatch();
   }
-  run_.keeper->save(progress_);
-  since_saved_ = Stopwatch();
+  while (gathered < outputs.sites.size()) outputs.next();
+}
+
+// Runs of whole frames follow each other in the order of ranks, with guidance in parallel one half behind the other.
+Tensor Denoising::whole_output(Site site) {
+  Communicator& team = is_in_halves() ? *team_.whole : team_.sharing_tokens();
+  const std::vector<int64_t> frames = part_sizes(tokens_[0] * tokens_[1], team_.sharing_tokens().size());
+  std::vector<int64_t> sizes;
+  for (int rank = 0; rank < team.size(); ++rank) sizes.push_back(frames[size_t(rank) % frames.size()] * tokens_[2] * tokens_[3]);
+  return gather_on_first(team, evaluation_.stored_frames(site), sizes);
+}
+
+void Denoising::restore_outputs(Backend& backend) {
+  const Shape whole = whole_tokens();
+  const size_t before_own = is_in_halves() ? size_t(team_.guidance->rank() * size_of(tokens_)) : 0;
+  require(int(progress_.outputs.size()) == leaving_.outputs_behind(first_ - 1), "the saved progress holds ", progress_.outputs.size(),
+          " stored outputs, but ", leaving_.outputs_behind(first_ - 1), " are reused behind evaluation ", first_);
+  for (const auto& [site, output] : progress_.outputs) {
+    require(output.shape == whole && evaluation_.cached.schedule().needed_after(first_ - 1, site), "the saved progress holds an output of shape ",
+            output.shape, " of branch ", int(site.branch), " of block ", site.block, ", expected those that are reused, of shape ", whole);
+    evaluation_.restore(first_ - 1, site, backend, reinterpret_cast<const float*>(output.bytes.data()) + before_own, tokens_);
+  }
+  progress_.outputs.clear();
 }
 
 }  // namespace pyracast

@@ -3,16 +3,20 @@
 
 #include "diffusion/sampler.hpp"
 #include "models/run.hpp"
+#include "pab/leaving_plan.hpp"
 #include "pipeline/video_pipeline.hpp"
 
 namespace pyracast {
 
 /// The evaluations of one clip as the job sees them: each is timed and counted into the result, its latents are looked at, and
-/// the team agrees whether to go on. What is sent is held against the plan. Where the run keeps progress, it is saved now and then.
+/// the team agrees whether to go on. What is sent is held against the plan. Where the run keeps progress, it is saved now and then, with
+/// the outputs that are stored for reuse only where that is cheaper than to make evaluations again (LeavingPlan).
 class Denoising {
  public:
-  /// All of them must outlive this. `sampler`: the one whose history is part of the progress; null: latents are all there is.
-  Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Sampler* sampler = nullptr);
+  /// All of them must outlive this. `tokens`: as this rank has them, [batch, time, space, channels], of one or all of guidance's `halves`.
+  /// `sampler`: the one whose history is part of the progress; null: latents are all there is.
+  Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Shape tokens,
+            int64_t halves, Sampler* sampler = nullptr);
 
   /// The first evaluation to make: 0, or the one behind those that an earlier job made; then latents and sampler become theirs.
   int first(Tensor& latents);
@@ -26,11 +30,11 @@ class Denoising {
     return end(index, latents);
   }
 
-  /// Which of guidance's `halves` this rank computes, as rows [first, last) of a batch that holds both: all of them unless
+  /// Which of guidance's halves this rank computes, as rows [first, last) of a batch that holds both: all of them unless
   /// they are computed by the two halves of the team.
-  std::pair<int64_t, int64_t> own_halves(int64_t halves) const;
+  std::pair<int64_t, int64_t> own_halves() const;
   /// The network's output for both halves [halves, …], of which this rank has its own.
-  Tensor of_all_halves(const Tensor& own, int64_t halves);
+  Tensor of_all_halves(const Tensor& own);
 
  private:
   const TeamChannels& team_;
@@ -39,10 +43,13 @@ class Denoising {
   const VideoRun& run_;
   VideoProgress& progress_;
   VideoResult& result_;
+  Shape tokens_;                    // this rank's half of guidance, or both
+  int64_t halves_;
   Sampler* sampler_;
-  std::vector<bool> can_be_left_;   // behind each evaluation
+  LeavingPlan leaving_;
   int first_ = 0, saved_ = 0;       // evaluations made before this job, and when progress was last saved
   Stopwatch since_saved_;
+  double seconds_made_ = 0;         // of this job's evaluations
   Stopwatch whole_;
   CommunicationLedger before_;
   double guidance_seconds_ = 0;
@@ -50,8 +57,19 @@ class Denoising {
 
   void begin(int index);
   bool end(int index, const Tensor& latents);
-  void save(int index, const Tensor& latents, std::vector<float> values);
   EvaluationCost cost(int index) const;
+
+  /// Whether guidance's halves lie on the two halves of the team.
+  bool is_in_halves() const { return team_.guidance && halves_ > 1; }
+  Shape whole_tokens() const;
+  double seconds_to_save(int index) const;
+  bool is_to_be_saved(int index) const;
+  bool is_to_be_saved_at_stop(int index, double lost) const;
+  void foresee(int index, bool saves) const;
+  bool first_rank_says(bool own) const;
+  void save(int index, const Tensor& latents, std::vector<float> values);
+  Tensor whole_output(Site site);
+  void restore_outputs(Backend& backend);
 };
 
 }  // namespace pyracast

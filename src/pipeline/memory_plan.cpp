@@ -34,6 +34,16 @@ class Phases {
   static bool is_evaluation(const std::string& doing) { return doing.starts_with("evaluation "); }
 };
 
+/// Saves whenever it may, to nowhere.
+class SavingAlways final : public ProgressKeeper {
+ public:
+  bool is_due(int, double, double) const override { return true; }
+  double seconds_to_save(int64_t) const override { return 0; }
+  void save(const VideoProgress&, const StoredOutputs& outputs) noexcept override {
+    for (size_t i = 0; i < outputs.sites.size(); ++i) outputs.next();
+  }
+};
+
 }  // namespace
 
 const MemoryPlan::Phase& MemoryPlan::most() const {
@@ -51,7 +61,8 @@ const std::string& longest_prompt() {
   return prompt;
 }
 
-MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of) {
+MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
+                       bool saves) {
   MemoryPlan plan;
   PlanningBackend backend;
   Phases phases(backend, plan);
@@ -62,6 +73,8 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};
   run.broadcast = policy;
+  SavingAlways keeper;
+  if (saves) run.keeper = &keeper;   // of every rank: each gathers its part
   const VideoResult result = pipeline->generate(request, run);
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);
   phases.end();

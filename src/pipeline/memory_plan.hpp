@@ -34,8 +34,9 @@ struct PlannedRank {
 /// A prompt with more words than any family's text encoder is given tokens.
 const std::string& longest_prompt();
 
-/// The plan of one rank for one video on the CPU. Nothing is read but configurations, names and shapes of weights,
-/// and the tokenizer. Throws Error as VideoModel::open and VideoPipeline::generate do.
-MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of);
+/// The plan of one rank for one video on the CPU; with `saves`, one whose progress is saved behind every evaluation. Nothing is read but
+/// configurations, names and shapes of weights, and the tokenizer. Throws Error as VideoModel::open and VideoPipeline::generate do.
+MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
+                       bool saves = false);
 
 }  // namespace pyracast

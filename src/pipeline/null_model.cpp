@@ -40,10 +40,10 @@ class NullPipeline : public VideoPipeline {
       result.evaluations.emplace_back();
       if (run.keeps_step_latents) result.step_latents.insert(result.step_latents.end(), result.latents.begin(), result.latents.end());
       ++step;
-      const bool due = run.keeper && run.keeper->is_due(step - saved, time.seconds());
+      const bool due = run.keeper && run.keeper->is_due(step - saved, time.seconds(), 0);
       const Outcome agreed = run.agreed(due ? Outcome::saving : Outcome::going_on);
       if (run.keeper && agreed != Outcome::going_on) {
-        run.keeper->save(progress);
+        run.keeper->save(progress, {});
         saved = step;
       }
       result.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;

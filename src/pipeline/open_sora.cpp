@@ -111,14 +111,14 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   const BroadcastSchedule broadcast = schedule(request, run.broadcast);
   const VideoPlan plan = this->plan(request, broadcast);
   Run evaluation(team_.sharing_tokens(), broadcast, plan.tokens, run.broadcast.stored_output(StoredOutput::gated));
-  Denoising denoising(team_, evaluation, plan, run, progress);
+  Denoising denoising(team_, evaluation, plan, run, progress, token_shape(request), 2);
   show(observe, "timesteps", flow.timesteps, backend_, {request.steps});
   show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
 
   // Guidance: the prompt's half first, then the learned empty caption cut to the prompt's length.
   const int64_t tokens = text.embedding.dim(1);
   const Tensor both = concatenate({text.embedding, slice(parts_.transformer.null_caption(), 1, 0, tokens)}, 0);
-  const auto [first, last] = denoising.own_halves(2);
+  const auto [first, last] = denoising.own_halves();
   const size_t batch = size_t(last - first);
   const CaptionTokens caption = parts_.transformer.embed_caption(slice(both, 0, first, last), text.mask);
   const auto held = [&](double number) {
@@ -147,7 +147,7 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
 
       const Tensor prediction = parts_.transformer(repeat(x, 0, int64_t(batch)), conditioning, caption, evaluation);
       // The other half of the channels is a variance nobody uses.
-      const Tensor velocity = denoising.of_all_halves(slice(prediction, 1, 0, x.dim(1)), 2);
+      const Tensor velocity = denoising.of_all_halves(slice(prediction, 1, 0, x.dim(1)));
       const Tensor guided_velocity = guided(slice(velocity, 0, 0, 1), slice(velocity, 0, 1, 2), float(request.guidance));
       return frame_mask.restored(combine(1, x, flow.step_size(step), guided_velocity), x, t);
     });

@@ -1,10 +1,12 @@
 #include "pipeline/progress_file.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/safetensors.hpp"
+#include "base/sha256.hpp"
 
 namespace pyracast {
 
@@ -12,7 +14,8 @@ namespace {
 
 constexpr const char* about_name = "about";
 constexpr const char* seal_name = "seal";
-constexpr int64_t format = 1;
+constexpr int64_t format = 2;
+constexpr int64_t elements_at_once = 4 << 20;   // of an output, in the host's memory
 
 template <class T>
 StoredTensor stored(const std::vector<T>& values, const Shape& shape, DType dtype) {
@@ -41,13 +44,17 @@ EvaluationCost cost_of(const Json& json) {
   return cost;
 }
 
-Json about(const ProgressLabel& label, const VideoProgress& p) {
+std::string output_name(Site site) { return concat("output.", name_of(site.branch), '.', site.block); }
+
+Json about(const ProgressLabel& label, const VideoProgress& p, const std::vector<Site>& sites) {
   const VideoResult& r = p.result;
   Json json{{"format", format}, {"fingerprint", label.fingerprint}, {"id", label.id}, {"sample", label.sample}, {"clip", p.clip},
             {"evaluations", p.evaluations}, {"sampler_step", p.sampler_step}, {"sampler_history", p.sampler_history.size()},
             {"frames", r.video.frames}, {"height", r.video.height}, {"width", r.video.width}, {"fps", r.video.fps},
             {"latent_shape", r.latent_shape}, {"encoded_prompt", r.encoded_prompt}, {"embedding_shape", r.embedding_shape},
-            {"text_seconds", r.text_seconds}, {"decode_seconds", r.decode_seconds}, {"costs", Json::array()}};
+            {"text_seconds", r.text_seconds}, {"decode_seconds", r.decode_seconds}, {"continuations", r.continuations},
+            {"continued_after", r.continued_after}, {"outputs", Json::array()}, {"costs", Json::array()}};
+  for (const Site& site : sites) json["outputs"].push_back({int(site.branch), site.block});
   for (const EvaluationCost& cost : r.evaluations) json["costs"].push_back(json_of(cost));
   return json;
 }
@@ -65,43 +72,116 @@ HostTensor host_tensor(const StoredTensors& tensors, const std::string& name) {
   return {tensors.at(name).shape, values_of<float>(tensors, name, DType::float32)};
 }
 
-}  // namespace
+std::string text_of(const StoredTensors& tensors, const std::string& name) {
+  const auto text = values_of<char>(tensors, name, DType::uint8);
+  return std::string(text.begin(), text.end());
+}
 
-std::string seal_of_progress(const StoredTensors& tensors) {
+Json about_of(const StoredTensors& tensors, const std::string& file) {
+  const Json json = Json::parse(text_of(tensors, about_name));
+  require(json.at("format") == format, file, ": has format ", json.at("format").dump(), ", expected ", format);
+  return json;
+}
+ProgressLabel label_of(const Json& about) { return {about.at("fingerprint"), about.at("id"), about.at("sample")}; }
+
+Site site_of(const Json& json, const std::string& file) {
+  const int branch = json.at(0), block = json.at(1);
+  require(branch >= 0 && branch < branch_count && block >= 0, file, ": names an output of no branch");
+  return {Branch(branch), block};
+}
+
+/// What `read` gives; what it finds missing or of another type is an Error as well.
+template <class Read>
+auto reading(const std::string& file, Read read) {
+  try {
+    return read();
+  } catch (const Json::exception& error) {
+    fail(file, ": is no progress of a video: ", error.what());
+  } catch (const std::out_of_range& error) {
+    fail(file, ": is no progress of a video: ", error.what());
+  }
+}
+
+/// A tensor's line of what the seal is the hash of.
+std::string sealed_line(const std::string& name, DType dtype, const Shape& shape, const std::string& hash) {
+  return concat(name, ' ', int(dtype), ' ', shape, ' ', hash, '\n');
+}
+/// The seal of tensors whose lines are these, by name.
+std::string seal_of(const std::map<std::string, std::string>& lines) {
   std::string all;
-  for (const auto& [name, tensor] : tensors)
-    if (name != seal_name) all += concat(name, ' ', int(tensor.dtype), ' ', tensor.shape, ' ', sha256(tensor.bytes), '\n');
+  for (const auto& [name, line] : lines) all += line;
   return sha256(all);
 }
 
-void write_progress(const std::filesystem::path& path, const ProgressLabel& label, const VideoProgress& p) {
-  const VideoResult& r = p.result;
-  const std::string text = about(label, p).dump(-1, ' ', false, Json::error_handler_t::replace);
-  StoredTensors tensors{{about_name, stored(text)}, {"latents", stored(p.latents)}, {"previous", stored(p.previous)},
-                        {"video", stored(r.video.rgb, {int64_t(r.video.rgb.size())}, DType::uint8)},
-                        {"latents_before", stored(r.latents, {int64_t(r.latents.size())}, DType::float32)},
-                        {"step_latents", stored(r.step_latents, {int64_t(r.step_latents.size())}, DType::float32)},
-                        {"embedding", stored(r.embedding, {int64_t(r.embedding.size())}, DType::float32)}};
-  if (p.previous.shape.empty()) tensors["previous"].shape = {0};
-  if (p.latents.shape.empty()) tensors["latents"].shape = {0};
-  for (size_t i = 0; i < p.sampler_history.size(); ++i) tensors[concat("sampler.", i)] = stored(p.sampler_history[i]);
-  const std::string seal = seal_of_progress(tensors);
-  tensors[seal_name] = stored(seal);
-  write_safetensors(path, tensors);
+/// Gives a tensor's bytes to `take`, some at a time.
+template <class Take>
+void take_from(const Tensor& tensor, Take take) {
+  std::vector<float> host(size_t(std::min(elements_at_once, tensor.size())));
+  for (int64_t begin = 0; begin < tensor.size(); begin += elements_at_once) {
+    const int64_t count = std::min(elements_at_once, tensor.size() - begin);
+    tensor.backend().download({static_cast<float*>(tensor.view().data) + begin, DType::float32, {count}}, host.data());
+    take(std::as_bytes(std::span(host).first(size_t(count))));
+  }
 }
 
-LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::string& file) {
-  const StoredTensors tensors = parse_safetensors(bytes, nullptr, file);
-  try {
-    const auto text_of = [&](const char* name) {
-      const auto text = values_of<char>(tensors, name, DType::uint8);
-      return std::string(text.begin(), text.end());
-    };
-    require(text_of(seal_name) == seal_of_progress(tensors), file, ": its bytes are not those that were written");
-    const Json json = Json::parse(text_of(about_name));
-    require(json.at("format") == format, file, ": has format ", json.at("format").dump(), ", expected ", format);
+}  // namespace
+
+std::string seal_of_progress(const StoredTensors& tensors) {
+  std::map<std::string, std::string> lines;
+  for (const auto& [name, tensor] : tensors)
+    if (name != seal_name) lines[name] = sealed_line(name, tensor.dtype, tensor.shape, sha256(tensor.bytes));
+  return seal_of(lines);
+}
+
+void write_progress(const std::filesystem::path& path, const ProgressLabel& label, const VideoProgress& p, const StoredOutputs& outputs) {
+  const VideoResult& r = p.result;
+  const std::string text = about(label, p, outputs.sites).dump(-1, ' ', false, Json::error_handler_t::replace);
+  StoredTensors wide{{"latents", stored(p.latents)}, {"previous", stored(p.previous)},
+                     {"latents_before", stored(r.latents, {int64_t(r.latents.size())}, DType::float32)},
+                     {"step_latents", stored(r.step_latents, {int64_t(r.step_latents.size())}, DType::float32)},
+                     {"embedding", stored(r.embedding, {int64_t(r.embedding.size())}, DType::float32)}};
+  if (p.previous.shape.empty()) wide["previous"].shape = {0};
+  if (p.latents.shape.empty()) wide["latents"].shape = {0};
+  for (size_t i = 0; i < p.sampler_history.size(); ++i) wide[concat("sampler.", i)] = stored(p.sampler_history[i]);
+  const StoredTensors narrow{{about_name, stored(text)}, {"video", stored(r.video.rgb, {int64_t(r.video.rgb.size())}, DType::uint8)}};
+
+  // The widest elements first, the seal last: what it seals comes and goes before.
+  std::vector<DeclaredTensor> declared;
+  for (const auto& [name, tensor] : wide) declared.push_back({name, tensor.dtype, tensor.shape});
+  for (const Site& site : outputs.sites) declared.push_back({output_name(site), DType::float32, outputs.shape});
+  for (const auto& [name, tensor] : narrow) declared.push_back({name, tensor.dtype, tensor.shape});
+  declared.push_back({seal_name, DType::uint8, {int64_t(sha256(std::string_view()).size())}});
+
+  SafetensorsStream file(path, declared);
+  std::map<std::string, std::string> lines;
+  const auto write = [&](const StoredTensors& tensors) {
+    for (const auto& [name, tensor] : tensors) {
+      file.write(tensor.bytes);
+      lines[name] = sealed_line(name, tensor.dtype, tensor.shape, sha256(tensor.bytes));
+    }
+  };
+  write(wide);
+  for (const Site& site : outputs.sites) {
+    Sha256 hash;
+    take_from(outputs.next(), [&](std::span<const std::byte> bytes) {
+      hash.add(bytes);
+      file.write(bytes);
+    });
+    lines[output_name(site)] = sealed_line(output_name(site), DType::float32, outputs.shape, hash.hexadecimal());
+  }
+  write(narrow);
+  const std::string seal = seal_of(lines);
+  file.write(std::as_bytes(std::span(seal)));
+  file.publish();
+}
+
+LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::string& file, const std::shared_ptr<const void>& owner) {
+  const StoredTensors tensors = parse_safetensors(bytes, owner, file);
+  return reading(file, [&] {
+    require(text_of(tensors, seal_name) == seal_of_progress(tensors), file, ": its bytes are not those that were written");
+    const Json json = about_of(tensors, file);
     LabelledProgress read;
-    read.label = {json.at("fingerprint"), json.at("id"), json.at("sample")};
+    read.label = label_of(json);
     VideoProgress& p = read.progress;
     json.at("clip").get_to(p.clip);
     json.at("evaluations").get_to(p.evaluations);
@@ -123,18 +203,28 @@ LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::str
     r.embedding = values_of<float>(tensors, "embedding", DType::float32);
     json.at("text_seconds").get_to(r.text_seconds);
     json.at("decode_seconds").get_to(r.decode_seconds);
+    json.at("continuations").get_to(r.continuations);
+    json.at("continued_after").get_to(r.continued_after);
     for (const Json& cost : json.at("costs")) r.evaluations.push_back(cost_of(cost));
+    for (const Json& output : json.at("outputs")) {
+      const Site site = site_of(output, file);
+      const StoredTensor& tensor = tensors.at(output_name(site));
+      require(tensor.dtype == DType::float32, file, ": ", output_name(site), " has another type");
+      p.outputs.emplace(site, tensor);
+    }
     return read;
-  } catch (const Json::exception& error) {
-    fail(file, ": is no progress of a video: ", error.what());
-  } catch (const std::out_of_range& error) {
-    fail(file, ": is no progress of a video: ", error.what());
-  }
+  });
 }
 
 LabelledProgress read_progress(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const MappedFile>(path);
+  return parse_progress(file->bytes(), path.string(), file);
+}
+
+ProgressLabel label_of_progress(const std::filesystem::path& path) {
   const MappedFile file(path);
-  return parse_progress(file.bytes(), path.string());
+  const StoredTensors tensors = parse_safetensors(file.bytes(), nullptr, path.string());
+  return reading(path.string(), [&] { return label_of(about_of(tensors, path.string())); });
 }
 
 }  // namespace pyracast

@@ -92,12 +92,13 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   const BroadcastSchedule schedule = this->schedule(request, run.broadcast);
   Shape own_latents = noise.shape();
   own_latents[0] *= team_.guidance ? 1 : halves;
-  const VideoPlan plan = this->plan(token_shape(own_latents), schedule);
+  const Shape tokens = token_shape(own_latents);
+  const VideoPlan plan = this->plan(tokens, schedule);
   Run evaluation(team_.sharing_tokens(), schedule, plan.tokens, run.broadcast.stored_output(parts_.stored));
-  Denoising denoising(team_, evaluation, plan, run, progress, sampler.get());
+  Denoising denoising(team_, evaluation, plan, run, progress, tokens, halves, sampler.get());
 
   // Guidance: negative prompts first.
-  const auto [first, last] = denoising.own_halves(halves);
+  const auto [first, last] = denoising.own_halves();
   std::vector<Tensor> captions;
   std::vector<int64_t> mask;
   for (int64_t half = first; half < last; ++half) {
@@ -113,7 +114,7 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
       const std::vector<float> timesteps(size_t((last - first) * videos), sampler->timesteps()[i]);
       const bool going_on = denoising(int(i), latents, [&](const Tensor& x) {
         Tensor output = network(repeat(sampler->model_input(x), 0, last - first), timesteps, caption, evaluation);
-        output = denoising.of_all_halves(output, halves);
+        output = denoising.of_all_halves(output);
         run.observe("model_output", output);
         if (halves == 2) output = guided(slice(output, 0, videos, 2 * videos), slice(output, 0, 0, videos), float(request.guidance));
         if (output.dim(1) == 2 * x.dim(1)) output = slice(output, 1, 0, x.dim(1));   // the other half is a variance

@@ -59,6 +59,8 @@ struct VideoResult {
   std::vector<float> embedding;             ///< of the first clip's text
   double text_seconds = 0, decode_seconds = 0;
   std::vector<EvaluationCost> evaluations;
+  int64_t continuations = 0;                ///< how many times a later job went on with the video
+  int64_t continued_after = 0;              ///< evaluations that were made before the last of them did
 };
 
 /// A tensor in the host's memory.
@@ -67,8 +69,7 @@ struct HostTensor {
   std::vector<float> values;
 };
 
-/// How far the making of a video has come: all that the evaluations to come need besides the request. Between two evaluations of one
-/// clip none of the branch outputs stored for reuse is among it, so it is taken only where none is needed any more.
+/// How far the making of a video has come: all that the evaluations to come need besides the request.
 struct VideoProgress {
   int clip = 0;
   int evaluations = 0;                  ///< of this clip
@@ -77,16 +78,31 @@ struct VideoProgress {
   std::vector<HostTensor> sampler_history;
   HostTensor previous;                  ///< pixels of the clip before, [1, 3, frames, height, width]
   VideoResult result;                   ///< so far
+  /// What was stored for reuse and is still needed, where there is any, of all tokens [batch, time, space, channels], guidance's halves
+  /// one behind the other; float32, in a file. While a video is made, AttentionCache holds it instead.
+  std::map<Site, StoredTensor> outputs;
+};
+
+/// What is stored for reuse and still needed when progress is saved: whole outputs, of which only one at a time is there.
+struct StoredOutputs {
+  std::vector<Site> sites;
+  Shape shape;                    ///< of each; see VideoProgress::outputs
+  std::function<Tensor()> next;   ///< gathers the next one from the team, in the order of sites; the first rank gets it, in any shape
 };
 
 /// Where progress is kept, so that a stopped job does not begin its video anew.
 class ProgressKeeper {
  public:
   virtual ~ProgressKeeper() = default;
-  /// Whether it is time to save again, after so many evaluations and seconds since the last time.
-  virtual bool is_due(int evaluations, double seconds) const = 0;
+  /// Whether it is time to save again, after so many evaluations and seconds since the last time, where that takes `saving` seconds
+  /// for stored outputs.
+  virtual bool is_due(int evaluations, double seconds, double saving) const = 0;
+  /// How long it takes to save that many bytes of stored outputs.
+  virtual double seconds_to_save(int64_t bytes) const = 0;
+  /// Told before the team agrees whether to go on: how long saving would take if it stopped one evaluation later; 0: it would not save.
+  virtual void foresee(double) {}
   /// Never fails: what cannot be kept is only lost if the job is stopped.
-  virtual void save(const VideoProgress& progress) noexcept = 0;
+  virtual void save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept = 0;
 };
 
 /// What surrounds one call of generate().

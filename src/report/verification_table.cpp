@@ -24,7 +24,8 @@ std::string verification_table(const Verification& v, size_t most) {
   for (const std::string& note : v.notes) out << "note: " << note << '\n';
   for (size_t i = 0; i < std::min(most, v.findings.size()); ++i)
     out << name_of(v.findings[i].defect) << "  " << v.findings[i].path << ": " << v.findings[i].what << '\n';
-  if (v.findings.size() > most) out << "and " << v.findings.size() - most << " findings more (--json lists all)\n";
+  if (v.findings.size() > most) out << "and " << v.findings.size() - most << " findings more (--json lists them)\n";
+  if (v.further_findings) out << "and " << v.further_findings << " that were only counted\n";
   out << verdict(v) << '\n';
   return out.str();
 }
@@ -35,7 +36,7 @@ Json verification_json(const Verification& v) {
                          {"not_asked_for", v.not_asked_for}, {"in_journals", v.in_journals}}},
             {"rejected", v.rejected}, {"failures", v.failures}, {"shards", v.shards}, {"journals", v.journals}, {"videos", v.videos},
             {"videos_checked", v.videos_checked}, {"array_bytes", v.array_bytes}, {"video_bytes", v.video_bytes},
-            {"notes", v.notes}, {"findings", Json::array()}};
+            {"notes", v.notes}, {"further_findings", v.further_findings}, {"findings", Json::array()}};
   for (const Finding& finding : v.findings)
     json["findings"].push_back({{"kind", name_of(finding.defect)}, {"path", finding.path}, {"what", finding.what}});
   return json;

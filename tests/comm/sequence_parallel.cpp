@@ -107,6 +107,23 @@ TEST_P(SequencesOn, AllTokensOfEachHeadAreThoseOfOneRank) {
   }
 }
 
+TEST_P(SequencesOn, AreTakenFromWholeTokensAndGatheredOnTheFirstRankAlone) {
+  for (const Shape& shape : {Shape{2, 5, 9, 3}, Shape{1, 1, 7, 2}, Shape{2, 3, 1, 2}})
+    for (const Axis axis : {Axis::space, Axis::time})
+      on_threads(GetParam(), [&](int rank, Communicator& team, Backend& own) {
+        SequenceParallel parallel(team);
+        const Tensor whole = counted(own, shape), sharded = parallel.shard(whole, axis);
+        const std::vector<float> values = whole.to_host();
+        const Tensor part = parallel.part_of(own, values.data(), shape, axis);
+        EXPECT_EQ(part.shape(), sharded.shape());
+        EXPECT_EQ(part.to_host(), sharded.to_host());
+        std::vector<int64_t> sizes;
+        for (const int64_t frames : parallel.parts_of(shape).sizes(Axis::time)) sizes.push_back(frames * shape[2] * shape[3]);
+        const Tensor gathered = gather_on_first(team, parallel.moved(part, axis, Axis::time), sizes);
+        EXPECT_EQ(gathered.to_host(), rank == 0 ? values : std::vector<float>());
+      });
+}
+
 TEST_P(SequencesOn, RanksGetWhatTheRootBroadcasts) {
   on_threads(GetParam(), [&](int rank, Communicator& team, Backend& backend) {
     const Tensor data(backend, {3}, std::vector<float>(3, float(rank)));

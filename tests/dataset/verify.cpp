@@ -124,6 +124,17 @@ TEST_F(Verify, NamesStrayFiles) {
   EXPECT_EQ(verify().size(), strays.size());
 }
 
+TEST_F(Verify, KeepsTheFirstOfManyFindingsAndCountsTheOthers) {
+  const size_t most = Verification::most_findings;
+  fs::create_directories(output_ / "videos" / "zz");
+  for (size_t i = 0; i < most + 3; ++i) std::ofstream(output_ / "videos" / "zz" / concat(i, ".mp4"));
+  EXPECT_EQ(verify(0).size(), most);
+  EXPECT_EQ(found_.further_findings, 3u);
+  EXPECT_EQ(found_.code(), ExitCode::damaged);
+  EXPECT_THAT(put_aside(found_), Contains(HasSubstr("3 findings more")));
+  EXPECT_EQ(verify(0).size(), 3u) << "the next one finds the others";
+}
+
 TEST_F(Verify, NamesASampleThatStandsInTwoRows) {
   make({{"b", 0}});
   derive(output_, {});

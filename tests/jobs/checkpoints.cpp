@@ -10,6 +10,7 @@ namespace pyracast::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 struct GenerateCheckpoints : GenerateTest {
   fs::path prompts;
@@ -43,6 +44,16 @@ struct GenerateCheckpoints : GenerateTest {
     if (signal == SIGKILL) program.signal_all(signal);
     else program.signal(signal);
     return program.wait();
+  }
+  /// Settings under which an output of cross attention is stored behind nearly every evaluation: none leaves nothing.
+  std::vector<std::string> always_storing(const std::string& steps) const {
+    const fs::path policy = file("always.json", R"({"spatial_broadcast": true, "spatial_threshold": [10, 990], "spatial_range": 2,
+        "cross_broadcast": true, "cross_threshold": [10, 990], "cross_range": 100000})");
+    return {"--steps", steps, "--broadcast", policy.string(), "--checkpoint-every", "1"};
+  }
+  /// A column of the index, as h5dump prints it.
+  std::string column(const std::string& output, const std::string& name) const {
+    return run({"h5dump", "-d", name, (folder / output / "index.h5").string()}).output;
   }
   std::string log(const std::string& output) const { return read_text(folder / output / "logs" / "rank-0.log"); }
 };
@@ -93,6 +104,67 @@ TEST_F(GenerateCheckpoints, LetAVideoLongerThanAnyJobBeMade) {
   ended = part("3");
   EXPECT_EQ(ended.code, 75) << ended.output;
   EXPECT_GT(evaluations_of(saved("out").back()), came_to);
+}
+
+TEST_F(GenerateCheckpoints, HoldStoredOutputsSoThatAnotherTeamGoesOnWithThem) {
+  const auto more = [&](std::vector<std::string> words) {
+    std::vector<std::string> all = always_storing("300");
+    all.insert(all.end(), words.begin(), words.end());
+    return all;
+  };
+  ASSERT_EQ(run(long_video(1, "whole", more({"--checkpoint-every", "never"}))).code, 0);
+  interrupted("out", SIGKILL, 40, more({}));
+  const int killed_after = evaluations_of(saved("out").back());
+  EXPECT_THAT(log("out"), HasSubstr("stored outputs with it"));
+  EXPECT_THAT(log("out"), Not(HasSubstr("progress saved after 40 evaluations, 0 stored outputs")));
+  {
+    Program program(long_video(2, "out", more({"--ranks-per-video", "2", "--cfg-parallel", "true"})), folder / "second.log");
+    EXPECT_TRUE(eventually([&] { return !program.running() || evaluations_of(saved("out").back()) >= killed_after + 40; }));
+    program.signal_all(SIGKILL);
+    program.wait();
+  }
+  const int last = evaluations_of(saved("out").back());
+  EXPECT_GE(last, killed_after + 40);
+  const Ended ended = run(long_video(2, "out", more({"--ranks-per-video", "2"})));
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(log("out"), HasSubstr("Long sample 0 goes on after " + std::to_string(last) + " evaluations"));
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "whole"));
+  EXPECT_EQ(saved("out"), std::vector<fs::path>());
+  EXPECT_THAT(column("out", "provenance/continuations"), HasSubstr("(0): 2"));
+  EXPECT_THAT(column("out", "provenance/continued_after"), HasSubstr("(0): " + std::to_string(last)));
+  EXPECT_THAT(column("whole", "provenance/continuations"), HasSubstr("(0): 0"));
+}
+
+TEST_F(GenerateCheckpoints, LetAVideoBeMadeThatIsNeverWithoutStoredOutputs) {
+  const auto part = [&](const char* seconds) {
+    std::vector<std::string> more = always_storing("3000");
+    more.insert(more.end(), {"--checkpoint-every", "60s", "--max-walltime", seconds});
+    return run(long_video(1, "out", more));
+  };
+  int came_to = 0;
+  for (int job = 0; job < 3; ++job) {
+    const Ended ended = part("3");
+    ASSERT_EQ(ended.code, 75) << ended.output;
+    ASSERT_FALSE(saved("out").empty()) << log("out");
+    EXPECT_GT(evaluations_of(saved("out").back()), came_to) << "job " << job;
+    came_to = evaluations_of(saved("out").back());
+  }
+  EXPECT_LT(came_to, 2900) << "it is still inside the stretch in which outputs are stored";
+}
+
+TEST_F(GenerateCheckpoints, ThatDoNotFitTheDiskCostNothingButThemselves) {
+  const std::vector<std::string> settings = long_video(1, "out", always_storing("20"));
+  ASSERT_EQ(run(long_video(1, "whole", always_storing("20"))).code, 0);
+  // Files may grow to 512 KiB: enough for shards and videos, and for no stored output.
+  std::vector<std::string> limited{"bash", "-c", "trap '' XFSZ; ulimit -f 512; exec \"$@\"", "bash"};
+  limited.insert(limited.end(), settings.begin(), settings.end());
+  const Ended ended = run(limited);
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  const std::string text = log("out"), said = "its progress is not saved";
+  EXPECT_THAT(text, HasSubstr(said));
+  EXPECT_EQ(text.find(said), text.rfind(said)) << "once: " << text;
+  EXPECT_THAT(text, HasSubstr("File too large"));
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "whole"));
 }
 
 TEST_F(GenerateCheckpoints, OfOtherSettingsAreRemoved) {

@@ -19,11 +19,12 @@ const BroadcastPolicy& some_reuse() {
 }
 
 /// The most bytes that each rank of a team of threads had in use.
-std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, int ranks, bool cfg_parallel) {
+std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, int ranks, bool cfg_parallel,
+                                 ProgressKeeper* keeper = nullptr) {
   std::vector<int64_t> most(static_cast<size_t>(ranks));
   const auto results = made_by(model, ranks, cfg_parallel, request, policy, nullptr, {}, [&](int rank, Backend& backend) {
     most[size_t(rank)] = int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use());
-  });
+  }, keeper);
   for (const VideoResult& result : results) EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
   return most;
 }
@@ -106,6 +107,25 @@ TEST_P(MemoryPlanOfFamily, IsTakenFromTheSystemOnceForAllVideosOfASize) {
     EXPECT_GE(second.size(), 5u);
     EXPECT_THAT(second, testing::Each(first_video));
     EXPECT_EQ(blocks_made(), first_video);
+  }
+}
+
+TEST_P(MemoryPlanOfFamily, CountsWhatIsGatheredToSaveStoredOutputsOnATeam) {
+  struct Always final : ProgressKeeper {
+    int outputs = 0;
+    bool is_due(int, double, double) const override { return true; }
+    double seconds_to_save(int64_t) const override { return 0; }
+    void save(const VideoProgress&, const StoredOutputs& stored) noexcept override {
+      for (size_t i = 0; i < stored.sites.size(); ++i, ++outputs) stored.next();
+    }
+  };
+  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {3, false}, {4, true}}) {
+    Always keeper;
+    const std::vector<int64_t> most = most_in_use(model(), request(), some_reuse(), ranks, cfg_parallel, &keeper);
+    EXPECT_GT(keeper.outputs, 0);
+    for (int rank = 0; rank < ranks; ++rank)
+      EXPECT_EQ(plan_memory(model(), {}, request(), some_reuse(), {rank, ranks, cfg_parallel}, true).most_bytes(), most[size_t(rank)])
+          << "rank " << rank << " of " << ranks;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "jobs/team_answer.hpp"
 #include "pipeline/video_model.hpp"
 
 namespace pyracast {
@@ -49,11 +50,12 @@ inline std::vector<TeamChannels> thread_channels(int ranks, bool cfg_parallel) {
   return channels;
 }
 
-/// The results of all ranks of a team on one request.
+/// The results of all ranks of a team on one request. `keeper`: of the first rank; all then agree as in a job.
 inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
                                         const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr,
                                         const std::function<void(VideoRun&)>& change = {},
-                                        const std::function<void(int rank, Backend& backend)>& look = {}) {
+                                        const std::function<void(int rank, Backend& backend)>& look = {},
+                                        ProgressKeeper* keeper = nullptr) {
   std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
   std::vector<VideoResult> results(static_cast<size_t>(ranks));
   std::vector<std::thread> team;
@@ -65,6 +67,8 @@ inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool
       PhiloxNoise noise{42, "a", 0};
       VideoRun run{noise};
       run.broadcast = policy;
+      if (rank == 0) run.keeper = keeper;
+      if (keeper) run.agree = [&](Outcome own) { return agreed(*channels[size_t(rank)].whole, own); };
       if (change) change(run);
       Recorder* recorder = nullptr;
       if (sent) {

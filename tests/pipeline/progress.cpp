@@ -3,6 +3,7 @@
 
 #include "diffusion/sampler.hpp"
 #include "pipeline/progress_file.hpp"
+#include "pipeline/saving_time.hpp"
 #include "tests/models/tiny_snapshots.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
@@ -10,29 +11,35 @@ namespace pyracast {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
 
 const ProgressLabel label{std::string(64, 'f'), "an id", 3};
 
-const BroadcastPolicy& some_reuse() {
-  static const BroadcastPolicy policy({{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2},
-                                       {"cross_broadcast", true}, {"cross_threshold", {50, 950}}, {"cross_range", 4}}, "test");
-  return policy;
+/// Outputs of several branches live on over most of a short video; "stored" as the family would, or as asked for.
+BroadcastPolicy some_reuse(const char* stored = nullptr) {
+  Json policy{{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2}, {"cross_broadcast", true},
+              {"cross_threshold", {50, 950}}, {"cross_range", 4}};
+  if (stored) policy["stored"] = stored;
+  return BroadcastPolicy(policy, "test");
 }
 
-/// Saves at every place there is, and remembers all files.
-class EveryPlace final : public ProgressKeeper {
+/// Saves whenever it may and remembers all files; `seconds` is what saving takes, it says.
+class EveryPlace : public ProgressKeeper {
  public:
-  explicit EveryPlace(fs::path folder) : folder_(std::move(folder)) {}
+  explicit EveryPlace(fs::path folder, double seconds = 0, bool is_always_due = true)
+      : folder_(std::move(folder)), seconds_(seconds), is_always_due_(is_always_due) {}
   std::vector<fs::path> files;
-  bool is_due(int, double) const override { return true; }
-  void save(const VideoProgress& progress) noexcept override {
+  bool is_due(int, double, double) const override { return is_always_due_; }
+  double seconds_to_save(int64_t) const override { return seconds_; }
+  void save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept override {
+    fs::create_directories(folder_);
     files.push_back(folder_ / concat(progress.result.evaluations.size(), ".safetensors"));
-    write_progress(files.back(), label, progress);
+    write_progress(files.back(), label, progress, outputs);
   }
 
  private:
   fs::path folder_;
+  double seconds_;
+  bool is_always_due_;
 };
 
 struct Leaving : testing::TestWithParam<std::tuple<const char*, const char*>> {
@@ -44,6 +51,12 @@ struct Leaving : testing::TestWithParam<std::tuple<const char*, const char*>> {
     const fs::path snapshot = std::string(family) == "opensora-1.2" ? fs::path(DEMO_SNAPSHOT) : snapshots / family;
     if (!fs::exists(snapshot)) write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
     return find_model({family, snapshot, {}, sampler});
+  }
+  static bool has_network() { return std::string(std::get<0>(GetParam())) != "null"; }
+  static VideoRequest request(const VideoModel& model, int steps, int clips = 1) {
+    const VideoDefaults& d = model.defaults();
+    return {.prompt = "A red circle, moving left.", .negative_prompt = d.negative_prompt, .height = d.height, .width = d.width,
+            .frames = d.frames, .fps = d.fps, .steps = steps, .guidance = d.guidance, .clips = clips};
   }
 };
 
@@ -61,21 +74,15 @@ void expect_same(const VideoResult& made, const VideoResult& whole) {
 
 TEST_P(Leaving, AndGoingOnGivesTheSameBitsOnATeam) {
   const auto model = this->model();
-  const VideoDefaults& d = model->defaults();
   const bool several_clips = std::string(std::get<0>(GetParam())) == "opensora-1.2";
-  const VideoRequest request{.prompt = "A red circle, moving left.", .negative_prompt = d.negative_prompt, .height = d.height, .width = d.width,
-                             .frames = d.frames, .fps = d.fps, .steps = 7, .guidance = d.guidance, .clips = several_clips ? 2 : 1};
+  const VideoRequest request = this->request(*model, 7, several_clips ? 2 : 1);
   for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()}) {
-    if (policy.enabled() && !d.height) continue;
+    if (policy.enabled() && !has_network()) continue;
     const auto change = [&](VideoRun& run) { run.keeps_step_latents = true; };
     const VideoResult whole = made_by(*model, 1, false, request, policy, nullptr, change).front();
     EveryPlace keeper(folder.path());
-    const VideoResult kept = made_by(*model, 1, false, request, policy, nullptr, [&](VideoRun& run) {
-      change(run);
-      run.keeper = &keeper;
-    }).front();
-    expect_same(kept, whole);
-    ASSERT_GE(keeper.files.size(), policy.enabled() ? 2u : whole.evaluations.size());
+    expect_same(made_by(*model, 1, false, request, policy, nullptr, change, {}, &keeper).front(), whole);
+    ASSERT_EQ(keeper.files.size(), whole.evaluations.size());
     for (const int ranks : {1, 2})
       for (size_t i = 0; i < keeper.files.size(); i += ranks == 1 ? 1 : 3) {
         const LabelledProgress read = read_progress(keeper.files[i]);
@@ -98,25 +105,83 @@ TEST_P(Leaving, AndGoingOnGivesTheSameBitsOnATeam) {
   }
 }
 
-TEST_P(Leaving, WhenAskedToStopSavesHowFarItCame) {
+bool holds_outputs(const fs::path& file) { return !read_progress(file).progress.outputs.empty(); }
+
+TEST_P(Leaving, WithOutputsThatAreStillReusedWritesTheSameOnesAndGoesOnWithThemOnATeam) {
+  if (!has_network()) GTEST_SKIP() << "no network, so nothing is stored";
   const auto model = this->model();
-  const VideoDefaults& d = model->defaults();
-  const VideoRequest request{.prompt = "A red circle, moving left.", .height = d.height, .width = d.width, .frames = d.frames, .fps = d.fps, .steps = 6,
-                             .guidance = d.guidance};
-  struct Stopped final : ProgressKeeper {
-    std::vector<VideoProgress> saved;
-    bool is_due(int, double) const override { return false; }
-    void save(const VideoProgress& progress) noexcept override { saved.push_back(progress); }
-  } keeper;
-  int asked = 0;
-  const VideoResult stopped = made_by(*model, 1, false, request, {}, nullptr, [&](VideoRun& run) {
-    run.keeper = &keeper;
-    run.agree = [&](Outcome own) { return ++asked == 4 ? Outcome::stopped : own; };
-  }).front();
-  EXPECT_EQ(stopped.outcome, Outcome::stopped);
-  ASSERT_EQ(keeper.saved.size(), 1u);
-  const VideoResult made = made_by(*model, 1, false, request, {}, nullptr, [&](VideoRun& run) { run.continued = &keeper.saved.front(); }).front();
-  expect_same(made, made_by(*model, 1, false, request, {}).front());
+  const VideoRequest request = this->request(*model, 6);
+  for (const char* stored : {"gated", "ungated"}) {
+    const BroadcastPolicy policy = some_reuse(stored);
+    const VideoResult whole = made_by(*model, 1, false, request, policy).front();
+    EveryPlace alone(folder / concat(stored, "-alone"));
+    made_by(*model, 1, false, request, policy, nullptr, {}, {}, &alone);
+    ASSERT_GE(std::count_if(alone.files.begin(), alone.files.end(), holds_outputs), 2);
+    for (const TestTeam& team : {TestTeam{"two", 2, false}, {"three", 3, false}, {"halves", 2, true}, {"fours", 4, true}}) {
+      SCOPED_TRACE(concat(stored, ", ", team.name));
+      EveryPlace keeper(folder / concat(stored, '-', team.name));
+      const auto results = made_by(*model, team.ranks, team.cfg_parallel, request, policy, nullptr, {}, {}, &keeper);
+      expect_same(results.front(), whole);
+      ASSERT_EQ(keeper.files.size(), alone.files.size());
+      for (size_t i = 0; i < keeper.files.size(); ++i) {
+        const auto of_team = read_progress(keeper.files[i]).progress.outputs, of_one = read_progress(alone.files[i]).progress.outputs;
+        ASSERT_EQ(of_team.size(), of_one.size());
+        for (const auto& [site, output] : of_one) {
+          EXPECT_EQ(of_team.at(site).shape, output.shape);
+          EXPECT_TRUE(std::ranges::equal(of_team.at(site).bytes, output.bytes)) << "block " << site.block << " behind evaluation " << i + 1;
+        }
+      }
+      // There and back: from one rank to the team, and from the team to one rank.
+      const auto inside = size_t(std::find_if(alone.files.begin(), alone.files.end(), holds_outputs) - alone.files.begin()) + 1;
+      ASSERT_TRUE(holds_outputs(alone.files[inside]));
+      const LabelledProgress from_one = read_progress(alone.files[inside]), from_team = read_progress(keeper.files[inside]);
+      const auto gone_on = [&](const LabelledProgress& from, int ranks, bool cfg_parallel) {
+        return made_by(*model, ranks, cfg_parallel, request, policy, nullptr, [&](VideoRun& run) { run.continued = &from.progress; });
+      };
+      for (const VideoResult& made : gone_on(from_one, team.ranks, team.cfg_parallel)) expect_same(made, whole);
+      expect_same(gone_on(from_team, 1, false).front(), whole);
+    }
+  }
+}
+
+TEST_P(Leaving, WhenAskedToStopOnATeamSavesHowFarItCameWhereThatIsCheaper) {
+  const auto model = this->model();
+  const VideoRequest request = this->request(*model, 6);
+  // Behind the third evaluation; Open-Sora's teams agree on the texts before.
+  const int last = std::string(std::get<0>(GetParam())) == "opensora-1.2" ? 4 : 3;
+  const auto stopped = [&](const BroadcastPolicy& policy, int ranks, EveryPlace& keeper) {
+    const auto results = made_by(*model, ranks, false, request, policy, nullptr, [&](VideoRun& run) {
+      run.agree = [&, team = run.agree, asked = 0](Outcome own) mutable { return team(++asked == last ? Outcome::stopped : own); };
+    }, {}, &keeper);
+    for (const VideoResult& result : results) EXPECT_EQ(result.outcome, Outcome::stopped);
+  };
+  for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
+    for (const int ranks : {1, 2}) {
+      if (policy.enabled() && !has_network()) continue;
+      EveryPlace cheap(folder / "cheap", 0, false), dear(folder / "dear", 1e9, false);
+      stopped(policy, ranks, cheap);
+      stopped(policy, ranks, dear);
+      ASSERT_EQ(cheap.files.size(), 1u);
+      const LabelledProgress read = read_progress(cheap.files.front());
+      EXPECT_EQ(read.progress.outputs.empty(), !policy.enabled());
+      EXPECT_EQ(dear.files.size(), read.progress.outputs.empty() ? 1u : 0u) << "outputs are only saved where that is cheaper";
+      const VideoResult made = made_by(*model, 1, false, request, policy, nullptr, [&](VideoRun& run) { run.continued = &read.progress; }).front();
+      expect_same(made, made_by(*model, 1, false, request, policy).front());
+    }
+}
+
+TEST_P(Leaving, GoesOnOnATeamWhereTheDiskSaysNoInTheMiddle) {
+  if (!has_network()) GTEST_SKIP() << "no network, so nothing is stored";
+  struct Full final : EveryPlace {
+    using EveryPlace::EveryPlace;
+    void save(const VideoProgress&, const StoredOutputs& outputs) noexcept override {
+      if (outputs.sites.size() > 1) outputs.next();   // the others are never asked for
+    }
+  } keeper("");
+  const auto model = this->model();
+  const VideoRequest request = this->request(*model, 6);
+  const VideoResult whole = made_by(*model, 1, false, request, some_reuse()).front();
+  for (const VideoResult& made : made_by(*model, 2, false, request, some_reuse(), nullptr, {}, {}, &keeper)) expect_same(made, whole);
 }
 
 INSTANTIATE_TEST_SUITE_P(AVideo, Leaving,
@@ -131,6 +196,7 @@ INSTANTIATE_TEST_SUITE_P(AVideo, Leaving,
 struct ProgressFile : testing::Test {
   const TemporaryFolder folder;
   const fs::path path = folder / "a.safetensors";
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
   ProgressFile() {
     VideoProgress progress;
     progress.evaluations = 2;
@@ -138,7 +204,17 @@ struct ProgressFile : testing::Test {
     progress.sampler_history = {{{2}, {3, 4}}};
     progress.result.evaluations.resize(2);
     progress.result.evaluations[1].branches[0] = 0.1;
-    write_progress(path, label, progress);
+    progress.result.continuations = 2;
+    progress.result.continued_after = 1;
+    int next = 0;
+    const StoredOutputs outputs{{{Branch::spatial_attention, 0}, {Branch::temporal_cross, 5}}, {1, 1, 1, 2},
+                                [&] { return Tensor(*backend, {2}, {float(++next), -0.f}); }};
+    write_progress(path, label, progress, outputs);
+  }
+  static std::vector<float> values(const StoredTensor& tensor) {
+    std::vector<float> values(tensor.bytes.size() / sizeof(float));
+    std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+    return values;
   }
   std::string error() const {
     try {
@@ -157,6 +233,13 @@ TEST_F(ProgressFile, IsReadAsItWasWritten) {
   EXPECT_EQ(read.progress.latents.values, (std::vector<float>{1.5f, -2}));
   EXPECT_EQ(read.progress.sampler_history.front().shape, (Shape{2}));
   EXPECT_EQ(read.progress.result.evaluations[1].branches[0], 0.1);
+  EXPECT_EQ(read.progress.result.continuations, 2);
+  EXPECT_EQ(read.progress.result.continued_after, 1);
+  ASSERT_EQ(read.progress.outputs.size(), 2u);
+  EXPECT_EQ(values(read.progress.outputs.at({Branch::spatial_attention, 0})), (std::vector<float>{1, 0}));
+  EXPECT_EQ(values(read.progress.outputs.at({Branch::temporal_cross, 5})), (std::vector<float>{2, 0}));
+  EXPECT_EQ(read.progress.outputs.at({Branch::temporal_cross, 5}).shape, (Shape{1, 1, 1, 2}));
+  EXPECT_EQ(label_of_progress(path), label);
 }
 
 TEST_F(ProgressFile, IsNotBelievedWithAnyByteChangedOrCut) {
@@ -165,7 +248,7 @@ TEST_F(ProgressFile, IsNotBelievedWithAnyByteChangedOrCut) {
     std::ifstream in(path, std::ios::binary);
     bytes.assign(std::istreambuf_iterator<char>(in), {});
   }
-  for (size_t at = 0; at < bytes.size(); at += 7) {
+  for (size_t at = 0; at < bytes.size(); at += 3) {
     std::string changed = bytes;
     changed[at] = char(changed[at] ^ 4);
     std::ofstream(path, std::ios::binary) << changed;
@@ -173,11 +256,23 @@ TEST_F(ProgressFile, IsNotBelievedWithAnyByteChangedOrCut) {
       const LabelledProgress read = read_progress(path);   // what does not matter may change: a space in the header
       EXPECT_EQ(read.label, label) << at;
       EXPECT_EQ(read.progress.latents.values, (std::vector<float>{1.5f, -2})) << at;
+      EXPECT_EQ(values(read.progress.outputs.at({Branch::temporal_cross, 5})), (std::vector<float>{2, 0})) << at;
     } catch (const Error&) {
     }
     std::ofstream(path, std::ios::binary) << bytes.substr(0, at);
     EXPECT_NE(error(), "no error") << at;
   }
+}
+
+TEST(SavingTime, IsGuessedFromEarlierSaves) {
+  SavingTime time;
+  const int64_t gib = int64_t(1) << 30;
+  EXPECT_NEAR(time.guess(gib), 7.2, 0.1) << "a first guess";
+  time.took(2 * gib, 4);
+  EXPECT_DOUBLE_EQ(time.guess(gib), 2);
+  time.took(1000, 0.5);
+  EXPECT_DOUBLE_EQ(time.guess(gib), 2) << "a small one tells no rate";
+  EXPECT_DOUBLE_EQ(time.guess(gib / 1024), 0.5) << "but how long any takes";
 }
 
 }  // namespace

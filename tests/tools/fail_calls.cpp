@@ -1,10 +1,10 @@
 // Preloaded into a program, makes the n-th call that touches a file below a folder fail, as a full or broken disk would.
 //   FAIL_FOLDER  the folder, absolute; its logs/ is left alone
 //   FAIL_AT      n, counted from 1 over all kinds of calls; 0: none fails
-//   FAIL_ON      once (the default): later calls work again. always: later writes fail as well
+//   FAIL_ON      once (the default): later calls work again. always: later writes fail as well. kill: SIGKILL in place of the call
 //   FAIL_ERRNO   the error's number; by default ENOSPC, of calls that make nothing larger EIO
 //   FAIL_LOG     file that gets a line for each failure, "fsync /path", and at the end "N calls"
-// Calls that are counted: those that open, write, rename, sync, truncate, remove files and make folders. Calls from inside
+// Calls that are counted: those that open, write, rename, link, sync, truncate, remove files and make folders. Calls from inside
 // the C library itself (what fwrite does in the end) cannot be seen, but fopen is.
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -32,7 +33,7 @@ const char* setting(const char* name) {
 struct Plan {
   std::string folder = setting("FAIL_FOLDER"), log = setting("FAIL_LOG");
   long at = std::atol(setting("FAIL_AT"));
-  bool always = std::string(setting("FAIL_ON")) == "always";
+  bool always = std::string(setting("FAIL_ON")) == "always", kill = std::string(setting("FAIL_ON")) == "kill";
   int error = std::atoi(setting("FAIL_ERRNO"));
   std::atomic<long> calls = 0;
 
@@ -65,6 +66,7 @@ bool fails(const char* call, const std::string& path, int natural_error) {
   const long n = ++p.calls;
   if (p.at == 0 || n < p.at || (n > p.at && !(p.always && natural_error == ENOSPC))) return false;
   p.say(std::string(call) + " " + path + "\n");
+  if (p.kill) ::kill(::getpid(), SIGKILL);
   errno = p.error ? p.error : natural_error;
   return true;
 }
@@ -144,6 +146,11 @@ ssize_t pwrite64(int file, const void* data, size_t size, off64_t at) {
 int rename(const char* from, const char* to) {
   if (fails("rename", from, ENOSPC)) return -1;
   return real<int(const char*, const char*)>("rename")(from, to);
+}
+
+int link(const char* from, const char* to) noexcept {
+  if (fails("link", to, ENOSPC)) return -1;
+  return real<int(const char*, const char*)>("link")(from, to);
 }
 
 int fsync(int file) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long `pyracast generate` takes to stop, and whether anything is lost: INT and TERM at random moments of demo runs on
 1, 2 and 4 ranks, to mpirun or to the program; then the same command again, held against an undisturbed run.
-usage: interruption.py PYRACAST CONFIG [REPEATS]     (CONFIG: configs/demo.cfg)
+usage: interruption.py PYRACAST CONFIG [REPEATS [SETTINGS...]]     (CONFIG: configs/demo.cfg; SETTINGS: of generate, e.g. --checkpoint-every 1)
 Counted are the seconds until the last rank writes into its log that the job ends: all is durable then. (mpirun itself
 always takes 2 s, for it serves no rank's MPI_Finalize once it was told to end, and kills what is left.)"""
 import filecmp
@@ -15,12 +15,13 @@ import tempfile
 import time
 
 program, config, repeats = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 5
+settings = sys.argv[4:]
 random.seed(1)
 
 
 def command(ranks, output):
     launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    return [*launcher, program, "generate", "--config", config, "--output", output]
+    return [*launcher, program, "generate", "--config", config, "--output", output, *settings]
 
 
 def differing(a, b):
