@@ -12,9 +12,11 @@
 #include "dataset/manifest_on_ranks.hpp"
 #include "dataset/run_settings.hpp"
 #include "jobs/allocation.hpp"
+#include "jobs/choose_teams.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
+#include "jobs/generate.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
@@ -238,9 +240,12 @@ void check_settings(const GenerateSettings& settings) {
   open_device(settings.model);
 }
 
-ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
+}  // namespace
+
+ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   ranks.on_first([&] { check_settings(asked); });
   GenerateSettings settings = asked;
+  if (settings.ranks_per_video.automatic()) choose_teams(ranks, settings);
   keep_stop_signals(settings.walltime.stop_signals);
   const TimeLeft time = time_left(ranks, settings.walltime);
   const auto [part, parts] = part_of(settings.part);
@@ -323,8 +328,6 @@ ExitCode run(const Ranks& ranks, const GenerateSettings& asked) {
   return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;
 }
 
-}  // namespace
-
 int generate(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
     std::printf("usage: [mpirun -n RANKS] pyracast generate --config FILE --prompts FILE --output DIR [settings]\n\n%s",
@@ -335,7 +338,7 @@ int generate(int argc, char** argv) {
     require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
     return 1.5 * settings.collective_timeout;   // a team's own deadline says more, and comes first
   };
-  return on_ranks<GenerateSettings>(argc, argv, deadline, run);
+  return on_ranks<GenerateSettings>(argc, argv, deadline, generate_dataset);
 }
 
 }  // namespace pyracast

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "base/config.hpp"
+#include "jobs/team_size.hpp"
 
 namespace pyracast {
 
@@ -72,7 +72,8 @@ struct GenerateSettings {
   int clips = 1;
   int64_t condition_latents = 5;
   double condition_edit = 0;
-  int ranks_per_video = 1;
+  TeamSize ranks_per_video;
+  std::filesystem::path machine;
   bool cfg_parallel = false;
   double collective_timeout = 600;
   std::vector<std::string> save;
@@ -115,7 +116,9 @@ struct GenerateSettings {
     visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");
     visit("Broadcasting", "broadcast", s.broadcast, "JSON file that says which attention outputs are reused over several steps "
           "(configs/broadcast/; Pyramid Attention Broadcast); none is given: everything is computed");
-    visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together");
+    visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; auto: as many as make the manifest soonest, with or "
+          "without cfg-parallel, by the file that `machine` names");
+    visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
     visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life, or in one exchange of a team, after which a rank counts as lost and the job ends");
     visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, step-latents (after each step), embeddings (comma between)");

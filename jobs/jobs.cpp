@@ -7,7 +7,8 @@ namespace {
 constexpr JobEntry jobs[] = {
     {"generate", generate, "make every prompt's video that the dataset does not hold yet (under mpirun or srun: in parallel)"},
     {"parity", parity, "run parity cases: parity [-v] CASE...; 0 only if every number fits"},
-    {"plan", plan, "show what a team will send and store for a video: plan --comm"},
+    {"plan", plan, "say what a manifest takes a machine, and by which teams (--machine, --measure); what a team sends for a video (--comm)"},
+    {"simulate", simulate, "run a planned job on 1 to 1024 nodes that fail: efficiency, cost of failures, checkpoint intervals"},
     {"profile", profile, "measure how much each branch's output changes from one denoising step to the next"},
     {"tune", tune, "search the broadcast schedule that errs least for its cost"},
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},

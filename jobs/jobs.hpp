@@ -22,8 +22,11 @@ int generate(int argc, char** argv);
 /// `pyracast parity CASE…`: runs parity cases and reports each tensor; 0 only if all pass.
 int parity(int argc, char** argv);
 
-/// `pyracast plan --comm`: all-to-alls, bytes and memory of one video, before any weight is read.
+/// `pyracast plan`: what a manifest takes a machine; or all-to-alls, bytes and memory of one video, before any weight is read.
 int plan(int argc, char** argv);
+
+/// `pyracast simulate`: a planned job on nodes that fail and differ in speed.
+int simulate(int argc, char** argv);
 
 /// `pyracast profile`: how much each branch's output changes from one evaluation to the next, without broadcasting.
 int profile(int argc, char** argv);

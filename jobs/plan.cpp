@@ -1,11 +1,14 @@
-// `pyracast plan`: what a team of ranks sends and stores for one video (--comm), what a broadcast file reuses under each
-// sampler (--reuse), and where its progress is saved (--checkpoints), known before any weight is read.
+// `pyracast plan`: what a manifest takes (plan_manifest); and of one video what a team of ranks sends and stores (--comm), what a
+// broadcast file reuses under each sampler (--reuse), and where its progress is saved (--checkpoints), known before any weight is read.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
 #include "base/config.hpp"
 #include "diffusion/sampler.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/plan_manifest.hpp"
+#include "jobs/plan_settings.hpp"
 #include "pab/leaving_plan.hpp"
 #include "pipeline/planned_video.hpp"
 
@@ -39,6 +42,8 @@ struct PlanSettings {
     visit("Video", "sampler", s.sampler, "ddim, ddpm, pndm, euler, euler-ancestral or dpm-solver; empty: the model's published one");
   }
 };
+
+constexpr std::string_view video_plans[] = {"--comm", "--reuse", "--checkpoints"};
 
 BroadcastPolicy policy_of(const PlanSettings& s) {
   return s.broadcast.empty() ? BroadcastPolicy() : BroadcastPolicy(read_json(s.broadcast), s.broadcast.string());
@@ -163,14 +168,7 @@ void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
               "else behind %s\n", s.checkpoints, ranges_of(plan.saved(s.checkpoints, true)).c_str(), ranges_of(plan.saved(s.checkpoints, false)).c_str());
 }
 
-}  // namespace
-
-int plan(int argc, char** argv) {
-  if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: pyracast plan --comm|--reuse|--checkpoints N [settings]\n\nMiB are what all ranks of a team send together.\n\n%s",
-                describe(settings_of<PlanSettings>()).c_str());
-    return 0;
-  }
+int plan_video(int argc, char** argv) {
   const auto settings = read_config<PlanSettings>(argc, argv);
   require(settings.checkpoints >= 0, "checkpoints is ", settings.checkpoints, ", expected a number of evaluations");
   require(settings.comm || settings.reuse || settings.checkpoints, "what to plan is not known: give --comm, --reuse or --checkpoints N");
@@ -181,6 +179,28 @@ int plan(int argc, char** argv) {
   if (settings.checkpoints) print_checkpoints(settings, planned_video(settings.model, size, dtype));
   if (settings.comm) print_communication(settings, planned_video(settings.model, size, dtype), dtype);
   return 0;
+}
+
+/// Whether one video is to be planned: else a manifest.
+bool asks_for_video(int argc, char** argv) {
+  return std::any_of(argv + 1, argv + argc, [](std::string_view word) {
+    return std::any_of(std::begin(video_plans), std::end(video_plans), [&](std::string_view name) {
+      return word.starts_with(name) && (word.size() == name.size() || word[name.size()] == '=');
+    });
+  });
+}
+
+}  // namespace
+
+int plan(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: pyracast plan --prompts FILE --machine FILE [settings of generate]     hours, files and bytes of a manifest, and its best teams\n"
+                "       mpirun -n RANKS_OF_A_NODE pyracast plan --measure FILE --prompts FILE [settings of generate]      makes the machine file\n\n%s\n"
+                "       pyracast plan --comm|--reuse|--checkpoints N [settings]        one video. MiB are what all ranks of a team send together.\n\n%s",
+                describe(settings_of<JobPlanSettings>()).c_str(), describe(settings_of<PlanSettings>()).c_str());
+    return 0;
+  }
+  return asks_for_video(argc, argv) ? plan_video(argc, argv) : plan_manifest(argc, argv);
 }
 
 }  // namespace pyracast

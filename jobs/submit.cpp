@@ -10,7 +10,7 @@
 #include "base/file.hpp"
 #include "jobs/job_settings.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/submit_settings.hpp"
+#include "jobs/submit.hpp"
 
 namespace pyracast {
 
@@ -22,15 +22,6 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::string> batch_scripts{
 #include "slurm_scripts.inc"
 };
-
-/// `text` as one word of a shell command.
-std::string quoted(const std::string& text) {
-  if (!text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+%@") == text.npos)
-    return text;
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
-  return out + "'";
-}
 
 /// Seconds of a time limit in any of Slurm's notations.
 int64_t seconds_of(const std::string& time) {
@@ -84,21 +75,19 @@ void check_form(const SubmitSettings& s) {
   require(s.form == "chain" ? s.links > 0 : s.links == 0, "links is ", s.links, ": a chain needs 1 or more, another form has none");
 }
 
-/// What can be seen of the job itself without its nodes.
-void check_generate(const SubmitSettings& s, const GenerateSettings& generate) {
-  require(!generate.prompts.empty() && generate.prompts != "-", "which prompts to make is not known: give --prompts FILE (behind --)");
-  MappedFile{generate.prompts};
-  require(!generate.output.empty(), "where to write is not known: give --output DIR (behind --)");
-  require(s.form != "array" || generate.part == "0/1", "part is ", generate.part, ": an array gives each job its own");
-  require(generate.ranks_per_video > 0 && s.tasks_per_node % generate.ranks_per_video == 0, "ranks-per-video is ",
-          generate.ranks_per_video, ", but tasks-per-node ", s.tasks_per_node, ": expected a divisor");
-  require((s.gpus_per_task > 0) == (generate.model.device == "cuda"), "gpus-per-task is ", s.gpus_per_task, ", but generate's device is ",
-          generate.model.device, s.gpus_per_task > 0 ? ": give --device cuda (behind --)" : ": give --gpus-per-task 1");
-  early_signal(generate);
+}  // namespace
+
+std::string quoted(const std::string& text) {
+  if (!text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+%@") == text.npos)
+    return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
 }
 
-/// The #SBATCH lines.
-std::string header_of(const SubmitSettings& s) {
+std::vector<std::string> sbatch_options(const SubmitSettings& s) {
+  check_resources(s);
+  check_form(s);
   std::vector<std::string> options{"--job-name=" + s.name, concat("--nodes=", s.nodes), concat("--ntasks-per-node=", s.tasks_per_node),
                                    concat("--cpus-per-task=", s.cpus_per_task)};
   if (s.gpus_per_task > 0) options.push_back(concat("--gpus-per-task=", s.gpus_per_task));
@@ -112,8 +101,29 @@ std::string header_of(const SubmitSettings& s) {
                            s.form == "array" ? "-%A_%a.log" : "-%j.log"));
   options.push_back("--chdir=" + fs::current_path().string());
   options.insert(options.end(), s.sbatch.begin(), s.sbatch.end());
+  return options;
+}
+
+namespace {
+
+/// What can be seen of the job itself without its nodes.
+void check_generate(const SubmitSettings& s, const GenerateSettings& generate) {
+  require(!generate.prompts.empty() && generate.prompts != "-", "which prompts to make is not known: give --prompts FILE (behind --)");
+  MappedFile{generate.prompts};
+  require(!generate.output.empty(), "where to write is not known: give --output DIR (behind --)");
+  require(s.form != "array" || generate.part == "0/1", "part is ", generate.part, ": an array gives each job its own");
+  const TeamSize team = generate.ranks_per_video;
+  require(team.automatic() || (team > 0 && s.tasks_per_node % team == 0), "ranks-per-video is ",
+          team, ", but tasks-per-node ", s.tasks_per_node, ": expected a divisor");
+  require((s.gpus_per_task > 0) == (generate.model.device == "cuda"), "gpus-per-task is ", s.gpus_per_task, ", but generate's device is ",
+          generate.model.device, s.gpus_per_task > 0 ? ": give --device cuda (behind --)" : ": give --gpus-per-task 1");
+  early_signal(generate);
+}
+
+/// The #SBATCH lines.
+std::string header_of(const SubmitSettings& s) {
   std::string header;
-  for (const std::string& option : options) header += "#SBATCH " + option + "\n";
+  for (const std::string& option : sbatch_options(s)) header += "#SBATCH " + option + "\n";
   return header;
 }
 
@@ -183,8 +193,7 @@ int submit(int argc, char** argv) {
   }
   char** const separator = std::find_if(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--"; });
   SubmitSettings settings = read_config<SubmitSettings>(int(separator - argv), argv);
-  check_resources(settings);
-  check_form(settings);
+  sbatch_options(settings);
   require(separator != argv + argc, "what to generate is not known: give the settings of generate behind --");
   const auto generate = read_config<GenerateSettings>(int(argv + argc - separator), separator);
   check_generate(settings, generate);

@@ -23,4 +23,10 @@ PackedWeights PlanningBackend::pack(View weight) {
   return {allocate(bytes), weight.dtype, columns, depth, bytes};
 }
 
+void PlanningBackend::attention(View q, View k, View, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) {
+  const int64_t per_key = q.size() / q.shape[0];   // of a batch entry
+  if (keys_of.empty()) return count_products(2 * q.size(), k.shape[1]);
+  for (const KeyRange& keys : keys_of) count_products(2 * per_key, keys.end - keys.begin);
+}
+
 }  // namespace pyracast

@@ -6,8 +6,8 @@
 
 namespace pyracast {
 
-ScratchFolder::ScratchFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "pyracast-XXXXXX").string();
+ScratchFolder::ScratchFolder(const std::filesystem::path& parent) {
+  std::string name = (parent / "pyracast-XXXXXX").string();
   if (!::mkdtemp(name.data())) throw Error(concat(name, ": cannot be made"), ExitCode::environment);
   path_ = name;
 }

@@ -6,7 +6,8 @@ namespace pyracast {
 /// A folder for files that nobody is to keep; it goes with the object.
 class ScratchFolder {
  public:
-  ScratchFolder();
+  /// In `parent`, which exists; else where the system keeps temporary files.
+  explicit ScratchFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path());
   ~ScratchFolder();
   ScratchFolder(const ScratchFolder&) = delete;
   ScratchFolder& operator=(const ScratchFolder&) = delete;

@@ -27,8 +27,12 @@ auto cyclic(const Array& array, size_t i) {
   return array[i % std::size(array)];
 }
 
+bool is_drawn(const LineChart& chart, double x, double y) {
+  return std::isfinite(x) && std::isfinite(y) && (!chart.log_x || x > 0) && (!chart.log_y || y > 0);
+}
+
 void check(const LineChart& chart) {
-  const auto drawn = [&](double x, double y) { return std::isfinite(x) && std::isfinite(y) && (!chart.log_y || y > 0); };
+  const auto drawn = [&](double x, double y) { return is_drawn(chart, x, y); };
   require(!chart.series.empty(), "the chart \"", chart.title, "\" has no series to draw");
   require(chart.width >= 100 && chart.height >= 100, "the chart \"", chart.title, "\" is ", chart.width, " x ", chart.height,
           " pixels, expected at least 100 x 100");
@@ -39,7 +43,7 @@ void check(const LineChart& chart) {
     bool any = false;
     for (size_t i = 0; i < series.x.size(); ++i) any = any || drawn(series.x[i], series.y[i]);
     require(any, "the chart \"", chart.title, "\": \"", series.name, "\" has no point to draw among ", series.x.size(),
-            chart.log_y ? " (finite, and positive on a logarithmic axis)" : " (finite)");
+            chart.log_x || chart.log_y ? " (finite, and positive on a logarithmic axis)" : " (finite)");
   }
 }
 
@@ -61,7 +65,7 @@ void write_data(std::ostream& script, const LineChart& chart) {
     const ChartSeries& series = chart.series[i];
     script << "$series" << i << " << END\n";
     for (size_t k = 0; k < series.x.size(); ++k) {
-      const bool gap = !std::isfinite(series.x[k]) || !std::isfinite(series.y[k]) || (chart.log_y && series.y[k] <= 0);
+      const bool gap = !is_drawn(chart, series.x[k], series.y[k]);
       if (gap) script << '\n';   // an empty line ends a stroke
       else script << series.x[k] << ' ' << series.y[k] << '\n';
     }
@@ -83,7 +87,8 @@ std::string script_of(const LineChart& chart) {
          << "set ylabel " << gnuplot_string(chart.y_label) << '\n';
   if (chart.log_y) script << "set logscale y\nset format y '%g'\n";
   if (chart.from_zero) script << "set yrange [0:*]\n";
-  if (few_whole_numbers(chart)) script << "set xtics 1\n";
+  if (chart.log_x) script << "set logscale x 2\nset format x '%g'\n";
+  else if (few_whole_numbers(chart)) script << "set xtics 1\n";
   write_data(script, chart);
   script << "plot ";
   for (size_t i = 0; i < chart.series.size(); ++i)

@@ -1,0 +1,56 @@
+#include "jobs/choose_teams.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "base/memory.hpp"
+#include "jobs/device.hpp"
+#include "jobs/manifest_buckets.hpp"
+
+namespace pyracast {
+
+namespace {
+
+constexpr const char* how_to_measure = "`mpirun -n RANKS_OF_A_NODE pyracast plan --measure FILE --config … --prompts …` makes one";
+
+JobPlan planned(const Ranks& ranks, const GenerateSettings& settings) {
+  const std::vector<int>& of_nodes = ranks.ranks_of_nodes();
+  require(*std::min_element(of_nodes.begin(), of_nodes.end()) == of_nodes.front() && *std::max_element(of_nodes.begin(), of_nodes.end()) == of_nodes.front(),
+          "ranks-per-video is auto, but nodes hold ", of_nodes, " ranks: expected as many on each");
+  Machine machine = machine_for(settings, of_nodes.front());
+  machine.memory_per_node = machine.memory_per_node > 0 ? std::min(machine.memory_per_node, memory_limit()) : memory_limit();
+  const auto model = find_model(settings.model);
+  const VideoRequests requests(settings, *model);
+  PlanWishes wishes;
+  wishes.halves_only = settings.cfg_parallel;
+  return plan_job(buckets_of(settings, requests).buckets, machine, ranks.node_count(), wishes, team_demands(*model, settings, requests));
+}
+
+}  // namespace
+
+Machine machine_for(const GenerateSettings& settings, int ranks_of_node) {
+  require(!settings.machine.empty(), "what the machine takes for a video is not known: give --machine FILE (", how_to_measure, ")");
+  const Machine machine = read_machine(settings.machine);
+  const std::string file = settings.machine.string();
+  require(ranks_of_node == 0 || machine.ranks_per_node == ranks_of_node, file, ": is of nodes with ", machine.ranks_per_node, " ranks, but this job has ",
+          ranks_of_node, " on a node, which share its memory and cores otherwise: ", how_to_measure);
+  for (const auto& [name, measured, asked] : {std::tuple{"model", machine.model, settings.model.model}, {"dtype", machine.dtype, settings.model.dtype}})
+    require(measured.empty() || measured == asked, file, ": was measured with ", name, " ", measured, ", but ", name, " is ", asked, ": ", how_to_measure);
+  return machine;
+}
+
+void choose_teams(const Ranks& ranks, GenerateSettings& settings) {
+  std::array<int, 2> chosen{};
+  ranks.on_first([&] {
+    const JobPlan plan = planned(ranks, settings);
+    chosen = {plan.layout.ranks, plan.layout.cfg_parallel};
+    std::fprintf(stderr, "pyracast: ranks-per-video is auto: teams of %s, about %.3g s for %llu videos\n", name_of(plan.layout).c_str(), plan.wall_seconds,
+                 (unsigned long long)plan.videos);
+  });
+  check_mpi(MPI_Bcast(chosen.data(), int(chosen.size()), MPI_INT, 0, ranks.world()), "sharing the size of teams");
+  settings.ranks_per_video.ranks = chosen[0];
+  settings.cfg_parallel = chosen[1];
+}
+
+}  // namespace pyracast

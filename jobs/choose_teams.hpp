@@ -1,0 +1,16 @@
+#pragma once
+#include "comm/ranks.hpp"
+#include "jobs/job_settings.hpp"
+#include "plan/machine.hpp"
+
+namespace pyracast {
+
+/// Sets `ranks_per_video` (auto) and `cfg_parallel` to the teams that make the manifest soonest, by the plan of `pyracast plan`; told on
+/// rank 0. cfg-parallel that is asked for is kept. Throws Error on all ranks where `machine` is not given, cannot be read, or was measured
+/// with another number of ranks a node or another model, and where no team can make the manifest.
+void choose_teams(const Ranks& ranks, GenerateSettings& settings);
+
+/// The machine file of the settings, held against them. `ranks_of_node`: of the job; 0: as the file says.
+Machine machine_for(const GenerateSettings& settings, int ranks_of_node);
+
+}  // namespace pyracast

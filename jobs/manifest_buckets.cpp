@@ -1,0 +1,61 @@
+#include "jobs/manifest_buckets.hpp"
+
+#include "dataset/manifest.hpp"
+#include "dataset/scratch_folder.hpp"
+#include "jobs/device.hpp"
+#include "pipeline/work_plan.hpp"
+
+namespace pyracast {
+
+VideoShape shape_of(const VideoRequest& request) { return {request.height, request.width, request.frames, request.steps, request.clips}; }
+
+ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests) {
+  require(!settings.prompts.empty(), "which manifest to plan is not known: give --prompts FILE");
+  require(settings.prompts != "-", "prompts is \"-\", expected a file: a plan reads it before the job does");
+  const ScratchFolder folder;
+  const ManifestOptions options{.strict = settings.strict, .check = [&](const Prompt& row) { return requests.refusal(row); },
+                                .cost = [&](const Prompt& row) { return requests.cost(row); }};
+  const Manifest manifest = Manifest::build(settings.prompts.string(), folder.path(), options);
+  ManifestBuckets found{{}, {}, manifest.size(), manifest.total_samples(), manifest.merged(), manifest.rejected()};
+  std::map<VideoShape, Bucket> buckets;
+  for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) {
+    const Prompt row = manifest.row(prompt);
+    const VideoShape shape = shape_of(requests(row));
+    Bucket& bucket = buckets[shape];
+    bucket.shape = shape;
+    ++bucket.prompts[row.samples];
+    if (auto& rows = found.rows[shape]; rows.size() < ManifestBuckets::most_rows) rows.push_back(row);
+  }
+  for (auto& [shape, bucket] : buckets) found.buckets.push_back(std::move(bucket));
+  return found;
+}
+
+VideoRequest longest_request(const VideoShape& shape, const VideoRequests& requests) {
+  VideoRequest request = requests.typical();
+  request.prompt = longest_prompt();
+  request.height = shape.height, request.width = shape.width, request.frames = shape.frames;
+  request.steps = shape.steps, request.clips = shape.clips;
+  return request;
+}
+
+AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests) {
+  return [&model, &settings, &requests](const VideoShape& shape, TeamLayout layout) {
+    const VideoRequest request = longest_request(shape, requests);
+    const WeightStorage storage{weight_dtype(settings.model.dtype)};
+    TeamDemand demand;
+    try {
+      const auto memory_of = [&](int rank) {
+        return plan_memory(model, storage, request, requests.broadcast(), {rank, layout.ranks, layout.cfg_parallel}).most_bytes();
+      };
+      demand.work = plan_work(model, storage, request, requests.broadcast(), {0, layout.ranks, layout.cfg_parallel}).work;
+      demand.first_bytes = memory_of(0);
+      if (layout.ranks > 1) demand.other_bytes = memory_of(1);
+    } catch (const Error& error) {
+      demand.refusal = error.what();
+    }
+    if (settings.model.device == "cuda" && layout.ranks > 1) demand.refusal = "a video is made by one GPU";
+    return demand;
+  };
+}
+
+}  // namespace pyracast

@@ -1,0 +1,23 @@
+#pragma once
+// What the rows of a dataset say of the seconds of each phase, held against the counted work.
+#include <filesystem>
+
+#include "dataset/sample.hpp"
+#include "plan/job_plan.hpp"
+
+namespace pyracast {
+
+/// A finished sample: the seconds of each phase (index: MakingPhase) on its team's first rank.
+struct MeasuredVideo {
+  VideoShape shape;
+  std::array<double, making_phases.size()> seconds{};
+  double all() const;   ///< from its beginning until its team begins the next, without encoding and writing
+};
+
+/// Of all rows of one run; `shape_of` tells what each was asked to be. Throws Error on a failed sample.
+std::vector<MeasuredVideo> measured_videos(std::vector<SampleRecord> rows, const std::function<VideoShape(const SampleRecord&)>& shape_of);
+
+/// The costs that fit best, how far single videos lie from them, and how far each size's mean does. Nothing of start_up.
+LayoutCosts fit_layout(const std::vector<MeasuredVideo>& videos, const std::map<VideoShape, VideoWork>& work);
+
+}  // namespace pyracast

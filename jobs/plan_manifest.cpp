@@ -1,0 +1,222 @@
+// `pyracast plan` of a manifest: what it takes a machine, and the teams that make it soonest.
+#include "jobs/plan_manifest.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "dataset/layout.hpp"
+#include "jobs/choose_teams.hpp"
+#include "jobs/device.hpp"
+#include "jobs/manifest_buckets.hpp"
+#include "jobs/measure_machine.hpp"
+#include "jobs/memory_check.hpp"
+#include "jobs/on_ranks.hpp"
+#include "jobs/plan_settings.hpp"
+#include "jobs/sample_records.hpp"
+#include "jobs/submit.hpp"
+#include "pipeline/work_plan.hpp"
+
+namespace pyracast {
+
+namespace {
+
+/// What the job leaves on disk, and what it has there at most while it runs.
+struct PlannedFiles {
+  double videos = 0, shards = 0, arrays = 0, checkpoints = 0;   ///< bytes; arrays: of shards, kept on request
+  uint64_t count = 0;                                           ///< of files when the job has ended
+};
+
+/// Bytes of the arrays that one video leaves in its shard, and of its latents.
+std::pair<double, double> array_bytes(const VideoShape& shape, const WorkPlan& work, const GenerateSettings& settings) {
+  const auto elements = [](const Shape& of) {
+    double all = of.empty() ? 0 : 1;
+    for (const int64_t d : of) all *= double(d);
+    return all;
+  };
+  const double latents = elements(work.latents) * sizeof(float), evaluations = work.work[size_t(MakingPhase::other)].calls;
+  double bytes = 0;
+  if (saves(settings, "frames")) bytes += 3 * shape.pixels();
+  if (saves(settings, "latents")) bytes += latents;
+  if (saves(settings, "step-latents")) bytes += latents * evaluations;
+  if (saves(settings, "embeddings")) bytes += elements(work.embedding) * sizeof(uint16_t);
+  return {bytes, latents};
+}
+
+PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const GenerateSettings& settings, const VideoModel& model, const VideoRequests& requests) {
+  PlannedFiles files{plan.video_bytes, plan.shard_bytes};
+  double most_latents = 0;
+  for (const BucketPlan& bucket : plan.buckets) {
+    const VideoShape& shape = bucket.bucket.shape;
+    const WorkPlan work = plan_work(model, {weight_dtype(settings.model.dtype)}, longest_request(shape, requests), requests.broadcast(), {});
+    const auto [arrays, latents] = array_bytes(shape, work, settings);
+    files.arrays += arrays * double(bucket.bucket.samples());
+    most_latents = std::max(most_latents, latents);
+  }
+  const uint64_t ranks = uint64_t(plan.nodes) * uint64_t(machine.ranks_per_node), teams = ranks / uint64_t(plan.layout.ranks);
+  const double by_bytes = files.arrays / double(settings.shard_megabytes << 20), by_samples = double(plan.videos) / double(settings.shard_samples);
+  const uint64_t full = uint64_t(std::max(by_bytes, by_samples)), shards = full + std::min(teams, plan.videos);   // each team's last is not full
+  files.shards += double(shards) * machine.shard_file_bytes;
+  if (settings.checkpoint_every != "never") files.checkpoints = double(teams) * most_latents;
+  constexpr uint64_t of_dataset = 8;   // index, metadata, near duplicates, run, manifest and its index, settings, attempts
+  files.count = plan.videos + shards + ranks + of_dataset;
+  return files;
+}
+
+/// The words of this command that are generate's, with the teams that were chosen.
+std::vector<std::string> words_of_generate(int argc, char** argv, const JobPlan& plan) {
+  std::vector<std::string> own{"machine", "ranks-per-video", "cfg-parallel"}, words;
+  JobPlanSettings settings;
+  JobPlanSettings::fields([&](const std::string& group, const std::string& name, auto&, const char*) {
+    if (group == "Plan") own.push_back(name);
+  }, settings);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i], name = word.substr(std::min(word.find_first_not_of('-'), word.size()));
+    const bool has_value = name.find('=') != name.npos, is_own = std::find(own.begin(), own.end(), name.substr(0, name.find('='))) != own.end();
+    if (word.starts_with("--") && is_own) i += !has_value && i + 1 < argc && !std::string_view(argv[i + 1]).starts_with("--");
+    else words.push_back(word);
+  }
+  words.push_back(concat("--ranks-per-video=", plan.layout.ranks));
+  if (plan.layout.cfg_parallel) words.push_back("--cfg-parallel=true");
+  return words;
+}
+
+/// "1-02:30:00"
+std::string slurm_time(double seconds) {
+  const auto minutes = int64_t(seconds / 60) + 1;
+  char text[48];
+  std::snprintf(text, sizeof text, "%lld-%02lld:%02lld:00", (long long)(minutes / 1440), (long long)(minutes / 60 % 24), (long long)(minutes % 60));
+  return text;
+}
+
+/// The same plan as a batch job.
+struct PlannedSubmission {
+  std::string sbatch, submit;   ///< a line each
+};
+
+PlannedSubmission submission_of(const JobPlan& plan, const Machine& machine, const std::vector<std::string>& generate) {
+  SubmitSettings submit;
+  submit.nodes = plan.nodes;
+  submit.tasks_per_node = machine.ranks_per_node;
+  submit.cpus_per_task = machine.cores_per_rank;
+  submit.gpus_per_task = machine.gpus_per_rank;
+  submit.time = slurm_time(plan.wall_seconds * (1 + plan.error) + 2 * submit.warning);
+  PlannedSubmission lines{"sbatch", concat("pyracast submit --nodes ", submit.nodes, " --tasks-per-node ", submit.tasks_per_node, " --cpus-per-task ",
+                                           submit.cpus_per_task, submit.gpus_per_task ? concat(" --gpus-per-task ", submit.gpus_per_task) : "", " --time ",
+                                           submit.time, " --submit --")};
+  for (const std::string& option : sbatch_options(submit)) lines.sbatch += " " + quoted(option);
+  for (const std::string& word : generate) lines.submit += " " + quoted(word);
+  return lines;
+}
+
+double share_of_hours(const JobPlan& plan, int of_rank, const Machine& machine) {
+  return plan.wall_seconds / 3600 * plan.nodes * machine.ranks_per_node * of_rank;
+}
+
+Json json_of(const TeamCandidate& candidate) {
+  Json json{{"ranks_per_video", candidate.layout.ranks}, {"cfg_parallel", candidate.layout.cfg_parallel}, {"possible", candidate.obstacle.empty()},
+            {"obstacle", candidate.obstacle}};
+  if (candidate.seconds > 0)
+    json.update(Json{{"seconds", candidate.seconds}, {"latency_seconds", candidate.latency}, {"relative_error", candidate.error},
+                     {"measured", candidate.measured}, {"videos_per_hour", candidate.videos_per_hour}, {"node_bytes", candidate.node_bytes}});
+  return json;
+}
+
+Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files, const PlannedSubmission& submission) {
+  Json json{{"nodes", plan.nodes}, {"ranks_per_node", machine.ranks_per_node}, {"ranks_per_video", plan.layout.ranks},
+            {"cfg_parallel", plan.layout.cfg_parallel}, {"prompts", manifest.prompts}, {"videos", plan.videos}, {"merged", manifest.merged},
+            {"rejected", manifest.rejected}, {"wall_seconds", plan.wall_seconds}, {"relative_error", plan.error}, {"start_up_seconds", plan.start_up},
+            {"core_hours", share_of_hours(plan, machine.cores_per_rank, machine)}, {"gpu_hours", share_of_hours(plan, machine.gpus_per_rank, machine)}};
+  json["bytes"] = Json{{"videos", files.videos}, {"shards", files.shards}, {"arrays", files.arrays}, {"checkpoints", files.checkpoints},
+                       {"relative_error", plan.bytes_error}};
+  json["files"] = files.count;
+  json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes}};
+  json["buckets"] = Json::array();
+  for (const BucketPlan& bucket : plan.buckets) {
+    const VideoShape& shape = bucket.bucket.shape;
+    Json one{{"height", shape.height}, {"width", shape.width}, {"frames", shape.frames}, {"steps", shape.steps}, {"clips", shape.clips},
+             {"videos", bucket.bucket.samples()}};
+    one["best"] = bucket.best() ? json_of(*bucket.best()) : Json();
+    one["candidates"] = Json::array();
+    for (const TeamCandidate& candidate : bucket.candidates) one["candidates"].push_back(json_of(candidate));
+    json["buckets"].push_back(one);
+  }
+  json["list"] = Json::array();
+  for (const WorkGroup& group : plan.list) json["list"].push_back({{"seconds", group.seconds}, {"count", group.count}});
+  json["sbatch"] = submission.sbatch;
+  json["submit"] = submission.submit;
+  return json;
+}
+
+std::string time_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, seconds < 120 ? "%.1f s" : seconds < 7200 ? "%.1f min" : "%.1f h", seconds < 120 ? seconds : seconds / (seconds < 7200 ? 60 : 3600));
+  return text;
+}
+
+void print_buckets(const JobPlan& plan) {
+  std::printf("%-34s %10s  %-18s %12s %14s %12s\n", "size", "videos", "teams", "a video", "videos/h/node", "memory/node");
+  for (const BucketPlan& bucket : plan.buckets)
+    for (const TeamCandidate& candidate : bucket.candidates) {
+      const bool first = &candidate == &bucket.candidates.front();
+      std::printf("%-34s %10s  %-18s ", first ? name_of(bucket.bucket.shape).c_str() : "", first ? std::to_string(bucket.bucket.samples()).c_str() : "",
+                  name_of(candidate.layout).c_str());
+      if (candidate.seconds > 0)
+        std::printf("%12s %14.1f %12s%s", time_text(candidate.seconds).c_str(), candidate.videos_per_hour, size_text(candidate.node_bytes).c_str(),
+                    candidate.measured ? "" : "  estimated");
+      std::printf("%s%s\n", &candidate == bucket.best() ? "  best" : "", candidate.obstacle.empty() ? "" : ("  not possible: " + candidate.obstacle).c_str());
+    }
+}
+
+void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files, const PlannedSubmission& submission) {
+  print_buckets(plan);
+  const double band = 100 * plan.error;
+  std::printf("\n%llu prompts, %llu videos; %llu rows merge with an equal one, %llu are refused\n", (unsigned long long)manifest.prompts,
+              (unsigned long long)plan.videos, (unsigned long long)manifest.merged, (unsigned long long)manifest.rejected);
+  std::printf("teams of %s on %d x %d ranks: %s (+- %.0f %%), of which %s start\n", name_of(plan.layout).c_str(), plan.nodes, machine.ranks_per_node,
+              time_text(plan.wall_seconds).c_str(), band, time_text(plan.start_up).c_str());
+  if (machine.gpus_per_rank) std::printf("GPU-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.gpus_per_rank, machine), band);
+  std::printf("core-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.cores_per_rank, machine), band);
+  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards, in %llu files", size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error,
+              size_text(int64_t(files.shards + files.arrays)).c_str(), (unsigned long long)files.count);
+  std::printf(files.checkpoints > 0 ? "; while it runs at most %s of progress for each tensor of a sampler's history\n" : "\n", size_text(int64_t(files.checkpoints)).c_str());
+  std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node\n", size_text(plan.first_bytes).c_str(),
+              plan.layout.ranks > 1 ? concat(", ", size_text(plan.other_bytes), " on each other").c_str() : "", size_text(plan.node_bytes).c_str());
+  std::printf("\n%s\n%s\n", submission.sbatch.c_str(), submission.submit.c_str());
+}
+
+int plan_on_machine(int argc, char** argv) {
+  const auto settings = read_config<JobPlanSettings>(argc, argv);
+  GenerateSettings generate = settings.generate;
+  require(!generate.prompts.empty() || !generate.machine.empty(),
+          "what to plan is not known: give --prompts FILE --machine FILE, or one of --measure FILE, --comm, --reuse, --checkpoints N");
+  require(settings.nodes >= 0, "nodes is ", settings.nodes, ", expected 1 or more, or 0 (as the machine file says)");
+  require(!settings.latency || *settings.latency > 0, "latency is ", settings.latency.value_or(0), " s, expected more than 0");
+  const Machine machine = machine_for(generate, 0);
+  const auto model = find_model(generate.model);
+  const VideoRequests requests(generate, *model);
+  const ManifestBuckets manifest = buckets_of(generate, requests);
+  const PlanWishes wishes{settings.latency, generate.ranks_per_video, generate.cfg_parallel};
+  const JobPlan plan = plan_job(manifest.buckets, machine, settings.nodes ? settings.nodes : machine.nodes, wishes, team_demands(*model, generate, requests));
+  const PlannedFiles files = files_of(plan, machine, generate, *model, requests);
+  const PlannedSubmission submission = submission_of(plan, machine, words_of_generate(argc, argv, plan));
+  if (settings.json) std::printf("%s\n", json_of(plan, machine, manifest, files, submission).dump(1).c_str());
+  else print(plan, machine, manifest, files, submission);
+  return 0;
+}
+
+bool asks_to_measure(int argc, char** argv) {
+  return std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word == "--measure" || word.starts_with("--measure="); });
+}
+
+}  // namespace
+
+int plan_manifest(int argc, char** argv) {
+  if (!asks_to_measure(argc, argv)) return plan_on_machine(argc, argv);
+  const auto deadline = [](const JobPlanSettings& settings) {
+    require(settings.generate.collective_timeout > 0, "collective-timeout is ", settings.generate.collective_timeout, " s, expected more than 0");
+    return 1.5 * settings.generate.collective_timeout;
+  };
+  return on_ranks<JobPlanSettings>(argc, argv, deadline, measure_machine);
+}
+
+}  // namespace pyracast
