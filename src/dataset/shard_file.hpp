@@ -11,7 +11,7 @@
 
 namespace pyracast {
 
-inline constexpr int64_t shard_format_version = 3;
+inline constexpr int64_t shard_format_version = 4;
 
 /// One shard that is being written under a temporary name. Arrays go to disk at once, columns when it is sealed.
 class ShardFile {
