@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.hpp"
+#include "jobs/audit.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/video_requests.hpp"
 
@@ -32,7 +33,8 @@ bool changes_pixels(const std::string& name) {
   static const std::vector<std::string> without_effect{
       "config", "prompts", "output", "strict", "part", "on-change", "check-files", "checkpoint-every", "verbose", "max-walltime", "walltime-reserve", "stop-signals",
       "snapshot", "transformer", "vae", "text-encoder", "tokenizer", "scheduler",
-      "broadcast", "device", "cpu-isa", "threads", "ranks-per-video", "machine", "cfg-parallel", "collective-timeout", "shard-samples", "shard-megabytes"};
+      "broadcast", "audit", "audit-bound", "audit-fallback", "device", "cpu-isa", "threads", "ranks-per-video", "machine", "cfg-parallel",
+      "collective-timeout", "shard-samples", "shard-megabytes"};
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
 }
 
@@ -42,6 +44,7 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
   for (const auto& [name, setting] : all.items())
     if (changes_pixels(name)) content["settings"][name] = setting;
   content["broadcast"] = read_broadcast(settings).json();
+  if (const Audit audit(settings); audit.enabled()) content["audit"] = audit.json();
   // avx2 and avx512 give the same bits.
   content["device"] = backend.name() == "cpu-avx512" ? "cpu-avx2" : backend.name();
   for (const auto& [name, path] : snapshot.parts()) content["snapshot"][name] = hashes_of(path);

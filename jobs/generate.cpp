@@ -12,6 +12,7 @@
 #include "dataset/manifest_on_ranks.hpp"
 #include "dataset/run_settings.hpp"
 #include "jobs/allocation.hpp"
+#include "jobs/audit.hpp"
 #include "jobs/choose_teams.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
@@ -52,6 +53,7 @@ struct Job {
   const TeamChannels& channels;
   const Manifest& manifest;
   const VideoRequests& requests;
+  const Audit& audit;
   const std::string& fingerprint;
   SaveInterval saves;
   int64_t attempt = 0;
@@ -66,20 +68,30 @@ std::optional<VideoProgress> progress_of(const SampleProgress& files, Communicat
   return progress;
 }
 
-/// One sample; false when the team was asked to stop, or its time is up.
-bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
-                 Savings& savings) {
-  const double started = now();
-  const VideoRequest request = job.requests(row);
+/// What an audit has found, loudly where it is beyond the bound.
+void tell_of_audit(const SampleRecord& record, const AuditFinding& finding, std::optional<double> bound) {
+  const std::string text = concat(record.id, " sample ", record.sample, ": ", finding.text());
+  if (finding.audit == SampleAudit::within) return spdlog::info("{}", text);
+  if (finding.audit == SampleAudit::not_finite) return spdlog::warn("{}", text);
+  spdlog::warn("BEYOND THE BOUND of {} dB: {}{}", *bound, text, finding.audit == SampleAudit::replaced ? "; it is kept as made without reuse" : "");
+}
+
+/// Where the progress of passes without reuse is kept: beside that of the videos, since both are of one sample.
+std::filesystem::path progress_of_audits(const std::filesystem::path& output) { return OutputLayout{output}.work() / "audit"; }
+
+/// A sample's video as the settings say, or with nothing reused; stopped when the team was asked to, or its time is up.
+VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, const Prompt& row, uint32_t sample, bool reuses) {
   const DType dtype = weight_dtype(job.settings.model.dtype).value_or(DType::float32);
   const auto noise = noise_of(row, sample, job.settings, dtype);
   VideoRun run{*noise};
-  run.broadcast = job.requests.broadcast();
+  if (reuses) run.broadcast = job.requests.broadcast();
   run.keeps_step_latents = saves(job.settings, "step-latents");
-  SampleProgress progress(job.settings.output, {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
+  const std::filesystem::path& output = job.settings.output;
+  SampleProgress progress(reuses ? output : progress_of_audits(output), {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
   auto continued = job.saves.never() ? std::nullopt : progress_of(progress, *job.channels.whole);
+  const char* const pass = reuses ? "" : " without reuse";
   if (continued) {
-    spdlog::info("{} sample {} goes on after {} evaluations", row.id, sample, continued->result.evaluations.size());
+    spdlog::info("{} sample {}{} goes on after {} evaluations", row.id, sample, pass, continued->result.evaluations.size());
     ++continued->result.continuations;
     continued->result.continued_after = int64_t(continued->result.evaluations.size());
     run.continued = &*continued;
@@ -93,14 +105,27 @@ bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQu
     last_agreed = steady_seconds();
     return answer;
   };
-  VideoResult result = pipeline.generate(request, run);
-  if (result.outcome == Outcome::stopped) {
-    spdlog::info("{} sample {} is left after {} evaluations; {:.0f} s are left", row.id, sample, result.evaluations.size(), time.seconds());
-    return false;
-  }
-  savings.add(result);
+  VideoResult result = pipeline.generate(job.requests(row), run);
+  if (result.outcome == Outcome::stopped)
+    spdlog::info("{} sample {}{} is left after {} evaluations; {:.0f} s are left", row.id, sample, pass, result.evaluations.size(), time.seconds());
+  return result;
+}
+
+/// One sample; false when the team was asked to stop, or its time is up.
+bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
+                 Savings& savings) {
+  const double started = now();
+  auto made = make_audited(job.audit, row, sample, job.team.leads(), [&](bool reuses) {
+    VideoResult result = make_video(job, time, pipeline, queue, row, sample, reuses);
+    if (reuses && result.outcome != Outcome::stopped) savings.add(result);
+    return result;
+  });
+  if (!made) return false;
+  if (made->finding) savings.add(*made->finding);
   if (!job.team.leads()) return true;
-  SampleRecord record = record_of(row, sample, request, result, job.settings, job.requests.broadcast());
+  VideoResult& result = made->result;
+  SampleRecord record = record_of(row, sample, job.requests(row), result, job.settings, job.requests.broadcast());
+  if (made->finding) made->finding->write_to(record);
   record.host = job.ranks.node_name();
   record.rank = job.ranks.rank();
   record.team = job.team.index;
@@ -110,6 +135,7 @@ bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQu
   const bool failed = result.outcome == Outcome::failed;
   if (failed) spdlog::warn("{} sample {} failed: {}", row.id, sample, result.reason);
   else spdlog::info("{} sample {} made in {:.3f} s", row.id, sample, record.ended - started);
+  if (made->finding) tell_of_audit(record, *made->finding, job.settings.audit_bound);
   shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
   queue.report(!failed, failed);
   return true;
@@ -134,8 +160,8 @@ bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWrite
     const ProgressLines lines(job.ranks, queue, job.settings.verbose);
     while (const auto claim = going_on ? queue.next() : std::nullopt) {
       const Prompt row = job.manifest.row(claim->prompt);
-      const double cost = job.requests.cost(row);
       for (uint32_t i = 0; i < claim->samples && going_on; ++i) {
+        const double passes = job.audit.chooses(row, claim->first_sample + i) ? 2 : 1, cost = passes * job.requests.cost(row);
         const double started = steady_seconds();
         going_on = is_time_for(cost, job, time) && make_sample(job, time, pipeline, queue, shards, row, claim->first_sample + i, savings);
         time.took(cost, steady_seconds() - started);
@@ -222,6 +248,7 @@ std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
 /// Everything about the settings that can be wrong before anything is written.
 void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
+  Audit{settings};
   check_stop_signals(settings.walltime.stop_signals);
   part_of(settings.part);
   SaveInterval(settings.checkpoint_every);
@@ -280,6 +307,10 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const auto is_to_come = [&](const ProgressLabel& label) {
     return label.fingerprint == fingerprint->hash && finished.is_to_come(label.id, label.sample);
   };
+  const auto remove_all_progress = [&] {
+    remove_progress(settings.output, is_to_come);
+    remove_progress(progress_of_audits(settings.output), is_to_come);
+  };
   int64_t attempt = 0;
   const std::string configuration = to_json(settings).dump();
   on_first_at_the_disk(ranks, [&] {
@@ -291,7 +322,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
       finished.add(sample);
       if (!rows_are_known) changed.look_at(sample.row, sample.fingerprint);
     }, [](const std::string& message) { spdlog::warn(message); }, settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
-    remove_progress(settings.output, is_to_come);
+    remove_all_progress();
   });
   ranks.on_first([&] { accept_rows(settings, manifest.fingerprint(), changed); });
   on_first_at_the_disk(ranks, [&] { attempt = begin_attempt(settings.output, ranks, fingerprint->hash); });
@@ -303,13 +334,17 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     ShardWriterOptions options{settings.output, team.index, fingerprint->hash, configuration, settings.shard_samples,
                                uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")};
     if (!save_interval.never())
-      options.on_durable = [&](const SampleRecord& record) { remove_progress_of(settings.output, record.id, record.sample); };
+      options.on_durable = [&](const SampleRecord& record) {
+        remove_progress_of(settings.output, record.id, record.sample);
+        remove_progress_of(progress_of_audits(settings.output), record.id, record.sample);
+      };
     shards.emplace(std::move(options));
   }
   const auto pipeline = open_on_nodes(ranks, *model, settings.model, *backend, channels);
   if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
   EarlierSaves earlier_saves;
-  const Job job{ranks, settings, team, channels, manifest, requests, fingerprint->hash, save_interval, attempt, earlier_saves};
+  const Audit audit(settings);
+  const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, attempt, earlier_saves};
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
 
@@ -317,7 +352,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};
-  on_first_at_the_disk(ranks, [&] { remove_progress(settings.output, is_to_come); });
+  on_first_at_the_disk(ranks, remove_all_progress);
   manifest.release();   // what follows takes memory of its own
   on_first_at_the_disk(ranks, [&] {
     const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest));

@@ -69,6 +69,9 @@ struct GenerateSettings {
   std::optional<double> aesthetic, motion;
   std::optional<std::string> camera;
   std::filesystem::path broadcast;
+  std::string audit = "0%";
+  std::optional<double> audit_bound;
+  bool audit_fallback = false;
   int clips = 1;
   int64_t condition_latents = 5;
   double condition_edit = 0;
@@ -116,6 +119,10 @@ struct GenerateSettings {
     visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");
     visit("Broadcasting", "broadcast", s.broadcast, "JSON file that says which attention outputs are reused over several steps "
           "(configs/broadcast/; Pyramid Attention Broadcast); none is given: everything is computed");
+    visit("Broadcasting", "audit", s.audit, "share of the samples that are also made without reuse, to say how far reuse leads away, e.g. 1% (the same "
+          "samples on any ranks); their videos stay those with reuse");
+    visit("Broadcasting", "audit-bound", s.audit_bound, "PSNR in dB of an audited sample's frames below which the log warns and the sample counts as beyond the bound; default: no bound");
+    visit("Broadcasting", "audit-fallback", s.audit_fallback, "keep of an audited sample beyond the bound the video made without reuse");
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; auto: as many as make the manifest soonest, with or "
           "without cfg-parallel, by the file that `machine` names");
     visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto");

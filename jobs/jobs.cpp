@@ -12,6 +12,7 @@ constexpr JobEntry jobs[] = {
     {"profile", profile, "measure how much each branch's output changes from one denoising step to the next"},
     {"tune", tune, "search the broadcast schedule that errs least for its cost"},
     {"compare", compare, "compare two runs of one manifest: compare A B (PSNR, SSIM, LPIPS, seconds; JSON and an HTML page)"},
+    {"gallery", gallery, "make a page of the same videos without reuse, with PAB and with a tuned schedule, side by side"},
     {"inspect", inspect, "say what a snapshot is, what it takes and what it lacks: inspect SNAPSHOT"},
     {"models", models, "list the model families and their presets"},
     {"report", report, "draw a page of a dataset from its files: throughput, steps, reuse, failures, quality, clips; and its card"},

@@ -37,6 +37,9 @@ int tune(int argc, char** argv);
 /// `pyracast compare A B`: how alike the videos of two runs of one manifest are, and what each run cost.
 int compare(int argc, char** argv);
 
+/// `pyracast gallery`: a page of the same videos made without reuse and by broadcast files, side by side.
+int gallery(int argc, char** argv);
+
 /// `pyracast inspect SNAPSHOT`: what a snapshot is and takes, and what is wrong with it.
 int inspect(int argc, char** argv);
 

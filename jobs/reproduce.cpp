@@ -8,6 +8,7 @@
 #include "dataset/scratch_folder.hpp"
 #include "dataset/shard_reader.hpp"
 #include "dataset/shard_writer.hpp"
+#include "jobs/audit.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
@@ -37,7 +38,7 @@ class Remaker {
   Remaker(const Ranks& ranks, const Team& team, const TeamChannels& channels, const GenerateSettings& settings, const RunSettings& run,
           const std::string& fingerprint)
       : team_(team), channels_(channels), settings_(settings), fingerprint_(fingerprint), model_(find_model_of_run(ranks)),
-        requests_(settings_, *model_), backend_(open_device(settings_.model, ranks.node().rank())) {
+        requests_(settings_, *model_), audit_(settings_), backend_(open_device(settings_.model, ranks.node().rank())) {
     const Fingerprint now = fingerprint_of(ranks, settings_, model_->files(), *backend_);
     if (now.hash != fingerprint)
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
@@ -66,6 +67,7 @@ class Remaker {
   std::string fingerprint_;
   std::unique_ptr<VideoModel> model_;
   VideoRequests requests_;
+  Audit audit_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<VideoPipeline> pipeline_;
 
@@ -84,14 +86,17 @@ class Remaker {
     const Prompt row = row_of(stored.record, settings_, names_seed);
     const auto sample = uint32_t(stored.record.sample);
     const VideoRequest request = requests_(row);
-    const auto noise = noise_of(row, sample, settings_, weight_dtype(settings_.model.dtype).value_or(DType::float32));
-    VideoRun run{*noise};
-    run.broadcast = requests_.broadcast();
-    run.keeps_step_latents = saves(settings_, "step-latents");
-    run.agree = [&](Outcome own) { return agreed(*channels_.whole, own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
-    VideoResult result = pipeline_->generate(request, run);
-    if (result.outcome == Outcome::stopped) return false;
+    auto again = make_audited(audit_, row, sample, team_.leads(), [&](bool reuses) {
+      const auto noise = noise_of(row, sample, settings_, weight_dtype(settings_.model.dtype).value_or(DType::float32));
+      VideoRun run{*noise};
+      if (reuses) run.broadcast = requests_.broadcast();
+      run.keeps_step_latents = saves(settings_, "step-latents");
+      run.agree = [&](Outcome own) { return agreed(*channels_.whole, own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
+      return pipeline_->generate(request, run);
+    });
+    if (!again) return false;
     if (!team_.leads()) return true;
+    VideoResult& result = again->result;
     // Through the same files as generate: what is compared has been written and read.
     const ScratchFolder scratch;
     ShardWriterOptions options;
@@ -102,6 +107,7 @@ class Remaker {
     options.keep_pixels = saves(settings_, "frames");
     ShardWriter writer(options);
     SampleRecord record = record_of(row, sample, request, result, settings_, requests_.broadcast());
+    if (again->finding) again->finding->write_to(record);
     const bool failed = result.outcome == Outcome::failed;
     writer.submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
     writer.close();

@@ -20,7 +20,27 @@ void Savings::add(const VideoResult& result) {
   }
 }
 
+void Savings::add(const AuditFinding& finding) {
+  audit_seconds_ += finding.seconds;
+  audits_ += finding.audit != SampleAudit::none;
+  if (!is_compared(int64_t(finding.audit))) return;
+  beyond_ += finding.audit != SampleAudit::within;
+  worst_psnr_ = std::min(worst_psnr_, finding.psnr);
+}
+
+void Savings::report_audits(const Ranks& ranks) const {
+  int64_t counts[2] = {audits_, beyond_};
+  double seconds = audit_seconds_, worst = worst_psnr_;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, counts, 2, MPI_INT64_T, MPI_SUM, ranks.world()), "adding up audits");
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_SUM, ranks.world()), "adding up audits");
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &worst, 1, MPI_DOUBLE, MPI_MIN, ranks.world()), "finding the worst audit");
+  if (ranks.rank() != 0 || counts[0] == 0) return;
+  std::fprintf(stderr, "pyracast: audit: %lld samples were also made without reuse (%.1f s of rank time); PSNR at worst %.2f dB, %lld beyond the bound\n",
+               (long long)counts[0], seconds, worst, (long long)counts[1]);
+}
+
 void Savings::report(const Ranks& ranks) const {
+  report_audits(ranks);
   // What a reused branch would have taken is what a computed one of its kind took; and likewise a byte.
   double saved = bytes_sent_ > 0 ? communication_seconds_ * double(bytes_avoided_) / double(bytes_sent_) : 0;
   int64_t counts[4] = {0, 0, bytes_sent_, bytes_avoided_};

@@ -3,6 +3,7 @@
 
 #include "dataset/dataset_status.hpp"
 #include "dataset/manifest_check.hpp"
+#include "jobs/audit.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/device.hpp"
 #include "jobs/video_requests.hpp"

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/config.hpp"
+#include "base/share.hpp"
 #include "dataset/folder_lock.hpp"
 #include "jobs/jobs.hpp"
 #include "report/verification_table.hpp"
@@ -32,18 +33,10 @@ struct VerifySettings {
   }
 };
 
-double percent_of(const std::string& text) {
+double videos_percent(const std::string& text) {
   if (text == "all") return 100;
   if (text == "none") return 0;
-  size_t end = 0;
-  double percent = -1;
-  try {
-    percent = std::stod(text, &end);
-  } catch (const std::exception&) {
-  }
-  require(end + 1 == text.size() && text.back() == '%' && percent >= 0 && percent <= 100, "videos is \"", text,
-          "\", expected all, none or a percentage like 5%");
-  return percent;
+  return percent_of(text, "videos", "all, none or a percentage like 5%");
 }
 
 /// On a terminal: how far it is.
@@ -62,7 +55,7 @@ int verify_dataset(int argc, char** argv) {
   const auto settings = read_config<VerifySettings>(argc, argv);
   require(!settings.output.empty(), "which dataset to verify is not known: give --output DIR");
   const int threads = settings.threads > 0 ? settings.threads : int(std::max(1u, std::thread::hardware_concurrency()));
-  const Verification found = verify({settings.output, settings.prompts, percent_of(settings.videos), threads}, tell);
+  const Verification found = verify({settings.output, settings.prompts, videos_percent(settings.videos), threads}, tell);
   if (settings.json) std::printf("%s\n", verification_json(found).dump(1).c_str());
   else std::printf("%s", verification_table(found).c_str());
   if (settings.put_aside && !found.findings.empty()) {

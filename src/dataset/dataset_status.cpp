@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 struct StatusReader::Row {
   std::string id, reason, host;
   int64_t sample, status, team, attempt;
-  double started, ended;
+  double started, ended, audit_seconds;
+  AuditedSample audited;
 };
 
 namespace {
@@ -79,7 +80,7 @@ StatusReader::StatusReader(const fs::path& output) : output_(output) {
 void StatusReader::begin() {
   manifest_.emplace(opened(output_));
   tally_.emplace(*manifest_);
-  read_.clear(), journal_sizes_.clear(), failures_.clear(), attempts_.clear();
+  read_.clear(), journal_sizes_.clear(), failures_.clear(), attempts_.clear(), audit_ = {};
   not_asked_for_ = 0;
   cost_met_ = cost_of_all_ = 0;
   for (uint64_t prompt = 0; prompt < manifest_->size(); ++prompt)
@@ -103,6 +104,8 @@ void StatusReader::take(const Row& row, bool from_journal) {
   if (failed) ++failures_[failure_class(row.reason)];
   const double cost = manifest_->entry(*manifest_->find_by_hash(row.id)).cost;
   cost_met_ += cost;
+  const double seconds = row.ended - row.started - row.audit_seconds;
+  audit_.add(row.audited, seconds, row.audit_seconds);
   Attempt& attempt = attempts_[row.attempt];
   attempt.started = attempt.samples ? std::min(attempt.started, row.started) : row.started;
   attempt.last_ended = std::max(attempt.last_ended, row.ended);
@@ -112,7 +115,7 @@ void StatusReader::take(const Row& row, bool from_journal) {
   team.host = row.host;
   ++team.samples;
   team.failed += failed;
-  team.busy_seconds += row.ended - row.started;
+  team.busy_seconds += seconds;
   team.longest_seconds = std::max(team.longest_seconds, row.ended - row.started);
   team.cost += cost;
   team.last_ended = std::max(team.last_ended, row.ended);
@@ -124,15 +127,16 @@ std::vector<StatusReader::Row> StatusReader::rows_of(const fs::path& shard) {
   const auto numbers = [&](const char* name) { return hdf5::read_dataset<int64_t>(file, name); };
   const auto ids = texts("content/id"), hosts = texts("provenance/host");
   const auto samples = numbers("content/sample"), statuses = numbers("content/status"), teams = numbers("provenance/team"),
-             attempts = numbers("provenance/attempt");
-  const auto started = hdf5::read_dataset<double>(file, "provenance/started");
-  const auto ended = hdf5::read_dataset<double>(file, "provenance/ended");
+             attempts = numbers("provenance/attempt"), audits = numbers("content/audit");
+  const auto measured = [&](const char* name) { return hdf5::read_dataset<double>(file, name); };
+  const auto started = measured("provenance/started"), ended = measured("provenance/ended"), audit_seconds = measured("provenance/audit_seconds"),
+             psnr = measured("content/audit_psnr"), ssim = measured("content/audit_ssim"), mse = measured("content/audit_mse");
   const bool any_failed = std::any_of(statuses.begin(), statuses.end(), [](int64_t s) { return s != int64_t(SampleStatus::done); });
   const auto reasons = any_failed ? texts("content/reason") : std::vector<std::string>(ids.size());
   std::vector<Row> rows;
   for (size_t i = 0; i < ids.size(); ++i)
     rows.push_back({ids[i], reasons.at(i), hosts.at(i), samples.at(i), statuses.at(i), teams.at(i), attempts.at(i), started.at(i),
-                    ended.at(i)});
+                    ended.at(i), audit_seconds.at(i), {ids[i], samples[i], audits.at(i), psnr.at(i), ssim.at(i), mse.at(i)}});
   return rows;
 }
 
@@ -176,7 +180,8 @@ void StatusReader::read_journals() {
     }
     journal_sizes_[entry.path()] = size;
     read_journal(std::as_bytes(std::span(text)), text.substr(magic, header - magic), [&](const SampleRecord& r) {
-      take({r.id, r.reason, r.host, r.sample, r.status, r.team, r.attempt, r.started, r.ended}, true);
+      take({r.id, r.reason, r.host, r.sample, r.status, r.team, r.attempt, r.started, r.ended, r.audit_seconds,
+            {r.id, r.sample, r.audit, r.audit_psnr, r.audit_ssim, r.audit_mse}}, true);
     });
   }
 }
@@ -189,7 +194,7 @@ DatasetStatus StatusReader::read(double now) {
   status.warnings = read_new_shards();
   status.asked_for = tally_->asked_for(), status.done = tally_->done(), status.failed = tally_->failed(), status.left = tally_->left();
   status.not_asked_for = not_asked_for_, status.rejected = manifest_->rejected();
-  status.shards = read_.size(), status.failures = failures_;
+  status.shards = read_.size(), status.failures = failures_, status.audit = audit_;
   if (!attempts_.empty()) {
     const auto& [number, latest] = *attempts_.rbegin();
     status.attempt = number, status.teams = latest.teams, status.started = latest.started, status.last_ended = latest.last_ended;

@@ -3,7 +3,7 @@
 #include <map>
 #include <optional>
 
-#include "dataset/sample.hpp"
+#include "dataset/audit_tally.hpp"
 #include "dataset/sample_tally.hpp"
 
 namespace pyracast {
@@ -12,7 +12,7 @@ namespace pyracast {
 struct TeamStatus {
   std::string host;
   uint64_t samples = 0, failed = 0;
-  double busy_seconds = 0;      ///< of its samples, added up
+  double busy_seconds = 0;      ///< of its samples, added up; without their audits
   double longest_seconds = 0;   ///< of one sample
   double cost = 0;              ///< of its samples, in the manifest's unit
   double last_ended = 0;        ///< seconds since 1970
@@ -27,6 +27,7 @@ struct DatasetStatus {
   std::string last_words;       ///< how the last run said it ended; empty: it has not said so
   uint64_t asked_for = 0, done = 0, failed = 0, left = 0, not_asked_for = 0, rejected = 0, shards = 0;
   std::map<std::string, uint64_t> failures;      ///< by class
+  AuditTally audit;                              ///< of all runs
   int64_t attempt = 0;                           ///< the latest run, counted from 0
   std::map<int64_t, TeamStatus> teams;           ///< of the latest run, by number
   double started = 0, last_ended = 0;            ///< of the latest run's samples, seconds since 1970; 0: none yet
@@ -58,6 +59,7 @@ class StatusReader {
     uint64_t samples = 0;
   };
   std::map<int64_t, Attempt> attempts_;
+  AuditTally audit_;
   uint64_t not_asked_for_ = 0;
   double cost_met_ = 0, cost_of_all_ = 0;
 

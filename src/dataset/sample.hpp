@@ -17,6 +17,13 @@ enum class SampleGroup { content, provenance };
 
 enum class SampleStatus : int64_t { done = 0, failed = 1 };
 
+/// Whether a sample was also made without reuse, and what came of it: not chosen; within the bound, or there is none; beyond it;
+/// beyond it and kept as made without reuse; without reuse its values were not finite.
+enum class SampleAudit : int64_t { none = 0, within = 1, beyond = 2, replaced = 3, not_finite = 4 };
+
+/// Whether the columns `audit_*` hold a comparison.
+constexpr bool is_compared(int64_t audit) { return audit >= int64_t(SampleAudit::within) && audit <= int64_t(SampleAudit::replaced); }
+
 /// Columns of `step_seconds`.
 inline constexpr std::array<const char*, 6> step_phases{"spatial_attention", "temporal_attention", "cross_attention",
                                                         "mlp", "communication", "other"};
@@ -64,6 +71,8 @@ struct SampleRecord {
   ClipQuality quality;            ///< of the pixels before encoding; zeros for a failure, like the texts below
   std::string quality_flags;      ///< flags_of(quality)
   std::string perceptual_hash;    ///< to_text(hash_of(video))
+  int64_t audit = int64_t(SampleAudit::none);
+  double audit_psnr = 0, audit_ssim = 0, audit_mse = 0;   ///< with reuse against without: frames before encoding, latents (relative)
 
   double text_seconds = 0, decode_seconds = 0, encode_seconds = 0, write_seconds = 0;
   std::string host;
@@ -71,6 +80,8 @@ struct SampleRecord {
   int64_t continuations = 0;      ///< how often a later run went on inside the video
   int64_t continued_after = 0;    ///< evaluations of the network that were made before the last of them
   double started = 0, ended = 0;  ///< seconds since 1970
+  double audit_seconds = 0;       ///< between them, of the pass whose video is not kept and of comparing
+  double making_seconds() const { return ended - started - audit_seconds; }
 
   std::vector<std::array<float, step_phases.size()>> step_seconds;      ///< [evaluations of the network][step_phases]
   std::vector<std::array<int64_t, step_counters.size()>> step_counts;   ///< [evaluations of the network][step_counters]
@@ -113,6 +124,10 @@ struct SampleRecord {
     visit(content, "still_share", r.quality.still_share);
     visit(content, "quality_flags", r.quality_flags);
     visit(content, "perceptual_hash", r.perceptual_hash);
+    visit(content, "audit", r.audit);
+    visit(content, "audit_psnr", r.audit_psnr);
+    visit(content, "audit_ssim", r.audit_ssim);
+    visit(content, "audit_mse", r.audit_mse);
     visit(provenance, "text_seconds", r.text_seconds);
     visit(provenance, "decode_seconds", r.decode_seconds);
     visit(provenance, "encode_seconds", r.encode_seconds);
@@ -125,6 +140,7 @@ struct SampleRecord {
     visit(provenance, "continued_after", r.continued_after);
     visit(provenance, "started", r.started);
     visit(provenance, "ended", r.ended);
+    visit(provenance, "audit_seconds", r.audit_seconds);
   }
 };
 

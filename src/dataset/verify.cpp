@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/file.hpp"
+#include "base/share.hpp"
 #include "dataset/child_process.hpp"
 #include "dataset/failure_class.hpp"
 #include "dataset/folder_lock.hpp"
@@ -68,10 +69,6 @@ class WantedManifest {
   std::optional<ScratchFolder> folder_;
   std::optional<Manifest> manifest_;
 };
-
-bool chosen(const std::string& video, double percent) {
-  return percent >= 100 || double(std::stoul(sha256(video).substr(0, 7), nullptr, 16)) < percent / 100 * double(1 << 28);
-}
 
 class Verifier {
  public:
@@ -210,7 +207,7 @@ class Verifier {
       return Finding{defect, row.video, concat("sample ", row.sample, " of \"", row.id, "\": ", what)};
     };
     if (row.video.empty() || !fs::is_regular_file(path)) return finding(Defect::video_missing, "its video is not there");
-    if (!chosen(row.video, options_.videos_percent)) return std::nullopt;
+    if (!is_in_share(row.video, options_.videos_percent)) return std::nullopt;
     try {
       bytes += fs::file_size(path);
       ++checked;

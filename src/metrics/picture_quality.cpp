@@ -8,7 +8,7 @@ namespace pyracast {
 
 namespace {
 
-constexpr int64_t window = 11;
+constexpr int64_t window = ssim_window;
 
 void check_sizes(const Planes& a, const Planes& b) {
   require(a.channels == b.channels && a.height == b.height && a.width == b.width && a.channels > 0 && a.values.size() == b.values.size() &&

@@ -14,6 +14,9 @@ struct Planes {
 /// VideoSys and its successors publish with). Throws Error on pictures of different sizes.
 double psnr(const Planes& a, const Planes& b);
 
+/// Pixels that SSIM's window is high and wide.
+inline constexpr int64_t ssim_window = 11;
+
 /// Structural similarity (Wang et al., IEEE Transactions on Image Processing 13(4), 2004): a Gaussian window of 11 x 11 and
 /// sigma 1.5 where it fits into the picture, constants 0.01^2 and 0.03^2, each channel by itself; the mean over positions
 /// and channels. Throws Error on pictures of different sizes or smaller than the window.

@@ -10,7 +10,7 @@
 #include "dataset/mp4.hpp"
 #include "dataset/shard_file.hpp"
 #include "dataset/shard_reader.hpp"
-#include "metrics/picture_quality.hpp"
+#include "metrics/video_drift.hpp"
 
 namespace pyracast {
 
@@ -74,25 +74,10 @@ void check_same_work(const SampleRecord& a, const SampleRecord& b, const RunFold
   check("width", a.width, b.width);
 }
 
-Planes frame_of(const Video& video, int frame) {
-  Planes planes{3, video.height, video.width, std::vector<float>(video.frame_bytes())};
-  const uint8_t* rgb = video.rgb.data() + size_t(frame) * video.frame_bytes();
-  const size_t pixels = size_t(video.height) * size_t(video.width);
-  for (size_t i = 0; i < pixels; ++i)
-    for (size_t c = 0; c < 3; ++c) planes.values[c * pixels + i] = float(rgb[i * 3 + c]) / 255.f;
-  return planes;
-}
-
 /// RMS of the difference over RMS of the first.
-std::optional<double> drift_of(std::span<const float> a, std::span<const float> b) {
-  if (a.empty() || a.size() != b.size()) return std::nullopt;
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
-    size += double(a[i]) * a[i];
-  }
-  if (size == 0) return std::nullopt;
-  return std::sqrt(difference / size);
+std::optional<double> drift_of_latents(std::span<const float> a, std::span<const float> b) {
+  const auto squared = relative_mse(a, b);
+  return squared ? std::optional(std::sqrt(*squared)) : std::nullopt;
 }
 
 double sum_of(const std::array<float, step_phases.size()>& phases) { return std::accumulate(phases.begin(), phases.end(), 0.0); }
@@ -107,14 +92,14 @@ void add_steps(SampleComparison& out, const SampleRecord& a, const SampleRecord&
     StepComparison& here = out.steps.emplace_back();
     here.seconds[0] = sum_of(a.step_seconds[step]);
     here.seconds[1] = sum_of(b.step_seconds[step]);
-    if (latents) here.drift = drift_of(std::span(a.step_latents.values).subspan(step * each, each),
-                                       std::span(b.step_latents.values).subspan(step * each, each));
+    if (latents) here.drift = drift_of_latents(std::span(a.step_latents.values).subspan(step * each, each),
+                                               std::span(b.step_latents.values).subspan(step * each, each));
   }
 }
 
 void add_costs(RunTotals& total, const SampleRecord& record) {
   for (const auto& step : record.step_seconds) total.denoising_seconds += sum_of(step);
-  total.seconds += record.ended - record.started;
+  total.seconds += record.making_seconds();
   constexpr size_t attention_branches = 4;   // the first counters: self and cross attentions
   for (const auto& counts : record.step_counts)
     for (size_t branch = 0; branch < attention_branches; ++branch) {
@@ -145,26 +130,21 @@ SampleComparison compare_sample(const SampleRecord& a, const SampleRecord& b, co
   out.frames = of_a.frames;
   out.height = of_a.height;
   out.width = of_a.width;
-  double similarity = 0;
-  const bool holds_window = of_a.height >= 11 && of_a.width >= 11;
-  for (int frame = 0; frame < of_a.frames; ++frame) {
-    const Planes one = frame_of(of_a, frame), other = frame_of(of_b, frame);
-    out.psnr.push_back(psnr(one, other));
-    if (holds_window) similarity += ssim(one, other);
-  }
-  out.mean_psnr = std::accumulate(out.psnr.begin(), out.psnr.end(), 0.0) / double(of_a.frames);
-  if (holds_window) out.mean_ssim = similarity / double(of_a.frames);
+  VideoDrift drift = drift_of(of_a, of_b);
+  out.psnr = std::move(drift.psnr);
+  out.mean_psnr = drift.mean_psnr;
+  out.mean_ssim = drift.mean_ssim;
   if (lpips && of_a.height >= lpips_smallest && of_a.width >= lpips_smallest) {
     const std::vector<double> distances = (*lpips)(pictures_of(of_a, backend), pictures_of(of_b, backend));
     out.mean_lpips = std::accumulate(distances.begin(), distances.end(), 0.0) / double(distances.size());
   }
-  out.latents_drift = drift_of(a.latents.values, b.latents.values);
+  out.latents_drift = drift_of_latents(a.latents.values, b.latents.values);
   add_steps(out, a, b);
   if (!out.latents_drift && !out.steps.empty()) out.latents_drift = out.steps.back().drift;
   const SampleRecord* const records[] = {&a, &b};
   for (int run = 0; run < 2; ++run) {
     for (const auto& step : records[run]->step_seconds) out.denoising_seconds[run] += sum_of(step);
-    out.seconds[run] = records[run]->ended - records[run]->started;
+    out.seconds[run] = records[run]->making_seconds();
   }
   return out;
 }

@@ -14,17 +14,13 @@ namespace {
 // What this page has besides.
 constexpr const char* style = R"css(
 .clips { grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); }
-.pair { display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; }
-.pair video { width: 100%; display: block; border-radius: 6px; background: #000; image-rendering: pixelated; }
-.pair span { font-size: 12px; color: var(--soft); }
 .difference { position: relative; filter: brightness(4); isolation: isolate; border-radius: 6px; overflow: hidden; }
 .difference video + video { position: absolute; inset: 0; mix-blend-mode: difference; }
-button { font: inherit; color: #fff; background: var(--mark); border: 0; border-radius: 8px; padding: 7px 14px; cursor: pointer; }
 )css";
 
-// All clips begin together; a pair's difference is drawn by laying one clip over the other.
+// A pair's difference is drawn by laying one clip over the other.
 constexpr const char* script = R"js(
-for (const pair of document.querySelectorAll('.pair')) {
+for (const pair of document.querySelectorAll('.beside')) {
   const [a, b] = pair.querySelectorAll('video');
   const box = document.createElement('div'), cell = document.createElement('div'), label = document.createElement('span');
   box.className = 'difference';
@@ -35,12 +31,6 @@ for (const pair of document.querySelectorAll('.pair')) {
   cell.append(box, label);
   pair.append(cell);
 }
-const clips = [...document.querySelectorAll('video')];
-const together = () => {
-  for (const clip of clips) { clip.currentTime = 0; clip.play(); }
-};
-document.getElementById('together').onclick = together;
-window.onload = together;
 )js";
 
 std::string cards(const DatasetComparison& c) {
@@ -127,11 +117,9 @@ std::string charts(const DatasetComparison& c) {
 }
 
 std::string clip_pair(const SampleComparison& sample) {
-  std::string out = "<figure><div class=\"pair\">\n";
+  std::string out = "<figure><div class=\"beside\">\n";
   const char* const names[] = {"first run", "second run"};
-  for (int run = 0; run < 2; ++run)
-    out += concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"", data_uri("video/mp4", read_file(sample.video[run])),
-                  "\"></video><span>", names[run], "</span></div>\n");
+  for (int run = 0; run < 2; ++run) out += clip(read_file(sample.video[run]), names[run]);
   return out + "</div><figcaption><b>" + escaped(sample.id) + "</b> " + escaped(shortened(sample.prompt, 300)) + "<br><span class=\"soft\">PSNR " +
          fixed(sample.mean_psnr, 2) + " dB, SSIM " + fixed(sample.mean_ssim, 4) + "</span></figcaption></figure>\n";
 }
@@ -182,10 +170,10 @@ std::string comparison_page(const DatasetComparison& c, size_t clips) {
   out += cards(c) + left_out(c);
   out += "<h2>Settings that differ</h2>\n" + settings_table(c);
   out += "<h2>Along the way</h2>\n" + charts(c);
-  out += "<h2>Side by side, least alike first</h2>\n<p><button id=\"together\" type=\"button\">Play all from the start</button></p>\n<div class=\"clips\">\n";
+  out += concat("<h2>Side by side, least alike first</h2>\n", play_together_button, "<div class=\"clips\">\n");
   for (size_t i = 0; i < std::min(clips, samples.size()); ++i) out += clip_pair(*samples[i]);
   out += "</div>\n<h2>All samples, least alike first</h2>\n" + sample_table(samples);
-  return html_page({.title = "pyracast compare", .style = style, .body = out, .script = script});
+  return html_page({.title = "pyracast compare", .style = style, .body = out, .script = concat(script, play_together_script)});
 }
 
 }  // namespace pyracast

@@ -7,6 +7,7 @@
 #include "dataset/mp4.hpp"
 #include "dataset/picture.hpp"
 #include "pab/broadcast_policy.hpp"
+#include "report/audit_section.hpp"
 #include "report/broadcast_map.hpp"
 #include "report/html.hpp"
 #include "report/line_chart.hpp"
@@ -23,9 +24,6 @@ constexpr const char* style = R"css(
 .clips img { width: 100%; max-height: 110px; object-fit: contain; display: block; border-radius: 6px; image-rendering: pixelated; background: var(--line); }
 .clips figure { padding: 8px; } .clips figcaption { font-size: 12px; overflow-wrap: anywhere; }
 .wide { grid-template-columns: 1fr; } .wide svg { max-height: 420px; }
-.map { width: 100%; height: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
-.map text { font-size: 12px; fill: var(--soft); } .map .reused { fill: var(--line); } .map .computed { fill: var(--mark); }
-.key i { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin: 0 4px 0 12px; vertical-align: -1px; }
 .flag { background: #b3541e; color: #fff; border-radius: 5px; padding: 1px 6px; font-size: 11px; margin-right: 4px; }
 .problems { border: 1px solid #b3541e; border-radius: 10px; padding: 10px 14px 10px 32px; margin: 20px 0 0; overflow-wrap: anywhere; }
 td { overflow-wrap: anywhere; } h3 { font-size: 15px; margin: 22px 0 10px; }
@@ -206,9 +204,7 @@ std::string timing(const DatasetSummary& s) {
 std::string broadcast(const DatasetSummary& s) {
   if (s.by_evaluations.empty()) return "<p class=\"soft\">No sample has recorded its steps.</p>\n";
   std::string out = of_which_samples(s);
-  out +=
-      "<p class=\"soft key\">As counted: <i style=\"background:var(--mark)\"></i>computed <i "
-      "style=\"background:var(--line)\"></i>reused; between them: computed in some of the blocks, or of the videos.";
+  out += broadcast_map_key;
   if (s.attentions_reused == 0) out += " Nothing was reused: the run was made without broadcasting.";
   return out + "</p>\n" + broadcast_map_svg(most_common(s).second) + "\n";
 }
@@ -363,6 +359,7 @@ std::string dataset_page(const DatasetSummary& s) {
     section("Seconds of each step", timing(s));
     section("Broadcast map", broadcast(s));
     section("Communication", communication(s));
+    if (s.audit.audited()) section("Audit: what reuse has changed", audit_section(s));
   }
   section("Failures by class", failures(s));
   if (!s.nodes.empty()) section("Nodes, slowest first", nodes(s));

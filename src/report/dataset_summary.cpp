@@ -145,6 +145,7 @@ class Gathering {
     const bool failed = row.status != int64_t(SampleStatus::done);
     ++(failed ? out_.failed : out_.done);
     out_.ends.push_back(row.ended);
+    out_.audit.add(row);
     AttemptTotals& attempt = out_.attempts.try_emplace(row.attempt, AttemptTotals{0, 0, row.started, row.ended}).first->second;
     ++(failed ? attempt.failed : attempt.done);
     attempt.began = std::min(attempt.began, row.started);
@@ -173,7 +174,7 @@ class Gathering {
     const Kind kind{row.height, row.width, row.frames, row.steps};
     for (Work* work : {&kinds_[kind], &node.kinds[kind]}) {
       ++work->samples;
-      work->seconds += row.ended - row.started;
+      work->seconds += row.making_seconds();
     }
     add_steps(row);
     clips_.offer(row);
@@ -190,24 +191,15 @@ class Gathering {
     out_.stages.writing += row.write_seconds;
     const size_t evaluations = row.step_seconds.size();
     if (evaluations == 0) return;
-    StepTotals& totals = out_.by_evaluations[evaluations];
-    ++totals.samples;
-    totals.seconds.resize(evaluations);
-    totals.computed.resize(evaluations);
-    totals.bytes_sent.resize(evaluations);
-    totals.bytes_avoided.resize(evaluations);
+    out_.by_evaluations[evaluations].add(row);
     for (size_t e = 0; e < evaluations; ++e) {
       const auto& seconds = row.step_seconds[e];
       const auto& counts = row.step_counts[e];
-      for (size_t phase = 0; phase < seconds.size(); ++phase) totals.seconds[e][phase] += seconds[phase];
       out_.stages.denoising += std::accumulate(seconds.begin(), seconds.end(), 0.0);
-      for (size_t branch = 0; branch < size_t(branch_count); ++branch) totals.computed[e][branch] += counts[branch];
       for (size_t branch = 0; branch < attention_branches; ++branch) {
         out_.attentions += row.step_counts.front()[branch];   // the first evaluation computes everything
         out_.attentions_reused += row.step_counts.front()[branch] - counts[branch];
       }
-      totals.bytes_sent[e] += counts[step_counter("all_to_all_bytes")];
-      totals.bytes_avoided[e] += counts[step_counter("all_to_all_bytes_avoided")];
       out_.communication.bytes_sent += counts[step_counter("all_to_all_bytes")];
       out_.communication.bytes_avoided += counts[step_counter("all_to_all_bytes_avoided")];
       out_.communication.gather_bytes += counts[step_counter("gather_bytes")];
@@ -252,6 +244,21 @@ class Gathering {
 };
 
 }  // namespace
+
+void StepTotals::add(const SampleRecord& row) {
+  const size_t evaluations = row.step_seconds.size();
+  ++samples;
+  seconds.resize(evaluations);
+  computed.resize(evaluations);
+  bytes_sent.resize(evaluations);
+  bytes_avoided.resize(evaluations);
+  for (size_t e = 0; e < evaluations; ++e) {
+    for (size_t phase = 0; phase < step_phases.size(); ++phase) seconds[e][phase] += row.step_seconds[e][phase];
+    for (size_t branch = 0; branch < size_t(branch_count); ++branch) computed[e][branch] += row.step_counts[e][branch];
+    bytes_sent[e] += row.step_counts[e][step_counter("all_to_all_bytes")];
+    bytes_avoided[e] += row.step_counts[e][step_counter("all_to_all_bytes_avoided")];
+  }
+}
 
 std::optional<double> StepTotals::computed_share(size_t evaluation, Branch branch) const {
   const int64_t all = computed.front()[size_t(branch)];

@@ -5,7 +5,7 @@
 #include <map>
 #include <optional>
 
-#include "dataset/sample.hpp"
+#include "dataset/audit_tally.hpp"
 #include "pab/broadcast_schedule.hpp"
 
 namespace pyracast {
@@ -16,6 +16,9 @@ struct StepTotals {
   std::vector<std::array<double, step_phases.size()>> seconds;   ///< [evaluations][step_phases]
   std::vector<std::array<int64_t, branch_count>> computed;       ///< [evaluations][Branch]: blocks
   std::vector<int64_t> bytes_sent, bytes_avoided;                ///< [evaluations]: of all-to-alls, by the teams' first ranks
+
+  /// A sample of as many evaluations as those before it, at least one.
+  void add(const SampleRecord& row);
 
   /// Of the blocks that have the branch (all are computed in the first evaluation); nothing where none has.
   std::optional<double> computed_share(size_t evaluation, Branch branch) const;
@@ -77,6 +80,7 @@ struct DatasetSummary {
   StageSeconds stages;
   std::vector<NodeTotals> nodes;                   ///< slowest first
   std::map<std::string, FailureTotals> failures;   ///< by class
+  AuditTally audit;
   int64_t flagged = 0;
   std::map<std::string, int64_t> with_flag;
   std::vector<SampleRecord> clips, flagged_clips;  ///< some, chosen by their hashes; without arrays
@@ -87,7 +91,7 @@ struct DatasetSummary {
 };
 
 /// Reads the shards and journals of a dataset, whole or not, one after the other; what is broken is told in `problems`.
-/// Memory: 8 bytes a sample. `clips`: how many to choose, `flagged`: the same of those with a quality flag. Throws Error
+/// Memory: 8 bytes a sample, and some 100 an audited one. `clips`: how many to choose, `flagged`: the same of those with a quality flag. Throws Error
 /// where the folder is no dataset.
 DatasetSummary summarize_dataset(const std::filesystem::path& folder, size_t clips, size_t flagged);
 

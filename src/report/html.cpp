@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/error.hpp"
+
 namespace pyracast {
 
 namespace {
@@ -29,6 +31,13 @@ th { color: var(--soft); font-weight: 600; } th.number { text-align: right; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; }
 .charts svg { width: 100%; height: auto; border-radius: 10px; }
 .clips { display: grid; gap: 14px; }
+.beside { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 8px; }
+.beside video { width: 100%; display: block; border-radius: 6px; background: #000; image-rendering: pixelated; }
+.beside span { font-size: 12px; color: var(--soft); }
+.map { width: 100%; height: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
+.map text { font-size: 12px; fill: var(--soft); } .map .reused { fill: var(--line); } .map .computed { fill: var(--mark); }
+.key i { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin: 0 4px 0 12px; vertical-align: -1px; }
+button { font: inherit; color: #fff; background: var(--mark); border: 0; border-radius: 8px; padding: 7px 14px; cursor: pointer; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
 figcaption { margin-top: 8px; font-size: 13px; }
 )css";
@@ -95,6 +104,10 @@ std::string data_uri(std::string_view type, std::string_view bytes) {
 
 std::string card(const std::string& value, const std::string& what) {
   return "<div class=\"card\"><b>" + value + "</b><span class=\"soft\">" + what + "</span></div>\n";
+}
+
+std::string clip(std::string_view mp4, const std::string& label) {
+  return concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"", data_uri("video/mp4", mp4), "\"></video><span>", label, "</span></div>\n");
 }
 
 std::string text_cell(std::string_view text) { return "<td>" + escaped(text) + "</td>"; }

@@ -39,6 +39,25 @@ std::string data_uri(std::string_view type, std::string_view bytes);
 /// A figure with what it says below it; both are HTML.
 std::string card(const std::string& value, const std::string& what);
 
+/// A video that plays again and again, with what it is below it (HTML); several stand side by side in an element of class `beside`.
+std::string clip(std::string_view mp4, const std::string& label);
+
+/// A button, and the script by which all clips of the page begin together when it is pressed and when the page is there.
+inline constexpr const char* play_together_button = "<p><button id=\"together\" type=\"button\">Play all from the start</button></p>\n";
+inline constexpr const char* play_together_script = R"js(
+const clips = [...document.querySelectorAll('video')];
+const together = () => {
+  for (const clip of clips) { clip.currentTime = 0; clip.play(); }
+};
+document.getElementById('together').onclick = together;
+window.onload = together;
+)js";
+
+/// What the two colours of a broadcast map mean.
+inline constexpr const char* broadcast_map_key =
+    "<p class=\"soft key\">As counted: <i style=\"background:var(--mark)\"></i>computed <i style=\"background:var(--line)\"></i>reused; "
+    "between them: computed in some of the blocks, or of the videos.";
+
 /// Cells of a table; numbers stand at the right.
 std::string text_cell(std::string_view text);
 std::string number_cell(std::string_view text);

@@ -44,6 +44,27 @@ double samples_an_hour(const DatasetStatus& status, uint64_t samples) {
   return seconds > 0 ? double(samples) * 3600 / seconds : 0;
 }
 
+std::string audit_line(const AuditTally& audit) {
+  std::string out = print("audit: %llu also made without reuse (%.2g %% of the time)", (unsigned long long)audit.audited(), 100 * audit.share_of_time());
+  if (audit.compared()) {
+    const AuditedSample worst = audit.worst_first().front();
+    out += print(": PSNR %.2f dB in the median, %.2f dB at worst (", audit.median_psnr(), worst.psnr) + concat(worst.id, " sample ", worst.sample, ')');
+  }
+  if (audit.beyond()) out += concat("; BEYOND THE BOUND: ", audit.beyond(), audit.replaced() ? concat(", ", audit.replaced(), " of them kept as made without reuse") : "");
+  if (audit.not_finite()) out += concat("; ", audit.not_finite(), " were not finite without reuse");
+  return out + "\n";
+}
+
+Json audit_json(const AuditTally& audit) {
+  Json json{{"samples", audit.audited()}, {"beyond_the_bound", audit.beyond()}, {"kept_without_reuse", audit.replaced()},
+            {"not_finite", audit.not_finite()}, {"seconds", audit.seconds()}, {"share_of_time", audit.share_of_time()}};
+  if (audit.compared() == 0) return json;
+  const AuditedSample worst = audit.worst_first().front();
+  json["median_psnr"] = audit.median_psnr();
+  json["worst"] = {{"id", worst.id}, {"sample", worst.sample}, {"psnr", worst.psnr}, {"ssim", worst.ssim}, {"relative_mse_of_latents", worst.mse}};
+  return json;
+}
+
 std::string state_of(const DatasetStatus& status) {
   if (!status.running.empty()) return "running: " + status.running;
   if (!status.last_words.empty()) return "no job is running; the last one ended: " + status.last_words;
@@ -59,6 +80,7 @@ std::string status_table(const DatasetStatus& s, double now) {
                 s.not_asked_for ? concat("; ", s.not_asked_for, " more are there that the manifest does not ask for") : "", '\n');
   if (s.rejected) out += concat(s.rejected, " lines of the manifest are no prompts (rejected.jsonl)\n");
   for (const auto& [reason, count] : s.failures) out += concat("  failed ", count, ": ", reason, '\n');
+  if (s.audit.audited()) out += audit_line(s.audit);
   if (s.last_ended > 0) {
     out += print("run %lld: %.3g samples/s, last sample %s ago", (long long)s.attempt, s.samples_a_second,
                  duration(now - s.last_ended).c_str());
@@ -80,7 +102,7 @@ Json status_json(const DatasetStatus& s, double now) {
   Json json{{"output", s.output}, {"time", now}, {"running", s.running}, {"last_words", s.last_words},
             {"samples", {{"asked_for", s.asked_for}, {"done", s.done}, {"failed", s.failed}, {"left", s.left},
                          {"not_asked_for", s.not_asked_for}}},
-            {"rejected", s.rejected}, {"shards", s.shards}, {"failures", s.failures}, {"attempt", s.attempt}, {"started", s.started},
+            {"rejected", s.rejected}, {"shards", s.shards}, {"failures", s.failures}, {"audit", audit_json(s.audit)}, {"attempt", s.attempt}, {"started", s.started},
             {"last_ended", s.last_ended}, {"samples_a_second", s.samples_a_second},
             {"seconds_left", s.seconds_left ? Json(*s.seconds_left) : Json()},
             {"nodes", Json::array()}, {"teams", Json::array()}, {"warnings", s.warnings}};

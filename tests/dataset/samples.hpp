@@ -36,6 +36,7 @@ inline SampleRecord small_sample(int n) {
   record.status = int64_t(SampleStatus::done);
   record.reason = "";
   record.quality_flags = "frozen";
+  record.audit = int64_t(SampleAudit::none), record.audit_seconds = 0;
   record.video = video_path(record.id, 0);
   record.video_sha256 = sha256(video_bytes);
   record.frames = 3, record.height = 16, record.width = 32, record.fps = 8;

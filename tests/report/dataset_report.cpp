@@ -192,6 +192,22 @@ TEST_F(DatasetReport, MapHasACellForEachBranchAndEvaluation) {
   EXPECT_THAT(map, HasSubstr("50.0 % computed"));
 }
 
+TEST_F(DatasetReport, PageShowsWhatAuditsHaveFoundTheWorstFirst) {
+  put_made({made(0, "a")});
+  EXPECT_THAT(dataset_page(summary()), Not(HasSubstr("Audit: what reuse has changed"))) << "nothing was audited";
+  SampleRecord good = made(1, "a"), bad = made(2, "a");
+  good.audit = int64_t(SampleAudit::within), good.audit_psnr = 41.25, good.audit_ssim = 0.99;
+  bad.audit = int64_t(SampleAudit::beyond), bad.audit_psnr = 17.5, bad.audit_ssim = 0.25, bad.audit_mse = 0.125;
+  bad.audit_seconds = 3;   // of 10 and 20 and 30 seconds
+  put_made({good, bad});
+  const std::string page = dataset_page(summary());
+  EXPECT_THAT(page, AllOf(HasSubstr("audited of 3 videos"), HasSubstr("<b>41.25 dB</b><span class=\"soft\">PSNR, median"),
+                          HasSubstr("<b>17.50 dB</b><span class=\"soft\">PSNR, worst"), HasSubstr("<b>5.00 %</b>")));
+  EXPECT_LT(page.find(bad.id + "</td><td class=\"number\">17.50</td><td class=\"number\">0.2500</td><td class=\"number\">0.12500</td><td>beyond the bound</td>"),
+            page.find(good.id + "</td><td class=\"number\">41.25"));
+  EXPECT_DOUBLE_EQ(summary().nodes.at(0).seconds, 57) << "seconds of audits are not those of videos";
+}
+
 TEST_F(DatasetReport, CardSaysWhatIsInTheSetAndHowItWasMade) {
   put_made({made(0, "a"), made(1, "a"), failed_sample(2)});
   derive(output_, {{"configuration", {{"model", "opensora-1.2"}, {"prompts", "/secret/prompts.jsonl"}, {"seed", 42}}},

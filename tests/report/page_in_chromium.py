@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens the pages of compare and report in headless Chromium: every clip and picture decodes, nothing is asked of the
+"""Opens the pages of compare, report and gallery in headless Chromium: every clip and picture decodes, nothing is asked of the
 network, the console stays quiet, and the tables have their numbers.
 usage: page_in_chromium.py PYRACAST SNAPSHOT BROADCAST [FOLDER FOR SCREENSHOTS]
 Ends with 77 (skipped) where there is no Chromium."""
@@ -33,7 +33,7 @@ const look = setInterval(() => {
   const cells = selector => [...document.querySelectorAll(selector)].map(cell => cell.textContent);
   const seen = { clips: clips.length, ready, pictures: pictures.length, drawn: pictures.filter(p => p.complete && p.naturalWidth > 0).length,
     requests: performance.getEntriesByType('resource').map(entry => entry.name).filter(name => !name.startsWith('data:')),
-    samples: cells('#samples td.number'), flags: cells('#flags td.number'), cards: cells('.card b'),
+    samples: cells('#samples td.number'), ways: cells('#ways td.number'), audit: cells('#audit td.number'), flags: cells('#flags td.number'), cards: cells('.card b'),
     charts: count('.charts svg'), computed: count('.map .computed'), reused: count('.map .reused'),
     wide: document.documentElement.scrollWidth > innerWidth };
   console.log('SEEN ' + JSON.stringify(seen));
@@ -99,6 +99,27 @@ def check_comparison():
     expect("the table begins with the least alike sample", seen["samples"][:2], [f"{worst['psnr']:.2f}", f"{worst['ssim']:.4f}"])
 
 
+def check_gallery():
+    run("gallery", "--config", pathlib.Path(snapshot).parents[1] / "demo.cfg", "--samples", 2, "--output", folder / "gallery")
+    figures = json.loads((folder / "gallery/gallery.json").read_text())
+    expect("ways", [way["name"].split(" (")[0] for way in figures["ways"]], ["without reuse", "PAB", "tuned schedule"])
+    seen = opened(folder / "gallery/index.html", "gallery")
+    expect("clips", seen["clips"], 2 * 3)
+    expect("charts", seen["charts"], 2)   # seconds and U-curves: one rank sends nothing
+    expect("cells of the maps", seen["reused"], 2 * 6 * 30)
+    if seen["computed"] >= 2 * 6 * 30:
+        fail("nothing is shown as reused")
+    expect("likeness in the table", seen["ways"][4::6], ["–"] + [f"{way['mean_psnr']:.2f}" for way in figures["ways"][1:]])
+
+
+def check_audit():
+    run("report", "--output", folder / "audited")
+    rows = [json.loads(line) for line in (folder / "audited/metadata.jsonl").read_text().splitlines()]
+    seen = opened(folder / "audited/report.html", "report of audited")
+    expect("charts", seen["charts"], 3)
+    expect("the table begins with the least alike sample", seen["audit"][0], f"{min(row['audit_psnr'] for row in rows):.2f}")
+
+
 def check_report(name, reuses):
     run("report", "--output", folder / name)
     rows = [json.loads(line) for line in (folder / name / "metadata.jsonl").read_text().splitlines()]
@@ -123,9 +144,11 @@ def run(*command):
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
     (folder / "prompts.jsonl").write_text('{"id": "a<b>&", "prompt": "a <red> circle & \\"more\\""}\n{"prompt": "a blue square"}\n')
-    for output, more in [("first", []), ("second", ["--broadcast", broadcast])]:
+    for output, more in [("first", []), ("second", ["--broadcast", broadcast]), ("audited", ["--broadcast", broadcast, "--audit", "100%", "--audit-bound", "99"])]:
         run("generate", "--snapshot", snapshot, "--prompts", folder / "prompts.jsonl", "--output", folder / output, "--steps", "12",
             "--save", "frames,step-latents", *more)
     check_comparison()
     check_report("first", reuses=False)
     check_report("second", reuses=True)
+    check_audit()
+    check_gallery()

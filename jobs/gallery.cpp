@@ -1,0 +1,193 @@
+// `pyracast gallery`: some prompts made without reuse, by a hand-made broadcast file and by a tuned schedule, on one page.
+#include <cstdio>
+#include <numeric>
+
+#include "base/file.hpp"
+#include "comm/team.hpp"
+#include "dataset/layout.hpp"
+#include "dataset/mp4.hpp"
+#include "jobs/device.hpp"
+#include "jobs/jobs.hpp"
+#include "jobs/on_ranks.hpp"
+#include "jobs/profiled_sample.hpp"
+#include "jobs/sample_records.hpp"
+#include "jobs/team_answer.hpp"
+#include "report/gallery_page.hpp"
+
+namespace pyracast {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct GallerySettings {
+  ProfileSettings profile;
+  std::vector<std::string> broadcast;
+  GallerySettings() { profile.samples = 6; }
+  bool cfg_parallel = false;
+
+  template <class Visit>
+  static void fields(Visit&& visit, GallerySettings& s) {
+    GenerateSettings::fields([&](const std::string& group, const std::string& name, auto& member, const char* help) {
+      if (says_which_videos(group, name)) visit(group.c_str(), name.c_str(), member, help);
+    }, s.profile.generate);
+    visit("Gallery", "samples", s.profile.samples, "show the first so many samples of the manifest; 0: all");
+    visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's hand-made preset and its tuned "
+          "schedule of the same cost, from the folder `broadcast` beside the config file");
+    visit("Gallery", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of the ranks");
+  }
+};
+
+/// The settings with defaults filled in. Throws Error on what cannot be shown.
+GallerySettings completed(GallerySettings s) {
+  GenerateSettings& g = s.profile.generate;
+  require(!g.prompts.empty() && g.prompts != "-", "which prompts to show is not known: give --prompts FILE");
+  require(!g.output.empty(), "where to write is not known: give --output DIR");
+  require(s.profile.samples >= 0, "samples is ", s.profile.samples, ", expected 0 (all) or more");
+  if (!s.broadcast.empty()) return s;
+  for (const char* name : {"demo-246.json", "demo-tuned-30-steps-at-cost-of-246.json"}) {
+    const fs::path file = g.config.parent_path() / "broadcast" / name;
+    require(fs::exists(file), "which broadcast files to show is not known: give --broadcast FILE,FILE (", file.string(), " is not there)");
+    s.broadcast.push_back(file.string());
+  }
+  return s;
+}
+
+/// A way that is shown: nothing reused, or a file.
+struct Way {
+  GalleryWay shown;
+  BroadcastPolicy policy;
+};
+
+std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
+  std::vector<Way> ways(1);
+  ways[0].shown.name = "without reuse";
+  ways[0].shown.explanation = "every output of every block is computed at every evaluation";
+  for (const std::string& file : settings.broadcast) {
+    const Json json = read_json(file);
+    Way& way = ways.emplace_back();
+    way.policy = BroadcastPolicy(json, file);
+    const std::string refusal = way.policy.refusal(steps), name = fs::path(file).stem().string();
+    require(refusal.empty(), refusal);
+    const bool is_table = json.contains("reuse"), is_tuned = json.contains("provenance");
+    way.shown.name = concat(is_tuned ? "tuned schedule" : is_table ? "table" : "PAB", " (", name, ')');
+    way.shown.explanation = is_tuned   ? "the evaluations at which each branch is reused were searched by pyracast tune"
+                            : is_table ? "a table says at which evaluations each branch is reused"
+                                       : "inside a window of timesteps each kind of attention is computed every so many evaluations";
+  }
+  return ways;
+}
+
+/// One sample in one way by the team; nothing where the job was asked to stop.
+std::optional<VideoResult> made(const GenerateSettings& settings, const SampleToMeasure& sample, const BroadcastPolicy& policy, const TeamChannels& team,
+                                VideoPipeline& pipeline) {
+  const auto noise = noise_of(sample.row, sample.number, settings, weight_dtype(settings.model.dtype).value_or(DType::float32));
+  VideoRun run{*noise};
+  run.broadcast = policy;
+  run.agree = [&](Outcome own) { return agreed(*team.whole, own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
+  VideoResult result = pipeline.generate(sample.request, run);
+  require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);
+  if (result.outcome == Outcome::stopped) return std::nullopt;
+  return result;
+}
+
+std::string mp4_of(const fs::path& folder, const Video& video) {
+  const fs::path file = folder / ".clip.mp4.tmp";
+  encode_mp4(file, video, {}, 18);
+  std::string bytes = read_file(file);
+  fs::remove(file);
+  return bytes;
+}
+
+/// The profile of all samples, by one rank alone: it looks at whole tokens.
+std::optional<BranchProfile> profile_of(const GallerySettings& settings, const std::vector<SampleToMeasure>& samples, VideoPipeline& alone) {
+  std::optional<BranchProfile> profile;
+  for (const SampleToMeasure& sample : samples) {
+    const auto profiled = profile_sample(settings.profile, sample, alone);
+    if (!profiled) return std::nullopt;
+    if (!profile) profile.emplace(profiled->timesteps);
+    profile->add(profiled->changes);
+  }
+  return profile;
+}
+
+void write(const fs::path& output, const Gallery& gallery) {
+  write_atomically(output / "index.html", gallery_page(gallery));
+  write_atomically(output / "gallery.json", gallery_json(gallery).dump(1) + "\n");
+  std::printf("%s\n%s\n", gallery_table(gallery).c_str(), (output / "index.html").c_str());
+}
+
+ExitCode stopped(const Ranks& ranks) {
+  if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: stopped before the end; nothing was written\n");
+  return ExitCode::more_to_do;
+}
+
+ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
+  ranks.on_first([&] {
+    const GallerySettings settings = completed(asked);
+    const GenerateSettings& g = settings.profile.generate;
+    const auto samples = samples_of(g, settings.profile.samples, VideoRequests(g, *find_model(g.model)));
+    ways_of(settings, samples.front().request.steps);
+    open_device(g.model);
+    line_chart_svg({.series = {{"any", {0, 1}, {0, 1}}}});   // is there gnuplot?
+  });
+  const GallerySettings settings = completed(asked);
+  const GenerateSettings& g = settings.profile.generate;
+  const auto model = find_model(g.model);
+  const auto samples = samples_of(g, settings.profile.samples, VideoRequests(g, *model));
+  const VideoRequest& request = samples.front().request;
+  std::vector<Way> ways = ways_of(settings, request.steps);
+  set_threads(g.model.threads, ranks);
+  const auto backend = open_device(g.model, ranks.node().rank());
+  const Team team = split_into_teams(ranks, ranks.size());
+  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout);
+  const auto pipeline = model->open(*backend, {weight_dtype(g.model.dtype)}, channels);
+  make_folder(g.output);
+
+  std::vector<GalleryClip> clips;
+  for (const SampleToMeasure& sample : samples) {
+    GalleryClip& clip = clips.emplace_back(GalleryClip{sample.row.id, sample.row.text, {}, {}});
+    Video reference;
+    for (Way& way : ways) {
+      auto result = made(g, sample, way.policy, channels, *pipeline);
+      if (!result) return stopped(ranks);
+      if (!team.leads()) continue;
+      const SampleRecord record = record_of(sample.row, sample.number, sample.request, *result, g, way.policy);
+      way.shown.steps.add(record);
+      double& seconds = way.shown.seconds.emplace_back();
+      for (const auto& evaluation : record.step_seconds) seconds += std::accumulate(evaluation.begin(), evaluation.end(), 0.0);
+      clip.mp4.push_back(mp4_of(g.output, result->video));
+      clip.drift.push_back(reference.frames ? std::optional(drift_of(reference, result->video)) : std::nullopt);
+      if (!reference.frames) reference = std::move(result->video);
+    }
+    if (team.leads()) std::fprintf(stderr, "pyracast: %zu of %zu clips made in %zu ways\n", clips.size(), samples.size(), ways.size());
+  }
+  bool complete = true;
+  if (team.leads()) {
+    const TeamChannels alone = lone_channels();
+    const auto profile = profile_of(settings, samples, *model->open(*backend, {weight_dtype(g.model.dtype)}, alone));
+    complete = profile.has_value();
+    if (profile) {
+      Gallery all{g.model.model, concat(request.height, " x ", request.width, " pixels, ", request.frames, " frames, ", request.steps, " steps"),
+                  ranks.size(), {}, std::move(clips), *profile};
+      for (Way& way : ways) all.ways.push_back(std::move(way.shown));
+      write(g.output, all);
+    }
+  }
+  return any_rank(ranks, !complete) ? stopped(ranks) : ExitCode::complete;
+}
+
+}  // namespace
+
+int gallery(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--help") {
+    std::printf("usage: [mpirun -n RANKS] pyracast gallery --config FILE --output DIR [settings]\n\nMakes the same videos without reuse and by each broadcast file, by all "
+                "ranks together, and writes index.html: the clips side by side, likeness, seconds, bytes, what was reused.\n\n%s",
+                describe(settings_of<GallerySettings>()).c_str());
+    return 0;
+  }
+  const auto deadline = [](const GallerySettings& settings) { return 1.5 * settings.profile.generate.collective_timeout; };
+  return on_ranks<GallerySettings>(argc, argv, deadline, run);
+}
+
+}  // namespace pyracast
