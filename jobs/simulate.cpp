@@ -151,7 +151,7 @@ void print(const std::vector<SimulatedPoint>& points, const SimulateSettings& s)
 }
 
 LineChart chart_of(const std::vector<SimulatedPoint>& points, const SimulateSettings& s, const char* title, const char* y_label, double SimulatedPoint::*member) {
-  LineChart chart{.title = title, .x_label = "nodes", .y_label = y_label, .log_x = true, .from_zero = true};
+  LineChart chart{.title = title, .x_label = "nodes", .y_label = y_label, .log_x = true};
   for (const std::string& interval : s.intervals) {
     ChartSeries series{interval == "never" ? "no checkpoints" : "every " + interval + " s"};
     for (const SimulatedPoint& p : points)
@@ -167,7 +167,7 @@ void write(const std::vector<SimulatedPoint>& points, const SimulateSettings& s)
   if (error) throw Error(concat(s.output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
   write_atomically(s.output / "simulation.json", json_of(points, s).dump(1) + "\n");
   write_atomically(s.output / "efficiency.svg", line_chart_svg(chart_of(points, s, "What of the allocation becomes videos", "efficiency, %", &SimulatedPoint::efficiency)));
-  write_atomically(s.output / "failures.svg", line_chart_svg(chart_of(points, s, "What failures cost", "node-hours more, %", &SimulatedPoint::failure_cost)));
+  write_atomically(s.output / "failures.svg", line_chart_svg(chart_of(points, s, "What failures cost", "node-hours more than without failures and checkpoints, %", &SimulatedPoint::failure_cost)));
 }
 
 }  // namespace

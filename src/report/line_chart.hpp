@@ -13,7 +13,7 @@ struct ChartSeries {
 /// Lines over common axes.
 struct LineChart {
   std::string title, x_label, y_label;   ///< any text; none is drawn where it is empty
-  bool log_x = false, log_y = false;     ///< log_x: a tick at each power of 2
+  bool log_x = false, log_y = false;     ///< log_x: ticks at powers of 2
   bool from_zero = false;                ///< the y axis begins at 0, so that heights can be compared
   std::vector<ChartSeries> series;
   int width = 800, height = 480;         ///< pixels; narrower pages scale it down

@@ -137,6 +137,13 @@ TEST(LineChart, LeavesAGapAtPointsThatCannotBeDrawn) {
   EXPECT_EQ(marks(line_chart_svg(chart)), 5u + 1u);
 }
 
+TEST(LineChart, TicksPowersOfTwoOfALogarithmicXAxis) {
+  const std::string svg = line_chart_svg({.log_x = true, .series = {{"nodes", {0, 1, 2, 4, 8, 16}, {1, 1, 2, 3, 4, 5}}}});
+  EXPECT_EQ(marks(svg), 5u + 1u) << "0 has no place there";
+  const auto found = texts(parsed(svg));
+  for (const char* const tick : {"1", "4", "16"}) EXPECT_EQ(found.count(tick), 1u) << tick;
+}
+
 TEST(LineChart, BeginsAtZeroWhereAskedTo) {
   LineChart chart{.y_label = "seconds", .series = {{"step", {1, 2, 3}, {50, 52, 54}}}};
   const auto ticks = [&](const std::string& tick) {   // gnuplot puts a space before a tick's number

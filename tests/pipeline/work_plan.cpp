@@ -1,0 +1,107 @@
+// What is counted beforehand is what a run then counts, and what the networks' shapes say.
+#include "pipeline/work_plan.hpp"
+
+#include <regex>
+
+#include "kernels/planning_backend.hpp"
+#include "tests/models/tiny_snapshots.hpp"
+#include "tests/pipeline/on_a_team.hpp"
+
+namespace pyracast {
+namespace {
+
+const BroadcastPolicy& some_reuse() {
+  static const BroadcastPolicy policy({{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2},
+                                       {"cross_broadcast", true}, {"cross_threshold", {50, 950}}, {"cross_range", 4}}, "test");
+  return policy;
+}
+
+struct WorkPlanOfFamily : testing::TestWithParam<const char*> {
+  static const VideoModel& model() {
+    static const TemporaryFolder folder;
+    static std::map<std::string, std::unique_ptr<VideoModel>> models;
+    const std::string family = GetParam();
+    std::unique_ptr<VideoModel>& found = models[family];
+    if (found) return *found;
+    const std::filesystem::path snapshot = family == "opensora-1.2" ? std::filesystem::path(DEMO_SNAPSHOT) : folder / family;
+    if (family != "opensora-1.2") write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
+    return *(found = find_model({family, snapshot}));
+  }
+  static VideoRequest request(int steps = 5) {
+    const VideoDefaults& d = model().defaults();
+    return {.prompt = "A red circle, moving left.", .negative_prompt = "blurry", .height = d.height, .width = d.width, .frames = d.frames,
+            .fps = d.fps, .steps = steps, .guidance = d.guidance};
+  }
+  static VideoWork work(const VideoRequest& of, const BroadcastPolicy& policy = {}, PlannedRank rank = {}) {
+    return plan_work(model(), {}, of, policy, rank).work;
+  }
+  static const PhaseWork& at(const VideoWork& work, MakingPhase phase) { return work[size_t(phase)]; }
+};
+
+TEST_P(WorkPlanOfFamily, CountsWhatARunCountsOnATeam) {
+  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}}) {
+    const auto results = made_by(model(), ranks, cfg_parallel, request(), some_reuse(), nullptr, {}, [](int, Backend&) {});
+    const VideoWork planned = work(request(), some_reuse(), {0, ranks, cfg_parallel});
+    double attentions = 0, exchanges = 0, bytes = 0;
+    for (const EvaluationCost& evaluation : results.front().evaluations) {
+      attentions += double(evaluation.computed[size_t(Branch::spatial_attention)]);
+      exchanges += double(evaluation.all_to_alls);
+      bytes += double(evaluation.all_to_all_bytes + evaluation.gather_bytes);
+    }
+    EXPECT_EQ(at(planned, MakingPhase::spatial_attention).calls, attentions);
+    EXPECT_EQ(at(planned, MakingPhase::other).calls, double(results.front().evaluations.size()));
+    EXPECT_EQ(at(planned, MakingPhase::communication), (PhaseWork{exchanges, bytes})) << ranks << (cfg_parallel ? " in halves" : "");
+  }
+}
+
+TEST_P(WorkPlanOfFamily, WorkOfBranchesGoesWithTheTimesTheyAreComputed) {
+  const VideoWork whole = work(request()), reusing = work(request(), some_reuse());
+  for (const MakingPhase phase : {MakingPhase::spatial_attention, MakingPhase::mlp}) {
+    EXPECT_GT(at(whole, phase).work, 0);
+    EXPECT_NEAR(at(reusing, phase).work / at(reusing, phase).calls, at(whole, phase).work / at(whole, phase).calls, 1e-6 * at(whole, phase).work);
+  }
+  EXPECT_LT(at(reusing, MakingPhase::spatial_attention).calls, at(whole, MakingPhase::spatial_attention).calls);
+  EXPECT_EQ(at(reusing, MakingPhase::other), at(whole, MakingPhase::other));
+  EXPECT_GE(at(whole, MakingPhase::other).work, 0);
+  EXPECT_EQ(at(reusing, MakingPhase::decode), at(whole, MakingPhase::decode));
+  EXPECT_GT(at(whole, MakingPhase::decode).work, 0);
+  EXPECT_GT(at(whole, MakingPhase::text).work, 0);
+}
+
+TEST_P(WorkPlanOfFamily, TwiceTheWidthIsTwiceTheMlpAndMoreThanTwiceTheAttention) {
+  VideoRequest wide = request();
+  wide.width *= 2;
+  const VideoWork whole = work(request()), larger = work(wide);
+  EXPECT_DOUBLE_EQ(at(larger, MakingPhase::mlp).work, 2 * at(whole, MakingPhase::mlp).work);
+  EXPECT_GT(at(larger, MakingPhase::spatial_attention).work, 2 * at(whole, MakingPhase::spatial_attention).work);
+  EXPECT_EQ(at(larger, MakingPhase::rest).work, 2 * at(whole, MakingPhase::rest).work);
+}
+
+TEST_P(WorkPlanOfFamily, TwoHalvesShareTheMlpEvenly) {
+  const VideoWork alone = work(request()), half = work(request(), {}, {0, 2, true});
+  EXPECT_DOUBLE_EQ(2 * at(half, MakingPhase::mlp).work, at(alone, MakingPhase::mlp).work);
+  EXPECT_EQ(at(half, MakingPhase::mlp).calls, at(alone, MakingPhase::mlp).calls);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, WorkPlanOfFamily, testing::Values("opensora-1.2", "latte-1", "osp-1.1", "osp-1.2"),
+                         [](const auto& info) { return std::regex_replace(std::string(info.param), std::regex("[^a-z0-9]"), "_"); });
+
+TEST(PlanningBackend, CountsMultiplyAdds) {
+  PlanningBackend backend;
+  const auto view = [](Shape shape) { return View{nullptr, DType::float32, std::move(shape)}; };
+  const PackedWeights weight = backend.pack(view({5, 3}));
+  backend.linear(view({7, 3}), weight, nullptr, Activation::none, view({7, 5}));
+  EXPECT_EQ(backend.multiply_adds(), 7 * 3 * 5);
+  backend.attention(view({2, 4, 3, 8}), view({2, 6, 3, 8}), view({2, 6, 3, 8}), 1, nullptr, {}, view({2, 4, 3, 8}));
+  EXPECT_EQ(backend.multiply_adds(), 7 * 3 * 5 + 2 * (2 * 4 * 3 * 8) * 6);
+  const std::vector<KeyRange> keys{{0, 2}, {2, 7}};
+  backend.attention(view({2, 4, 3, 8}), view({1, 7, 3, 8}), view({1, 7, 3, 8}), 1, nullptr, keys, view({2, 4, 3, 8}));
+  EXPECT_EQ(backend.multiply_adds(), 7 * 3 * 5 + 2 * (2 * 4 * 3 * 8) * 6 + 2 * (4 * 3 * 8) * (2 + 5));
+  const PackedWeights kernel = backend.pack(view({6, 3, 3, 3, 4}));
+  const double before = backend.multiply_adds();
+  backend.convolution(view({1, 5, 5, 5, 4}), kernel, nullptr, {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, view({1, 5, 5, 5, 6}));
+  EXPECT_EQ(backend.multiply_adds() - before, 125.0 * 6 * 27 * 4);
+}
+
+}  // namespace
+}  // namespace pyracast
