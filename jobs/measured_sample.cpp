@@ -10,7 +10,7 @@ namespace pyracast {
 
 namespace {
 
-std::string shape_of(const VideoRequest& request) {
+std::string shape_text(const VideoRequest& request) {
   return concat(request.height, " x ", request.width, " pixels, ", request.frames, " frames, ", request.steps, " steps");
 }
 
@@ -25,7 +25,7 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
     require(read->prompt.has_value(), name, ": line ", read->line, ": ", read->reason);
     if (const auto refusal = requests.refusal(*read->prompt)) fail(name, ": line ", read->line, ": ", *refusal);
     const VideoRequest request = requests(*read->prompt);
-    const std::string shape = shape_of(request), first = shape_of(samples.empty() ? request : samples.front().request);
+    const std::string shape = shape_text(request), first = shape_text(samples.empty() ? request : samples.front().request);
     require(shape == first, name, ": line ", read->line, " asks for ", shape, ", the samples before for ", first,
             ": evaluations of different videos cannot be averaged; measure them one by one");
     for (int i = 0; i < read->prompt->samples && !enough(); ++i)

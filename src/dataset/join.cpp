@@ -24,7 +24,7 @@ fs::path fingerprint_file(const fs::path& folder) { return OutputLayout{folder}.
 bool same_file(const fs::path& a, const fs::path& b) { return fs::equivalent(a, b) || sha256_of_file(a) == sha256_of_file(b); }
 
 /// A second name for the file, or a copy; what has the name already must be the same.
-void link(const fs::path& from, const fs::path& to) {
+void link_once(const fs::path& from, const fs::path& to) {
   if (fs::exists(to)) {
     require(same_file(from, to), to.string(), ": is there already and is not ", from.string(), "; join into another folder");
     return;
@@ -88,8 +88,8 @@ void link_part(const fs::path& output, const fs::path& part) {
     const fs::path to = output / shard.lexically_relative(part);
     if (fs::exists(to) && fs::equivalent(shard, to)) continue;   // its videos came before it
     for (const SampleRecord& row : read_shard(shard))
-      if (!row.video.empty()) link(part / row.video, output / row.video);
-    link(shard, to);
+      if (!row.video.empty()) link_once(part / row.video, output / row.video);
+    link_once(shard, to);
   }
 }
 
