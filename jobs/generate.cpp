@@ -205,7 +205,10 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
 int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team) {
   std::array<int64_t, 3> most{};
   ranks.on_first([&] {
-    const NodeMemory memory = plan_node_memory(model, settings, requests, shares_weights(ranks, settings.model));
+    VideoRequest request = requests.typical();
+    request.prompt = longest_prompt();
+    const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), {0, settings.ranks_per_video, settings.cfg_parallel},
+                                               shares_weights(ranks, settings.model));
     check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
     most = {memory.node_first.most_bytes(), memory.first.most_bytes(), memory.other.most_bytes()};

@@ -3,6 +3,7 @@
 #include "dataset/manifest.hpp"
 #include "dataset/scratch_folder.hpp"
 #include "jobs/device.hpp"
+#include "jobs/memory_check.hpp"
 #include "pipeline/work_plan.hpp"
 
 namespace pyracast {
@@ -44,12 +45,11 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
     const WeightStorage storage{weight_dtype(settings.model.dtype)};
     TeamDemand demand;
     try {
-      const auto memory_of = [&](int rank) {
-        return plan_memory(model, storage, request, requests.broadcast(), {rank, layout.ranks, layout.cfg_parallel}).most_bytes();
-      };
       demand.work = plan_work(model, storage, request, requests.broadcast(), {0, layout.ranks, layout.cfg_parallel}).work;
-      demand.first_bytes = memory_of(0);
-      if (layout.ranks > 1) demand.other_bytes = memory_of(1);
+      const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), {0, layout.ranks, layout.cfg_parallel}, true);
+      demand.once_bytes = memory.bytes_once();
+      demand.first_bytes = memory.first.most_bytes();
+      if (layout.ranks > 1) demand.other_bytes = memory.other.most_bytes();
     } catch (const Error& error) {
       demand.refusal = error.what();
     }

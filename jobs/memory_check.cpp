@@ -16,16 +16,15 @@ std::string size_text(int64_t bytes) {
   return text;
 }
 
-NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, bool shares_weights) {
-  VideoRequest request = requests.typical();
-  request.prompt = longest_prompt();
+NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequest& request, const BroadcastPolicy& policy,
+                            PlannedRank team, bool shares_weights) {
   const auto plan_of = [&](int rank, SharedWeights* shared) {
-    return plan_memory(model, {weight_dtype(settings.model.dtype), shared}, request, requests.broadcast(),
-                       {rank, settings.ranks_per_video, settings.cfg_parallel}, !SaveInterval(settings.checkpoint_every).never());
+    team.rank = rank;
+    return plan_memory(model, {weight_dtype(settings.model.dtype), shared}, request, policy, team, !SaveInterval(settings.checkpoint_every).never());
   };
   PlannedWeights laid_down(false), found(true);
   NodeMemory memory;
-  memory.ranks_per_video = settings.ranks_per_video;
+  memory.ranks_per_video = team.ranks;
   memory.node_first = plan_of(0, shares_weights ? &laid_down : nullptr);
   memory.first = shares_weights ? plan_of(0, &found) : memory.node_first;
   if (memory.ranks_per_video > 1) memory.other = plan_of(1, shares_weights ? &found : nullptr);

@@ -6,7 +6,7 @@
 
 namespace pyracast {
 
-/// What videos of the run's own size take on the CPU, with the longest prompt.
+/// What the videos of a node take on the CPU.
 struct NodeMemory {
   MemoryPlan node_first;      ///< of the node's first rank, which reads the weights for all where they are shared
   MemoryPlan first, other;    ///< of a team's first rank, and of any other
@@ -14,10 +14,13 @@ struct NodeMemory {
   int64_t shared_bytes = 0;   ///< weights that all ranks of the node share
 
   int64_t bytes_of_team() const { return first.most_bytes() + (ranks_per_video - 1) * other.most_bytes(); }
-  /// With so many teams on the node.
-  int64_t bytes(int64_t teams) const { return shared_bytes + node_first.most_bytes() - first.most_bytes() + teams * bytes_of_team(); }
+  /// What is there once, however many teams the node has.
+  int64_t bytes_once() const { return shared_bytes + node_first.most_bytes() - first.most_bytes(); }
+  int64_t bytes(int64_t teams) const { return bytes_once() + teams * bytes_of_team(); }
 };
-NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, bool shares_weights);
+/// For such a video by teams like `team`'s. `shares_weights`: as the ranks of a node with several do.
+NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequest& request, const BroadcastPolicy& policy,
+                            PlannedRank team, bool shares_weights);
 
 /// "15.4 MiB", "3.20 GiB".
 std::string size_text(int64_t bytes);

@@ -179,7 +179,7 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
   std::printf("on disk: %s of videos (+- %.0f %%), %s of shards, in %llu files", size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error,
               size_text(int64_t(files.shards + files.arrays)).c_str(), (unsigned long long)files.count);
   std::printf(files.checkpoints > 0 ? "; while it runs at most %s of progress for each tensor of a sampler's history\n" : "\n", size_text(int64_t(files.checkpoints)).c_str());
-  std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node\n", size_text(plan.first_bytes).c_str(),
+  std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n", size_text(plan.first_bytes).c_str(),
               plan.layout.ranks > 1 ? concat(", ", size_text(plan.other_bytes), " on each other").c_str() : "", size_text(plan.node_bytes).c_str());
   std::printf("\n%s\n%s\n", submission.sbatch.c_str(), submission.submit.c_str());
 }

@@ -30,6 +30,7 @@ struct Bucket {
 struct TeamDemand {
   VideoWork work;
   int64_t first_bytes = 0, other_bytes = 0;   ///< of tensors: of the team's first rank, of any other
+  int64_t once_bytes = 0;                     ///< that a node's teams share: weights
   std::string refusal = {};                   ///< why such a team cannot make it; empty: it can
 };
 using AskTeam = std::function<TeamDemand(const VideoShape&, TeamLayout)>;
