@@ -67,14 +67,17 @@ std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
     const Json json = read_json(file);
     Way& way = ways.emplace_back();
     way.policy = BroadcastPolicy(json, file);
-    const std::string refusal = way.policy.refusal(steps), name = fs::path(file).stem().string();
+    const std::string refusal = way.policy.refusal(steps), name = fs::path(file).filename().string();
     require(refusal.empty(), refusal);
     const bool is_table = json.contains("reuse"), is_tuned = json.contains("provenance");
-    way.shown.name = concat(is_tuned ? "tuned schedule" : is_table ? "table" : "PAB", " (", name, ')');
-    way.shown.explanation = is_tuned   ? "the evaluations at which each branch is reused were searched by pyracast tune"
-                            : is_table ? "a table says at which evaluations each branch is reused"
-                                       : "inside a window of timesteps each kind of attention is computed every so many evaluations";
+    way.shown.name = is_tuned ? "tuned schedule" : is_table ? "table" : "PAB";
+    way.shown.explanation = concat(name, is_tuned   ? ": the evaluations at which each branch is reused were searched by pyracast tune"
+                                         : is_table ? ": a table says at which evaluations each branch is reused"
+                                                    : ": inside a window of timesteps each kind of attention is computed every so many evaluations");
   }
+  for (size_t i = 1; i < ways.size(); ++i)
+    for (size_t other = 1; other < i; ++other)
+      if (ways[i].shown.name == ways[other].shown.name) ways[i].shown.name += concat(" ", i);
   return ways;
 }
 

@@ -110,6 +110,8 @@ std::optional<double> Gallery::mean_ssim(size_t way) const {
 }
 
 std::string gallery_page(const Gallery& g) {
+  LineChart curves = profile_chart(g.profile);
+  curves.width = 1080, curves.height = 420;
   std::string out = "<h1>The same videos, with less computed</h1>\n<p class=\"soft\">" + escaped(g.model) + ": " + escaped(g.size) + ", " +
                     concat(g.clips.size(), " prompts") +
                     ". A diffusion model makes a video by evaluating a network again and again on the same tokens, and what its attentions give "
@@ -122,7 +124,7 @@ std::string gallery_page(const Gallery& g) {
   out += chart_of_ways(g, "All-to-all of each evaluation, mean over clips", "KiB sent by the first rank",
                        [](const StepTotals& steps, size_t e) { return double(steps.bytes_sent[e]) / 1024; });
   out += "<h2>How much outputs change: the U-curves</h2>\n<p class=\"soft\">With nothing reused, how much each branch's output differs from the one "
-         "an evaluation earlier. Where a curve is low, reuse costs little.</p>\n<div class=\"charts wide\">\n" + line_chart_svg(profile_chart(g.profile)) + "</div>\n";
+         "an evaluation earlier. Where a curve is low, reuse costs little.</p>\n<div class=\"charts wide\">\n" + line_chart_svg(curves) + "</div>\n";
   out += concat("<h2>What was computed and what reused</h2>\n", broadcast_map_key, "</p>\n");
   for (size_t i = 1; i < g.ways.size(); ++i) out += "<h3>" + escaped(g.ways[i].name) + "</h3>\n" + broadcast_map_svg(g.ways[i].steps) + "\n";
   return html_page({.title = "pyracast gallery", .style = ".wide { grid-template-columns: 1fr; } h3 { font-size: 15px; margin: 22px 0 10px; }",

@@ -102,7 +102,7 @@ def check_comparison():
 def check_gallery():
     run("gallery", "--config", pathlib.Path(snapshot).parents[1] / "demo.cfg", "--samples", 2, "--output", folder / "gallery")
     figures = json.loads((folder / "gallery/gallery.json").read_text())
-    expect("ways", [way["name"].split(" (")[0] for way in figures["ways"]], ["without reuse", "PAB", "tuned schedule"])
+    expect("ways", [way["name"] for way in figures["ways"]], ["without reuse", "PAB", "tuned schedule"])
     seen = opened(folder / "gallery/index.html", "gallery")
     expect("clips", seen["clips"], 2 * 3)
     expect("charts", seen["charts"], 2)   # seconds and U-curves: one rank sends nothing
