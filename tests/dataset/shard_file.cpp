@@ -58,7 +58,7 @@ TEST_F(Shard, ChecksumsEveryDataset) {
     return 0;
   };
   H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, each, &datasets, H5O_INFO_BASIC);
-  EXPECT_EQ(datasets, 38 + 5 + 3 + 3 + 3 + 2);   // columns, steps (seconds, counts, names of both, offsets), latents, of each step, embedding, frames
+  EXPECT_EQ(datasets, 40 + 5 + 3 + 3 + 3 + 2);   // columns, steps (seconds, counts, names of both, offsets), latents, of each step, embedding, frames
 }
 
 /// The content group as values: columns and arrays of all rows.

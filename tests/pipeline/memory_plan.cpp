@@ -12,12 +12,6 @@
 namespace pyracast {
 namespace {
 
-const BroadcastPolicy& some_reuse() {
-  static const BroadcastPolicy policy({{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2},
-                                       {"cross_broadcast", true}, {"cross_threshold", {50, 950}}, {"cross_range", 4}}, "test");
-  return policy;
-}
-
 /// The most bytes that each rank of a team of threads had in use.
 std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, int ranks, bool cfg_parallel,
                                  ProgressKeeper* keeper = nullptr) {

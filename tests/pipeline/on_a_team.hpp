@@ -34,6 +34,14 @@ struct Sent {
   int64_t calls = 0, bytes = 0, planned_calls = 0, planned_bytes = 0;
 };
 
+/// Spatial and cross attention are reused over most of a short video; `stored`: "gated" or "ungated", else as the family does.
+inline BroadcastPolicy some_reuse(const char* stored = nullptr) {
+  Json policy{{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2}, {"cross_broadcast", true},
+              {"cross_threshold", {50, 950}}, {"cross_range", 4}};
+  if (stored) policy["stored"] = stored;
+  return BroadcastPolicy(policy, "test");
+}
+
 /// The channels of a team of threads; `cfg_parallel`: guidance's halves on its two halves.
 inline std::vector<TeamChannels> thread_channels(int ranks, bool cfg_parallel) {
   auto whole = make_thread_communicators(ranks);

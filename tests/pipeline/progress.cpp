@@ -14,14 +14,6 @@ namespace fs = std::filesystem;
 
 const ProgressLabel label{std::string(64, 'f'), "an id", 3};
 
-/// Outputs of several branches live on over most of a short video; "stored" as the family would, or as asked for.
-BroadcastPolicy some_reuse(const char* stored = nullptr) {
-  Json policy{{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2}, {"cross_broadcast", true},
-              {"cross_threshold", {50, 950}}, {"cross_range", 4}};
-  if (stored) policy["stored"] = stored;
-  return BroadcastPolicy(policy, "test");
-}
-
 /// Saves whenever it may and remembers all files; `seconds` is what saving takes, it says.
 class EveryPlace : public ProgressKeeper {
  public:

@@ -11,7 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-const BroadcastPolicy& some_reuse() {
+const BroadcastPolicy& reuse_of_attention() {
   static const BroadcastPolicy policy({{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2},
                                        {"temporal_broadcast", true}, {"temporal_threshold", {50, 950}}, {"temporal_range", 3},
                                        {"cross_broadcast", true}, {"cross_threshold", {50, 950}}, {"cross_range", 4}}, "test");
@@ -86,7 +86,7 @@ TEST_P(OfFamily, RefusesWhatItCannotMake) {
 TEST_P(OfFamily, TakesEverySamplerOfNoise) {
   for (const std::string& name : sampler_names()) {
     const TinyModel model(GetParam(), name);
-    const VideoResult result = alone(*model, model.request(), some_reuse());
+    const VideoResult result = alone(*model, model.request(), reuse_of_attention());
     EXPECT_EQ(result.outcome, Outcome::going_on) << name << ": " << result.reason;
   }
   EXPECT_THAT(error_of([&] { TinyModel(GetParam(), "dpm"); }), HasSubstr("dpm-solver"));
@@ -96,9 +96,9 @@ TEST_P(OfFamily, OnATeamGivesTheBitsOfOneRankAndSendsWhatWasPlanned) {
   const TinyModel model(GetParam());
   for (const TestTeam& team : {TestTeam{"", 2, false}, {"", 3, false}, {"", 4, false}, {"", 8, false}, {"", 2, true}, {"", 6, true}}) {
     SCOPED_TRACE(concat(team.ranks, team.cfg_parallel ? " ranks in halves" : " ranks"));
-    for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
+    for (const BroadcastPolicy& policy : {BroadcastPolicy(), reuse_of_attention()})
       expect_the_video_of_one_rank(*model, team.ranks, team.cfg_parallel, model.request(), policy);
-    expect_what_was_planned(*model, team.ranks, team.cfg_parallel, model.request(), some_reuse());
+    expect_what_was_planned(*model, team.ranks, team.cfg_parallel, model.request(), reuse_of_attention());
   }
 }
 
@@ -106,7 +106,7 @@ TEST_P(OfFamily, OnATeamThatSharesGuidanceOneHalfIsEnoughWithoutGuidance) {
   const TinyModel model(GetParam());
   VideoRequest request = model.request();
   request.guidance = 1;
-  expect_the_video_of_one_rank(*model, 4, true, request, some_reuse());
+  expect_the_video_of_one_rank(*model, 4, true, request, reuse_of_attention());
 }
 
 INSTANTIATE_TEST_SUITE_P(, OfFamily, testing::Values("latte-1", "osp-1.1", "osp-1.2"), [](const auto& info) {

@@ -10,12 +10,6 @@
 namespace pyracast {
 namespace {
 
-const BroadcastPolicy& some_reuse() {
-  static const BroadcastPolicy policy({{"spatial_broadcast", true}, {"spatial_threshold", {50, 950}}, {"spatial_range", 2},
-                                       {"cross_broadcast", true}, {"cross_threshold", {50, 950}}, {"cross_range", 4}}, "test");
-  return policy;
-}
-
 struct WorkPlanOfFamily : testing::TestWithParam<const char*> {
   static const VideoModel& model() {
     static const TemporaryFolder folder;
