@@ -8,6 +8,7 @@
 #include "dataset/mp4.hpp"
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/profiled_sample.hpp"
 #include "jobs/sample_records.hpp"
@@ -144,7 +145,7 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
   const auto backend = open_device(g.model, ranks.node().rank());
   const Team team = split_into_teams(ranks, ranks.size());
   const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout);
-  const auto pipeline = model->open(*backend, {weight_dtype(g.model.dtype)}, channels);
+  const auto pipeline = open_on_nodes(ranks, *model, g.model, *backend, channels);
   make_folder(g.output);
 
   std::vector<GalleryClip> clips;

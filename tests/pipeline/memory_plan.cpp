@@ -6,7 +6,7 @@
 #include <regex>
 
 #include "kernels/cpu/cpu_backend.hpp"
-#include "tests/models/tiny_snapshots.hpp"
+#include "tests/pipeline/of_family.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
 namespace pyracast {
@@ -23,23 +23,7 @@ std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& re
   return most;
 }
 
-struct MemoryPlanOfFamily : testing::TestWithParam<const char*> {
-  static const VideoModel& model() {
-    static const TemporaryFolder folder;
-    static std::map<std::string, std::unique_ptr<VideoModel>> models;
-    const std::string family = GetParam();
-    std::unique_ptr<VideoModel>& found = models[family];
-    if (found) return *found;
-    const std::filesystem::path snapshot = family == "opensora-1.2" ? std::filesystem::path(DEMO_SNAPSHOT) : folder / family;
-    if (family != "opensora-1.2") write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
-    return *(found = find_model({family, snapshot}));
-  }
-  static VideoRequest request() {
-    const VideoDefaults& d = model().defaults();
-    return {.prompt = "A red circle, moving left.", .negative_prompt = "blurry", .height = d.height, .width = d.width, .frames = d.frames,
-            .fps = d.fps, .steps = 5, .guidance = d.guidance};
-  }
-};
+struct MemoryPlanOfFamily : OfFamily {};
 
 TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
   for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})

@@ -4,28 +4,13 @@
 #include <regex>
 
 #include "kernels/planning_backend.hpp"
-#include "tests/models/tiny_snapshots.hpp"
+#include "tests/pipeline/of_family.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
 namespace pyracast {
 namespace {
 
-struct WorkPlanOfFamily : testing::TestWithParam<const char*> {
-  static const VideoModel& model() {
-    static const TemporaryFolder folder;
-    static std::map<std::string, std::unique_ptr<VideoModel>> models;
-    const std::string family = GetParam();
-    std::unique_ptr<VideoModel>& found = models[family];
-    if (found) return *found;
-    const std::filesystem::path snapshot = family == "opensora-1.2" ? std::filesystem::path(DEMO_SNAPSHOT) : folder / family;
-    if (family != "opensora-1.2") write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
-    return *(found = find_model({family, snapshot}));
-  }
-  static VideoRequest request(int steps = 5) {
-    const VideoDefaults& d = model().defaults();
-    return {.prompt = "A red circle, moving left.", .negative_prompt = "blurry", .height = d.height, .width = d.width, .frames = d.frames,
-            .fps = d.fps, .steps = steps, .guidance = d.guidance};
-  }
+struct WorkPlanOfFamily : OfFamily {
   static VideoWork work(const VideoRequest& of, const BroadcastPolicy& policy = {}, PlannedRank rank = {}) {
     return plan_work(model(), {}, of, policy, rank).work;
   }
