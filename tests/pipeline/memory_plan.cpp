@@ -6,7 +6,7 @@
 #include <regex>
 
 #include "kernels/cpu/cpu_backend.hpp"
-#include "tests/pipeline/of_family.hpp"
+#include "tests/pipeline/family_test.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
 namespace pyracast {
@@ -23,7 +23,7 @@ std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& re
   return most;
 }
 
-struct MemoryPlanOfFamily : OfFamily {};
+struct MemoryPlanOfFamily : FamilyTest {};
 
 TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
   for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})

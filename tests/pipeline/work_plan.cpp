@@ -4,13 +4,13 @@
 #include <regex>
 
 #include "kernels/planning_backend.hpp"
-#include "tests/pipeline/of_family.hpp"
+#include "tests/pipeline/family_test.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
 namespace pyracast {
 namespace {
 
-struct WorkPlanOfFamily : OfFamily {
+struct WorkPlanOfFamily : FamilyTest {
   static VideoWork work(const VideoRequest& of, const BroadcastPolicy& policy = {}, PlannedRank rank = {}) {
     return plan_work(model(), {}, of, policy, rank).work;
   }

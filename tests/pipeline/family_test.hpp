@@ -10,7 +10,7 @@
 namespace pyracast {
 
 /// A test of each family, by its name: the demo model of Open-Sora, tiny random ones of the others.
-struct OfFamily : testing::TestWithParam<const char*> {
+struct FamilyTest : testing::TestWithParam<const char*> {
   static const VideoModel& model() {
     static const TemporaryFolder folder;
     static std::map<std::string, std::unique_ptr<VideoModel>> models;
