@@ -9,6 +9,7 @@
 #include "dataset/layout.hpp"
 #include "dataset/manifest.hpp"
 #include "dataset/manifest_files.hpp"
+#include "dataset/recover.hpp"
 #include "dataset/run_settings.hpp"
 #include "dataset/sample_tally.hpp"
 #include "dataset/shard_file.hpp"
@@ -132,6 +133,7 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts)
     names.push_back(part.string());
   }
   join_attempts(output, parts);
+  remove_temporary_files(output);   // of a join that was killed
   const std::string fingerprint = sha256(content.dump());
   const RunSettings settings = settings_of_dataset(output).at(fingerprint);
   Json run{{"fingerprint", fingerprint}, {"version", settings.version}, {"configuration", settings.configuration}, {"content", content}, {"joined", names},

@@ -25,6 +25,15 @@ constexpr size_t threads = 16;
 /// Shards of columns are smaller, those of many arrays are larger: to read them all would take as long as to copy them.
 constexpr uintmax_t most_bytes_read_always = 64 << 20;
 
+std::vector<fs::path> files_of(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (fs::is_directory(folder))
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 class Recovery {
  public:
   Recovery(const fs::path& output, const std::map<std::string, std::string>& configurations,
@@ -33,10 +42,7 @@ class Recovery {
       : layout_{output}, configurations_(configurations), each_(each), say_(say), reads_(reads) {}
 
   void operator()() {
-    for (const auto& folder : {layout_.root, layout_.shards(), layout_.work(), layout_.work() / "settings", layout_.journal()})
-      for (const fs::path& path : files_of(folder)) remove_temporary(path);
-    if (fs::is_directory(layout_.shards()))
-      for (const auto& entry : fs::recursive_directory_iterator(layout_.shards())) remove_temporary(entry.path());
+    remove_temporary_files(layout_.root);
     const auto journals = files_of(layout_.journal());
     for (const fs::path& path : journals)
       read_journal(path, fingerprint_of_journal(path), [&](const SampleRecord& record) { in_journals_.emplace(record.id, record.sample); });
@@ -51,19 +57,6 @@ class Recovery {
   const std::function<void(const std::string&)>& say_;
   RecoverReads reads_;
   std::set<std::pair<std::string, int64_t>> in_journals_;   // and in no shard read so far
-
-  static std::vector<fs::path> files_of(const fs::path& folder) {
-    std::vector<fs::path> files;
-    if (fs::is_directory(folder))
-      for (const auto& entry : fs::directory_iterator(folder))
-        if (entry.is_regular_file()) files.push_back(entry.path());
-    std::sort(files.begin(), files.end());
-    return files;
-  }
-
-  static void remove_temporary(const fs::path& path) {
-    if (path.extension() == ".tmp") fs::remove(path);
-  }
 
   /// The one in its header if the folder may hold it, else one that may: then reading gives no record, and says why.
   std::string fingerprint_of_journal(const fs::path& path) const {
@@ -170,6 +163,17 @@ class Recovery {
 };
 
 }  // namespace
+
+void remove_temporary_files(const fs::path& output) {
+  const OutputLayout layout{output};
+  const auto remove = [](const fs::path& path) {
+    if (path.extension() == ".tmp") fs::remove(path);
+  };
+  for (const auto& folder : {layout.root, layout.work(), layout.work() / "settings", layout.journal()})
+    for (const fs::path& path : files_of(folder)) remove(path);
+  if (fs::is_directory(layout.shards()))
+    for (const auto& entry : fs::recursive_directory_iterator(layout.shards())) remove(entry.path());
+}
 
 void recover(const fs::path& output, const std::map<std::string, std::string>& configurations,
              const std::function<void(const FinishedSample&)>& each, const std::function<void(const std::string&)>& say,
