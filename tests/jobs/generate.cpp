@@ -219,7 +219,7 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"NoSuchType", {"--dtype", "int3"}, {"int3", "bfloat16"}},
     Refusal{"NothingToSave", {"--save", "everything"}, {"everything", "latents"}},
     Refusal{"TeamThatDoesNotFit", {"--ranks-per-video", "3"}, {"ranks-per-video is 3", "the sizes that fit are [1, 2]"}},
-    Refusal{"TeamOfNobody", {"--ranks-per-video", "0"}, {"ranks-per-video is 0", "the sizes that fit are [1, 2]"}},
+    Refusal{"TeamOfNobody", {"--ranks-per-video", "0"}, {"ranks-per-video is \"0\"", "a whole number of 1 or more, or auto"}},
     Refusal{"HalvesOfOne", {"--cfg-parallel", "true"}, {"two equal halves", "ranks-per-video is 1"}},
     Refusal{"NoTimeout", {"--collective-timeout", "0"}, {"collective-timeout is 0", "more than 0"}},
     Refusal{"NoBroadcastFile", {"--broadcast", "FOLDER/none.json"}, {"none.json"}},
