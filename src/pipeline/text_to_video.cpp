@@ -98,7 +98,8 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   Denoising denoising(team_, evaluation, plan, run, progress, tokens, halves, sampler.get());
 
   // Guidance: negative prompts first.
-  const auto [first, last] = denoising.own_halves();
+  const auto own_halves = denoising.own_halves();
+  const int64_t first = own_halves.first, last = own_halves.second;
   std::vector<Tensor> captions;
   std::vector<int64_t> mask;
   for (int64_t half = first; half < last; ++half) {
