@@ -1,6 +1,6 @@
 """What `pyracast plan` predicts against what `pyracast generate` takes: three mixes of the demo model on 1, 2 and 4 ranks of this machine.
 
-usage: . jobs/mpi-environment.sh; flock -x /work/cpu.lock python3 tests/bench/predicted.py build/cpu/pyracast [--ranks 1,2,4] [--scale 1]
+usage: . jobs/mpi-environment.sh; python3 tests/bench/predicted.py build/cpu/pyracast [--ranks 1,2,4] [--scale 1]
 
 Each number of ranks is measured once, without reuse (`plan --measure`), on sizes of all mixes together; then each mix is planned, and made
 by the teams of the plan. Wall time is that of the whole command, mpirun included. Prints the table, as Markdown."""
