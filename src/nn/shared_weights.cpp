@@ -49,7 +49,7 @@ struct LaidDownWeights::Contents {
   }
 };
 
-LaidDownWeights::LaidDownWeights() : contents_(std::make_shared<Contents>()) {
+LaidDownWeights::LaidDownWeights() : contents_(std::make_unique<Contents>()) {
   contents_->descriptor = ::memfd_create("pyracast-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (contents_->descriptor < 0) fail_at_memory("no memory file");
 }

@@ -37,8 +37,8 @@ class LaidDownWeights final : public SharedWeights {
   size_t bytes() const;
 
  private:
-  struct Contents;   // weights may outlive this
-  std::shared_ptr<Contents> contents_;
+  struct Contents;
+  std::unique_ptr<Contents> contents_;
 };
 
 /// The weights that another process has laid down; those that it did not are made here.
