@@ -63,6 +63,18 @@ class Here:
     def is_at_work(self, name, videos=1):
         eventually(f"{name} has made {videos} videos", 60, lambda: self.made(name) >= videos)
 
+    def has_made_one(self, name, rank):
+        """Whether that rank has made a video, as its log says."""
+        log = self.folder / name / "logs" / f"rank-{rank}.log"
+        return log.exists() and " made in " in log.read_text()
+
+    def is_at_work_on_both_nodes(self, name):
+        """A node that is lost is missed after many seconds, in which the other goes on: who makes what is left is not certain, so
+        what both must have done is waited for before."""
+        halves = ((0, 1), (2, 3))   # the ranks of each node
+        eventually(f"each node has made a video of {name}", 90,
+                   lambda: all(any(self.has_made_one(name, rank) for rank in half) for half in halves))
+
 
 def work(prompts, steps):
     """Settings of a job: that many demo clips of so many steps."""
