@@ -141,7 +141,16 @@ void turn_best(Searched& searched, const ErrorModel& model, const ReuseCosts& co
   if (where.second) searched.turn(where.first, where.second);
 }
 
-/// Turns each entry over in turn and makes up for it, by one other entry or by as many as it takes, as long as that helps.
+/// All groups alike at an evaluation: reused where any is computed there, else computed.
+void turn_all(Searched& searched, const ErrorModel& model, int evaluation) {
+  bool all_reused = true;
+  for (size_t g = 0; g < size_t(model.groups()); ++g) all_reused = all_reused && searched.reuses(g, evaluation);
+  for (size_t g = 0; g < size_t(model.groups()); ++g)
+    if (searched.reuses(g, evaluation) == all_reused) searched.turn(g, evaluation);
+}
+
+/// Turns each entry, and each evaluation's all, over in turn and makes up for it, by another or by as many as it takes, as long as
+/// that helps.
 void exchange(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
   constexpr int most_rounds = 20;
   bool helped = true;
@@ -149,6 +158,11 @@ void exchange(Searched& searched, const ErrorModel& model, const ReuseCosts& cos
     if (changed.cost() > budget || changed.error() >= searched.error() - improvement * std::abs(searched.error())) return;
     searched = std::move(changed);
     helped = true;
+  };
+  const auto try_it_within = [&](Searched changed) {
+    if (!come_within(changed, model, costs, budget)) return;
+    fill_up(changed, model, costs, budget);
+    try_it(std::move(changed));
   };
   for (int round = 0; helped && round < most_rounds; ++round) {
     helped = false;
@@ -159,10 +173,18 @@ void exchange(Searched& searched, const ErrorModel& model, const ReuseCosts& cos
         Searched pair = turned;
         turn_best(pair, model, costs, budget);
         try_it(std::move(pair));
-        if (!come_within(turned, model, costs, budget)) continue;
-        fill_up(turned, model, costs, budget);
-        try_it(std::move(turned));
+        try_it_within(std::move(turned));
       }
+    for (int e = 1; e < model.evaluations(); ++e) {
+      Searched turned = searched;
+      turn_all(turned, model, e);
+      for (int f = 1; f < model.evaluations(); ++f) {
+        Searched pair = turned;
+        if (f != e) turn_all(pair, model, f);
+        try_it(std::move(pair));
+      }
+      try_it_within(std::move(turned));
+    }
   }
 }
 
@@ -180,29 +202,46 @@ void shake(Searched& searched, const ErrorModel& model, const ReuseCosts& costs,
   }
 }
 
-/// The exact solution where each group's segments err by themselves.
-std::optional<ReuseTable> without_cross_products(const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+/// The exact solution where the segments of each set of groups, which are computed and reused together, err by themselves.
+std::optional<ReuseTable> without_cross_products(const ErrorModel& model, const ReuseCosts& costs, int64_t budget,
+                                                 const std::vector<std::vector<size_t>>& sets) {
   std::vector<std::vector<GroupPath>> paths;
-  for (size_t g = 0; g < size_t(model.groups()); ++g) {
+  for (const std::vector<size_t>& set : sets) {
     const auto segment = [&](int computed, int reused) {
       std::vector<bool> reuse(size_t(model.evaluations()), false);
       for (int e = computed + 1; e <= computed + reused; ++e) reuse[size_t(e)] = true;
-      const std::vector<double> a = model.amplitudes(g, reuse);
+      std::vector<std::pair<size_t, double>> effects;   // site, amplitude
+      for (const size_t g : set) {
+        const std::vector<double> a = model.amplitudes(g, reuse);
+        for (int e = computed + 1; e <= computed + reused; ++e) effects.emplace_back(model.site(g, e), a[size_t(e) - 1]);
+      }
       double error = 0;
-      for (int e = computed + 1; e <= computed + reused; ++e) {
-        error += 2 * a[size_t(e) - 1] * model.offset_products()[model.site(g, e)];
-        for (int f = computed + 1; f <= computed + reused; ++f)
-          error += a[size_t(e) - 1] * a[size_t(f) - 1] * model.product(model.site(g, e), model.site(g, f));
+      for (const auto& [i, a] : effects) {
+        error += 2 * a * model.offset_products()[i];
+        for (const auto& [j, also] : effects) error += a * also * model.product(i, j);
       }
       return error;
     };
-    paths.push_back(shortest_paths(model.evaluations(), segment, costs.groups[g]));
+    int64_t cost = 0;
+    for (const size_t g : set) cost += costs.groups[g];
+    paths.push_back(shortest_paths(model.evaluations(), segment, cost));
   }
   const auto chosen = least_error(paths, budget - costs.evaluation * model.evaluations());
   if (!chosen) return std::nullopt;
-  ReuseTable table;
-  for (size_t g = 0; g < paths.size(); ++g) table.push_back(paths[g][(*chosen)[g]].reuse);
+  ReuseTable table(size_t(model.groups()));
+  for (size_t s = 0; s < sets.size(); ++s)
+    for (const size_t g : sets[s]) table[g] = paths[s][(*chosen)[s]].reuse;
   return table;
+}
+
+/// Each group by itself, and all as one: what the groups of an evaluation do to its result nearly cancels out where all are reused.
+std::vector<std::vector<std::vector<size_t>>> sets_to_start_from(size_t groups) {
+  std::vector<std::vector<size_t>> alone, together(1);
+  for (size_t g = 0; g < groups; ++g) {
+    alone.push_back({g});
+    together.front().push_back(g);
+  }
+  return {alone, together};
 }
 
 }  // namespace
@@ -212,7 +251,8 @@ std::optional<TunedTable> search_within_cost(const ErrorModel& model, const Reus
   assert(costs.groups.size() == size_t(model.groups()));
   std::vector<ReuseTable> starts{all_computed(size_t(model.groups()), model.evaluations())};
   if (near) starts.push_back(*near);
-  if (auto exact = without_cross_products(model, costs, budget)) starts.push_back(std::move(*exact));
+  for (const auto& sets : sets_to_start_from(size_t(model.groups())))
+    if (auto exact = without_cross_products(model, costs, budget, sets)) starts.push_back(std::move(*exact));
   std::optional<Searched> best;
   for (ReuseTable& start : starts) {
     Searched searched(model, costs, std::move(start));

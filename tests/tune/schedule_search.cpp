@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <limits>
+#include <numeric>
 #include <random>
 
 namespace pyracast {
@@ -113,6 +114,32 @@ TEST(SearchWithinCost, FindsTheBestOfAllTablesOrNearlySo) {
     }
   }
   EXPECT_GE(best_found, 0.9 * problems) << "of " << problems;
+}
+
+// What each group's reuse does is large, and all groups' together next to nothing: no exchange of one or two entries gets there.
+TEST(SearchWithinCost, FindsGroupsWhoseEffectsCancelOutOnlyTogether) {
+  constexpr int groups = 4, evaluations = 12, dimensions = 24;
+  constexpr size_t sites = size_t(groups * (evaluations - 1));
+  std::mt19937 generator(6);
+  std::normal_distribution<double> normal;
+  std::vector effects(sites, std::vector<double>(dimensions, 0.0));
+  for (size_t e = 0; e + 1 < evaluations; ++e)
+    for (size_t k = 0; k < dimensions; ++k) {
+      double sum = 0;
+      for (size_t g = 0; g + 1 < groups; ++g) sum += effects[g * (evaluations - 1) + e][k] = normal(generator);
+      effects[(groups - 1) * (evaluations - 1) + e][k] = 0.01 * normal(generator) - sum;
+    }
+  std::vector<double> products;
+  for (const auto& a : effects)
+    for (const auto& b : effects) products.push_back(std::inner_product(a.begin(), a.end(), b.begin(), 0.0));
+  const ErrorModel model(groups, evaluations, products, std::vector(groups, std::vector<double>(evaluations, 1.0)));
+  const ReuseCosts costs{1, {5, 4, 3, 2}};
+
+  const auto found = search_within_cost(model, costs, costs.of(all_computed(groups, evaluations)) * 7 / 10);
+  ASSERT_TRUE(found);
+  EXPECT_LT(found->error, 0.05);
+  for (int e = 0; e < evaluations; ++e)
+    for (size_t g = 1; g < groups; ++g) EXPECT_EQ(found->table[g][size_t(e)], found->table[0][size_t(e)]) << "evaluation " << e;
 }
 
 TEST(SearchWithinCost, ComputesEverythingWhereThatIsBestAndAffordable) {
