@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "pab/broadcast_policy.hpp"
+#include "report/html.hpp"
 
 namespace pyracast {
 
@@ -21,13 +22,6 @@ double mean_of(const std::vector<double>& values, size_t begin, size_t end) {
 std::string cell(double value) { return std::isfinite(value) ? Json(value).dump() : ""; }
 
 std::string block_name(const ProfileRow& row) { return row.block ? std::to_string(*row.block) : "all"; }
-
-/// "spatial attention", for people.
-std::string words(Branch branch) {
-  std::string name = name_of(branch);
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
 
 Json to_json(const CurveSummary& s) {
   return {{"first", s.first}, {"middle", s.middle}, {"last", s.last}, {"first_over_middle", s.first_over_middle()},
@@ -137,7 +131,7 @@ LineChart profile_chart(const BranchProfile& profile) {
   for (const ProfileRow& row : profile.rows()) {
     if (row.block) continue;
     const auto [found, fresh] = series.try_emplace(row.branch, chart.series.size());
-    if (fresh) chart.series.push_back({words(row.branch), {}, {}});
+    if (fresh) chart.series.push_back({words(name_of(row.branch)), {}, {}});
     chart.series[found->second].x.push_back(row.evaluation);
     chart.series[found->second].y.push_back(row.relative.mean());
   }
@@ -153,7 +147,7 @@ std::string profile_table(const BranchProfile& profile) {
   for (const auto& [branch, mse, relative] : profile.summaries()) {
     char line[160];
     std::snprintf(line, sizeof line, "%-20s  %-10.3g  %-9.3g  %-9.3g  %-6.2f  %-6.2f  %-6.2f  (%.2f, %.2f, %.2f)\n",
-                  words(branch).c_str(), relative.first, relative.middle, relative.last, relative.first_over_middle(),
+                  words(name_of(branch)).c_str(), relative.first, relative.middle, relative.last, relative.first_over_middle(),
                   relative.last_over_middle(), relative.ends_over_middle(), mse.first_over_middle(), mse.last_over_middle(),
                   mse.ends_over_middle());
     text += line;

@@ -29,12 +29,6 @@ void add_text(pugi::xml_node parent, double x, double y, const char* anchor, con
   node.text() = text.c_str();
 }
 
-std::string words(Branch branch) {
-  std::string name = name_of(branch);
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
 /// Evaluations that are told below the map: every one, or every 5th, 10th, 50th …
 size_t step_of_axis(size_t evaluations) {
   for (const size_t step : {1, 2, 5, 10, 20, 50, 100, 200, 500})
@@ -60,7 +54,7 @@ std::string broadcast_map_svg(const StepTotals& steps) {
   svg.append_child("title").text() = "Share of blocks that computed each branch, by evaluation";
   for (size_t row = 0; row < branches.size(); ++row) {
     const double y = top + row_height * double(row), middle = y + row_height / 2 + 4.5;
-    add_text(svg, names_width - 10, middle, "end", words(branches[row]));
+    add_text(svg, names_width - 10, middle, "end", words(name_of(branches[row])));
     double sum = 0;
     for (size_t e = 0; e < evaluations; ++e) {
       const double share = *steps.computed_share(e, branches[row]), x = names_width + cell * double(e);

@@ -11,6 +11,7 @@
 #include "dataset/shard_file.hpp"
 #include "dataset/shard_reader.hpp"
 #include "metrics/video_drift.hpp"
+#include "report/html.hpp"
 
 namespace pyracast {
 
@@ -148,8 +149,6 @@ SampleComparison compare_sample(const SampleRecord& a, const SampleRecord& b, co
   }
   return out;
 }
-
-std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 /// Settings of one group or of none, as "group.name".
 std::map<std::string, std::string> flat(const Json& configuration) {

@@ -12,7 +12,7 @@ namespace pyracast {
 namespace {
 
 // What this page has besides.
-constexpr const char* style = R"css(
+constexpr const char* comparison_style = R"css(
 .clips { grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); }
 .difference { position: relative; filter: brightness(4); isolation: isolate; border-radius: 6px; overflow: hidden; }
 .difference video + video { position: absolute; inset: 0; mix-blend-mode: difference; }
@@ -173,7 +173,7 @@ std::string comparison_page(const DatasetComparison& c, size_t clips) {
   out += concat("<h2>Side by side, least alike first</h2>\n", play_together_button, "<div class=\"clips\">\n");
   for (size_t i = 0; i < std::min(clips, samples.size()); ++i) out += clip_pair(*samples[i]);
   out += "</div>\n<h2>All samples, least alike first</h2>\n" + sample_table(samples);
-  return html_page({.title = "pyracast compare", .style = style, .body = out, .script = concat(script, play_together_script)});
+  return html_page({.title = "pyracast compare", .style = comparison_style, .body = out, .script = concat(script, play_together_script)});
 }
 
 }  // namespace pyracast

@@ -63,7 +63,7 @@ Json at(const Json& json, std::initializer_list<const char*> path) {
   return *found;
 }
 
-std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : json.is_null() ? "unknown" : json.dump(); }
+std::string text_or_unknown(const Json& json) { return json.is_null() ? "unknown" : text_of(json); }
 
 std::string row(const std::string& name, const std::string& value) { return "| " + name + " | " + value + " |\n"; }
 
@@ -82,7 +82,7 @@ Json shown_settings(const DatasetSummary& s) {
 }  // namespace
 
 std::string dataset_card(const DatasetSummary& s) {
-  const std::string name = name_of_folder(s.folder), model = text_of(at(s.configuration, {"model"}));
+  const std::string name = name_of_folder(s.folder), model = text_or_unknown(at(s.configuration, {"model"}));
   std::string out = "---\nlicense: unknown\npretty_name: " + Json(name).dump() +
                     "\ntask_categories:\n- text-to-video\ntags:\n- synthetic\n- video\n- pyracast\n"
                     "size_categories:\n- " +
@@ -103,8 +103,8 @@ std::string dataset_card(const DatasetSummary& s) {
              s.attentions ? fixed(100 * double(s.attentions_reused) / double(s.attentions), 1) + " %" : "unknown");
   out += row("quality", quality_of(s));
   out += row("made by",
-             "pyracast " + text_of(at(s.run, {"version", "pyracast"})) + " (" + text_of(at(s.run, {"version", "revision"})) + ")");
-  out += row("fingerprint", text_of(at(s.run, {"fingerprint"})));
+             "pyracast " + text_or_unknown(at(s.run, {"version", "pyracast"})) + " (" + text_or_unknown(at(s.run, {"version", "revision"})) + ")");
+  out += row("fingerprint", text_or_unknown(at(s.run, {"fingerprint"})));
   out += "| licence | unknown: that of the model's weights and of the prompts decides |\n\n";
   out +=
       "## What is where\n\n`metadata.jsonl` has a line a video: `file_name`, the prompt as given and as encoded, seed, size, steps, "
@@ -122,7 +122,7 @@ std::string dataset_card(const DatasetSummary& s) {
     out += "\n## Weights\n\nSHA-256 of the files that the videos were made with:\n\n";
     for (const auto& [part, files] : weights.items())
       if (files.is_object() && part != "model_index")
-        for (const auto& [file, hash] : files.items()) out += "- `" + part + "/" + file + "` " + text_of(hash) + "\n";
+        for (const auto& [file, hash] : files.items()) out += "- `" + part + "/" + file + "` " + text_or_unknown(hash) + "\n";
   }
   return out;
 }

@@ -17,7 +17,7 @@ namespace pyracast {
 namespace {
 
 // What this page has besides.
-constexpr const char* style = R"css(
+constexpr const char* dataset_style = R"css(
 .cards { grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); }
 .clips { grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); }
 .clips { align-items: start; }
@@ -46,11 +46,6 @@ std::string duration(double seconds) {
   return fixed(seconds / 86400, 1) + " days";
 }
 
-std::string words(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
 double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
 
 /// Seconds in which samples were made: from the first to the last of each run.
@@ -59,8 +54,6 @@ double working_seconds(const DatasetSummary& s) {
   for (const auto& [attempt, totals] : s.attempts) sum += totals.ended - totals.began;
   return sum;
 }
-
-std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : json.dump(); }
 
 std::string heading(const DatasetSummary& s) {
   std::string out = "<h1>" + escaped(s.folder.string()) + "</h1>\n<p class=\"soft\">";
@@ -368,7 +361,7 @@ std::string dataset_page(const DatasetSummary& s) {
     section(s.clips.size() < size_t(s.done) ? "Contact sheet: some of the videos" : "Contact sheet", clips_of(s, s.clips));
   }
   section("Settings", settings(s));
-  return html_page({.title = "pyracast report", .style = style, .body = out});
+  return html_page({.title = "pyracast report", .style = dataset_style, .body = out});
 }
 
 }  // namespace pyracast

@@ -1,5 +1,6 @@
 #include "report/html.hpp"
 
+#include <algorithm>
 #include <openssl/evp.h>
 
 #include <cmath>
@@ -12,7 +13,7 @@ namespace pyracast {
 namespace {
 
 // Colours follow the reader's choice of light or dark.
-constexpr const char* style = R"css(
+constexpr const char* common_style = R"css(
 :root { --ground: #f6f7f9; --card: #ffffff; --ink: #1c2330; --soft: #5b6676; --line: #d9dee6; --mark: #2f6fde; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #12161d; --card: #1b212b; --ink: #e6eaf0; --soft: #9aa5b5; --line: #303947; --mark: #77a7ff; }
@@ -49,10 +50,17 @@ std::string html_page(const HtmlPage& page) {
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
       "initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
       escaped(page.title) + "</title><style>";
-  out += style + page.style + "</style></head><body><main>\n" + page.body + "</main>";
+  out += common_style + page.style + "</style></head><body><main>\n" + page.body + "</main>";
   if (!page.script.empty()) out += "<script>" + page.script + "</script>";
   return out + "</body></html>\n";
 }
+
+std::string words(std::string name) {
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
+std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : json.dump(); }
 
 std::string escaped(std::string_view text) {
   std::string out;

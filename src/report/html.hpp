@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.hpp"
+
 namespace pyracast {
 
 /// The parts of a page, as HTML.
@@ -19,6 +21,12 @@ std::string html_page(const HtmlPage& page);
 
 /// Any text as HTML shows it.
 std::string escaped(std::string_view text);
+
+/// A name of files for people: "spatial_attention" is "spatial attention".
+std::string words(std::string name);
+
+/// A string as it is, anything else as JSON.
+std::string text_of(const Json& json);
 
 /// UTF-8 cut to so many bytes at most, between characters, and "…" where something was cut.
 std::string shortened(std::string_view text, size_t most);

@@ -259,10 +259,10 @@ std::optional<TunedTable> search_within_cost(const ErrorModel& model, const Reus
     if (!come_within(searched, model, costs, budget)) continue;
     fill_up(searched, model, costs, budget);
     exchange(searched, model, costs, budget);
+    if (effort == SearchEffort::full) shake(searched, model, costs, budget);
     if (!best || searched.error() < best->error()) best = std::move(searched);
   }
   if (!best) return std::nullopt;
-  if (effort == SearchEffort::full) shake(*best, model, costs, budget);
   return best->result();
 }
 

@@ -12,7 +12,7 @@ struct TunedTable {
   int64_t cost = 0;
 };
 
-/// quick: one descent from each start; full: also from some tables beside the best.
+/// quick: one descent from each start; full: also from some tables beside what each of them ends in.
 enum class SearchEffort { quick, full };
 
 /// The table of the least modelled error that costs at most `budget`, as far as it is found; nothing where none is that cheap.
