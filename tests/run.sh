@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds and runs the tests; those of the batch system are slurm.sh's.
+# Installs what is missing, builds and runs the tests; those of the batch system are slurm.sh's, the drills `ctest --preset cpu -L drill`.
 # usage: run.sh [ctest arguments, e.g. -L golden or -LE mpi]
 set -eu
 cd "$(dirname "$0")/.."
@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 ./jobs/install.sh chromium python3-h5py procps shellcheck
 ./jobs/set-up.sh cpu
 . jobs/mpi-environment.sh
-ctest --preset cpu -LE "long|slurm" -j "$(nproc)" "$@"
+ctest --preset cpu -LE "long|slurm|drill" -j "$(nproc)" "$@"
