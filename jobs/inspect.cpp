@@ -52,6 +52,7 @@ std::map<std::string, BroadcastPolicy> presets_in(const std::filesystem::path& f
 /// What of a preset does not fit such videos of the model, a line each.
 std::vector<std::string> misfits(const BroadcastPolicy& policy, const VideoPipeline& pipeline, const VideoRequest& request) {
   if (const std::string why = policy.refusal(request.steps); !why.empty()) return {why};
+  if (const std::string why = policy.refusal_of_guidance(request.guidance, false); !why.empty()) return {why};
   return pipeline.warnings(request, policy);
 }
 

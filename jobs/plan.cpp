@@ -71,12 +71,14 @@ void print_reuse(const PlanSettings& s, const PlannedSize& size, DType dtype) {
       for (int e = 0; e < schedule.evaluations(); ++e)
         for (int block = 0; block < video.blocks; ++block) {
           const bool reuses = schedule.reuses(e, {branch, block});
-          reused += reuses;
+          reused += reuses + (reuses || schedule.reuses_unconditional_half(e));   // of the two halves of guidance
           of_first += !reuses && block == 0;
         }
       std::printf(" %18lld", (long long)of_first);
     }
-    std::printf(" %7.1f %%\n", 100 * double(reused) / double(int64_t(video.order.size()) * schedule.evaluations() * video.blocks));
+    std::printf(" %7.1f %%\n", 100 * double(reused) / double(2 * int64_t(video.order.size()) * schedule.evaluations() * video.blocks));
+    if (schedule.parts_halves())
+      std::printf("%-18s evaluations that have the unconditional half of guidance: %d\n", "", schedule.unconditional_evaluations(schedule.evaluations() - 1));
   }
   std::printf("reused: of all branch outputs of all blocks\n");
 }
@@ -157,11 +159,13 @@ std::string ranges_of(const std::vector<int>& numbers) {
 
 void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
   const BroadcastSchedule schedule = policy_of(s).schedule(video.timesteps, video.blocks, video.steps);
-  const LeavingPlan plan(schedule, video.order, 2 * video.time * video.space * video.hidden * int64_t(size_of(DType::float32)));
+  const int64_t halves = schedule.parts_halves() ? 1 : 2;
+  const LeavingPlan plan(schedule, video.order, halves * video.time * video.space * video.hidden * int64_t(size_of(DType::float32)));
   std::map<int, std::vector<int>> behind;   // evaluations by how many outputs are stored behind them
   for (int made = 1; made <= plan.evaluations(); ++made) behind[plan.outputs_behind(made - 1)].push_back(made);
-  std::printf("%d evaluations; progress is %.2f MiB of latents, as much for each tensor of the sampler's history, and the outputs that are stored\n"
-              "and still reused:\n%8s %12s  behind evaluations\n", plan.evaluations(), mib(video.latent_bytes()), "outputs", "MiB");
+  std::printf("%d evaluations; progress is %.2f MiB of latents, as much for each tensor of the sampler's history%s, and the outputs that are stored\n"
+              "and still reused:\n%8s %12s  behind evaluations\n", plan.evaluations(), mib(video.latent_bytes()),
+              halves == 1 ? " and for what guidance added" : "", "outputs", "MiB");
   for (const auto& [outputs, made] : behind)
     std::printf("%8d %12.2f  %s\n", outputs, mib(plan.bytes_behind(made.front() - 1)), ranges_of(made).c_str());
   std::printf("due after every %d, it is saved behind %s where writing outputs takes less than the evaluations up to the next one that leaves none,\n"

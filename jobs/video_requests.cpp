@@ -77,6 +77,7 @@ std::optional<std::string> VideoRequests::refusal(const Prompt& row) const {
   try {
     const VideoRequest request = (*this)(row);
     if (const std::string why = broadcast_.refusal(request.steps); !why.empty()) return why;
+    if (const std::string why = broadcast_.refusal_of_guidance(request.guidance, settings_.cfg_parallel); !why.empty()) return why;
     return model_.refusal(request);
   } catch (const Error& error) {
     return error.what();

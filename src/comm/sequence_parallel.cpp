@@ -13,6 +13,16 @@ CommunicationLedger CommunicationLedger::operator-(const CommunicationLedger& ea
           all_gathers - earlier.all_gathers, all_gather_bytes - earlier.all_gather_bytes};
 }
 
+CommunicationLedger& CommunicationLedger::operator+=(const CommunicationLedger& more) {
+  for (int axis = 0; axis < 2; ++axis) seconds_along[axis] += more.seconds_along[axis];
+  seconds_outside += more.seconds_outside;
+  all_to_alls += more.all_to_alls;
+  all_to_all_bytes += more.all_to_all_bytes;
+  all_gathers += more.all_gathers;
+  all_gather_bytes += more.all_gather_bytes;
+  return *this;
+}
+
 int64_t TokenParts::tokens_held(int rank, Axis sharded) const {
   return sizes(sharded)[size_t(rank)] * (sharded == Axis::space ? frames() : space);
 }
@@ -59,8 +69,8 @@ Tensor SequenceParallel::moved(const Tensor& x, Axis from, Axis to) {
   return timed(ledger_.seconds_outside, [&] { return exchanged(x, from); });
 }
 
-Tensor SequenceParallel::part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) const {
-  const TokenParts parts = parts_of(shape);
+Tensor SequenceParallel::part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) {
+  const TokenParts parts = parts_ = parts_of(shape);
   const int64_t channels = shape[3], row = parts.space * channels;
   const auto uploaded = [&](const float* values, const Shape& own) {
     const Tensor part(backend, own);

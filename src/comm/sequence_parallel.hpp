@@ -17,6 +17,7 @@ struct CommunicationLedger {
   int64_t all_gathers = 0, all_gather_bytes = 0;
 
   double seconds() const { return seconds_along[0] + seconds_along[1] + seconds_outside; }
+  CommunicationLedger& operator+=(const CommunicationLedger& more);
   /// What came after `earlier`.
   CommunicationLedger operator-(const CommunicationLedger& earlier) const;
 };
@@ -65,8 +66,8 @@ class SequenceParallel {
   /// A part that is sharded along `from`, sharded along `to`.
   Tensor moved(const Tensor& x, Axis from, Axis to);
 
-  /// This rank's part, sharded along `axis`, of whole tokens [batch, time, space, channels] in the host's memory.
-  Tensor part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) const;
+  /// This rank's part, sharded along `axis` as shard() would, of whole tokens [batch, time, space, channels] in the host's memory.
+  Tensor part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis);
 
   /// f maps sequences [n, length, channels] that run along the whole of `axis` to the same shape.
   template <class F>
@@ -117,7 +118,7 @@ class SequenceParallel {
   Communicator& team_;
   CommunicationLedger ledger_;
   Axis sharded_ = Axis::space;
-  TokenParts parts_;   // known since shard()
+  TokenParts parts_;   // known since shard() or part_of()
 
   template <class F>
   static Tensor on_sequences(Axis axis, const Tensor& x, F f) {

@@ -29,7 +29,8 @@ inline constexpr std::array<const char*, 6> step_phases{"spatial_attention", "te
                                                         "mlp", "communication", "other"};
 
 /// Columns of `step_counts`: blocks whose branch was computed (the others reused a stored output), and what the team's
-/// first rank sent to other ranks, or would have sent for what it reused; and for which branch the all-to-alls were.
+/// first rank sent to other ranks, or would have sent for what it reused; and for which branch the all-to-alls were. Where the halves of
+/// guidance were evaluated one after the other, a block counts once in each; else once for both.
 inline constexpr std::array<const char*, 22> step_counters{
     "spatial_attention_computed", "temporal_attention_computed", "spatial_cross_computed", "temporal_cross_computed",
     "spatial_mlp_computed", "temporal_mlp_computed", "all_to_alls", "all_to_all_bytes", "all_to_all_bytes_avoided", "gather_bytes",

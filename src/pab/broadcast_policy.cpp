@@ -90,7 +90,7 @@ PabSettings diffusers_settings(const Json& json, const std::string& where) {
 Branch branch_named(const std::string& name, const std::string& where) {
   for (int i = 0; i < branch_count; ++i)
     if (name == name_of(Branch(i))) return Branch(i);
-  fail(where, ": the branch \"", name, "\" does not exist (spatial_ or temporal_ before attention, cross or mlp)");
+  fail(where, ": the branch \"", name, "\" does not exist (spatial_ or temporal_ before attention, cross or mlp; unconditional_half)");
 }
 
 }  // namespace
@@ -148,13 +148,17 @@ void BroadcastPolicy::read_table() {
   require(table_steps_ > 0, where_, ": \"steps\" is ", table_steps_, ", expected the number of evaluations of a video");
   for (const Json& entry : value<std::vector<Json>>(json_, "reuse", where_)) {
     check_keys(entry, {"branch", "evaluations", "blocks"}, where_);
-    Reuse reuse{branch_named(value<std::string>(entry, "branch", where_), where_),
-                value<std::vector<int>>(entry, "evaluations", where_),
-                value_or(entry, "blocks", std::vector<int>(), where_), !entry.contains("blocks")};
-    for (const int evaluation : reuse.evaluations)
-      require(evaluation > 0 && evaluation < table_steps_, where_, ": reuses ", name_of(reuse.branch), " at evaluation ",
-              evaluation, ", expected 1 to ", table_steps_ - 1, " (the first has nothing to reuse)");
-    table_.push_back(std::move(reuse));
+    const auto name = value<std::string>(entry, "branch", where_);
+    const auto evaluations = value<std::vector<int>>(entry, "evaluations", where_);
+    for (const int evaluation : evaluations)
+      require(evaluation > 0 && evaluation < table_steps_, where_, ": reuses ", name, " at evaluation ", evaluation, ", expected 1 to ",
+              table_steps_ - 1, " (the first has nothing to reuse)");
+    if (name == unconditional_half_name) {
+      require(!entry.contains("blocks"), where_, ": names blocks of ", name, ", which is reused as a whole: leave \"blocks\" out");
+      unconditional_half_.insert(unconditional_half_.end(), evaluations.begin(), evaluations.end());
+      continue;
+    }
+    table_.push_back({branch_named(name, where_), evaluations, value_or(entry, "blocks", std::vector<int>(), where_), !entry.contains("blocks")});
   }
 }
 
@@ -162,6 +166,17 @@ std::string BroadcastPolicy::refusal(int steps) const {
   if (!table_steps_ || steps == table_steps_) return {};
   return concat(where_, " is a table of ", table_steps_, " steps, and the video has ", steps, ": use ", table_steps_,
                 " steps, or a rule instead of a table");
+}
+
+std::string BroadcastPolicy::refusal_of_guidance(double guidance, bool in_parallel) const {
+  if (unconditional_half_.empty()) return {};
+  if (guidance <= 1)
+    return concat(where_, " reuses the ", unconditional_half_name, " of guidance, but guidance is ", guidance,
+                  ", expected more than 1: raise it, or leave the entry out");
+  if (in_parallel)
+    return concat(where_, " reuses the ", unconditional_half_name, " of guidance, but with cfg-parallel other ranks evaluate it meanwhile: leave "
+                  "cfg-parallel out, or the entry");
+  return {};
 }
 
 BroadcastSchedule BroadcastPolicy::schedule(std::span<const int64_t> timesteps, int blocks, int steps) const {
@@ -178,6 +193,7 @@ BroadcastSchedule BroadcastPolicy::schedule(std::span<const int64_t> timesteps, 
       for (const int evaluation : reuse.evaluations) schedule.set_reuse(evaluation, {reuse.branch, block}, true);
     }
   }
+  for (const int evaluation : unconditional_half_) schedule.set_reuse_of_unconditional_half(evaluation, true);
   return schedule;
 }
 
@@ -193,6 +209,7 @@ std::vector<std::string> BroadcastPolicy::keys_without(std::span<const Branch> b
   note(rule_.mlp && !rule_.spatial_mlp.empty(), has(Branch::spatial_mlp), "mlp_spatial_broadcast_config");
   note(rule_.mlp && !rule_.temporal_mlp.empty(), has(Branch::temporal_mlp), "mlp_temporal_broadcast_config");
   for (const Reuse& reuse : table_) note(true, has(reuse.branch), name_of(reuse.branch));
+  note(!unconditional_half_.empty(), !branches.empty(), unconditional_half_name);
   return keys;
 }
 

@@ -20,6 +20,7 @@ namespace pyracast {
 /// v1.2) or "ungated" (kept before it, and each evaluation applies its own gate, as diffusers does).
 /// A table, which fits one number of steps; without "blocks" all of them:
 ///   {"steps": 30, "reuse": [{"branch": "spatial_attention", "evaluations": [3, 5], "blocks": [0, 1]}]}
+/// The branch "unconditional_half", which has no blocks, is that of guidance: at its evaluations only the prompt's half is evaluated.
 /// Its "provenance", as `pyracast tune` writes it, says where it comes from and has no effect.
 class BroadcastPolicy {
  public:
@@ -37,6 +38,8 @@ class BroadcastPolicy {
 
   /// Why this policy does not fit a video of so many steps; empty where it does.
   std::string refusal(int steps) const;
+  /// Why this policy does not fit videos with this guidance; empty where it does. `in_parallel`: each rank has one half of it.
+  std::string refusal_of_guidance(double guidance, bool in_parallel) const;
   /// The table for one video. `timesteps`: one integer an evaluation; `steps`: what the user asked for, after which the
   /// rule's counters wrap (0: as many as evaluations). Throws Error where the policy does not fit.
   BroadcastSchedule schedule(std::span<const int64_t> timesteps, int blocks, int steps = 0) const;
@@ -56,6 +59,7 @@ class BroadcastPolicy {
   PabSettings rule_;
   int table_steps_ = 0;   // of a table
   std::vector<Reuse> table_;
+  std::vector<int> unconditional_half_;   // evaluations that reuse it
 
   void read_table();
   /// Keys of branches that are not among these.
@@ -67,5 +71,7 @@ PabSettings pab_settings(const Json& json, const std::string& where);
 
 /// "spatial_attention" and so on: the names of branches in files.
 const char* name_of(Branch branch);
+/// The unconditional half of guidance, beside them.
+inline constexpr const char* unconditional_half_name = "unconditional_half";
 
 }  // namespace pyracast

@@ -35,9 +35,22 @@ class BroadcastSchedule {
   /// Whether the output that is computed at this evaluation is reused before the site is computed again.
   bool needed_after(int evaluation, Site site) const;
 
+  /// Whether the evaluation leaves out the unconditional half of guidance, and adds what guidance added at the last one that did not.
+  /// The first evaluation has both halves.
+  bool reuses_unconditional_half(int evaluation) const { return reuse_of_half_[size_t(evaluation)]; }
+  void set_reuse_of_unconditional_half(int evaluation, bool reuse);
+  /// Whether any evaluation does. Then the halves of guidance are evaluated one after the other, in all of them, and `reuses` is
+  /// about each half by itself.
+  bool parts_halves() const;
+  /// How many of the evaluations up to this one, itself included, have the unconditional half.
+  int unconditional_evaluations(int through) const;
+  /// What the unconditional half computes and reuses in the evaluations that have it. What it reuses is its own last output.
+  BroadcastSchedule of_unconditional_half() const;
+
  private:
   int evaluations_, blocks_;
-  std::vector<bool> reuse_;   // [evaluation][block][branch]
+  std::vector<bool> reuse_;           // [evaluation][block][branch]
+  std::vector<bool> reuse_of_half_;   // [evaluation]
   size_t index(int evaluation, Site site) const {
     return size_t((evaluation * blocks_ + site.block) * branch_count + int(site.branch));
   }

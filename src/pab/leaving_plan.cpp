@@ -4,9 +4,17 @@ namespace pyracast {
 
 LeavingPlan::LeavingPlan(const BroadcastSchedule& schedule, std::span<const Branch> branches, int64_t output_bytes)
     : outputs_(size_t(schedule.evaluations())), output_bytes_(output_bytes) {
-  for (int evaluation = 0; evaluation < schedule.evaluations(); ++evaluation)
-    for (int block = 0; block < schedule.blocks(); ++block)
-      for (const Branch branch : branches) outputs_[size_t(evaluation)] += schedule.needed_after(evaluation, {branch, block});
+  const auto behind = [&](const BroadcastSchedule& of, int evaluation) {
+    int outputs = 0;
+    for (int block = 0; block < of.blocks(); ++block)
+      for (const Branch branch : branches) outputs += of.needed_after(evaluation, {branch, block});
+    return outputs;
+  };
+  const BroadcastSchedule unconditional = schedule.of_unconditional_half();
+  for (int evaluation = 0; evaluation < schedule.evaluations(); ++evaluation) {
+    outputs_[size_t(evaluation)] = behind(schedule, evaluation);
+    if (schedule.parts_halves()) outputs_[size_t(evaluation)] += behind(unconditional, schedule.unconditional_evaluations(evaluation) - 1);
+  }
 }
 
 int LeavingPlan::to_one_that_leaves_nothing(int evaluation) const {

@@ -10,7 +10,8 @@ namespace pyracast {
 /// less than what it saves.
 class LeavingPlan {
  public:
-  /// `branches`: those that the network has. `output_bytes`: of what is stored for one site, of all tokens of the clip.
+  /// `branches`: those that the network has. `output_bytes`: of what is stored for one site, of all tokens of the clip, of one half of
+  /// guidance where the schedule parts them: then each half stores its own.
   LeavingPlan(const BroadcastSchedule& schedule, std::span<const Branch> branches, int64_t output_bytes);
 
   int evaluations() const { return int(outputs_.size()); }

@@ -4,13 +4,25 @@
 
 namespace pyracast {
 
-Denoising::Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Shape tokens,
-                     int64_t halves, Sampler* sampler)
-    : team_(team), evaluation_(evaluation), plan_(plan), run_(run), progress_(progress), result_(progress.result), tokens_(std::move(tokens)),
-      halves_(halves), sampler_(sampler),
-      leaving_(evaluation.cached.schedule(), plan.tokens.order(), size_of(whole_tokens()) * int64_t(size_of(DType::float32))) {
-  evaluation_.cached.listen(run.listener);
+namespace {
+
+Shape tokens_of_a_run(Shape tokens, const GuidanceHalves& halves) {
+  tokens[0] /= int64_t(halves.parts().size());
+  return tokens;
 }
+
+template <class T, size_t size>
+void add(std::array<T, size>& sums, const std::array<T, size>& more) {
+  for (size_t i = 0; i < size; ++i) sums[i] += more[i];
+}
+
+}  // namespace
+
+Denoising::Denoising(const TeamChannels& team, GuidanceHalves& halves, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress,
+                     Shape tokens, Sampler* sampler)
+    : team_(team), halves_(halves), plan_(plan), run_(run), progress_(progress), result_(progress.result),
+      tokens_(tokens_of_a_run(std::move(tokens), halves)), sampler_(sampler),
+      leaving_(halves.schedule(), plan.tokens.order(), size_of(whole_tokens()) * int64_t(size_of(DType::float32))) {}
 
 int Denoising::first(Tensor& latents) {
   first_ = saved_ = progress_.evaluations;
@@ -22,49 +34,53 @@ int Denoising::first(Tensor& latents) {
     for (const HostTensor& tensor : progress_.sampler_history) state.history.emplace_back(backend, tensor.shape, tensor.values);
     sampler_->restore(std::move(state));
   }
+  const HostTensor& difference = progress_.guidance_difference;
+  const bool reused = first_ < leaving_.evaluations() && halves_.schedule().reuses_unconditional_half(first_);
+  require(reused == !difference.values.empty(), "the saved progress holds ", difference.values.size(), " numbers of what guidance added, which is ",
+          reused ? "" : "not ", "reused behind evaluation ", first_);
+  halves_.go_on_behind(first_ - 1, reused ? Tensor(backend, difference.shape, difference.values) : Tensor());
   restore_outputs(backend);
   return first_;
 }
 
-std::pair<int64_t, int64_t> Denoising::own_halves() const {
-  if (!is_in_halves()) return {0, halves_};
-  return {team_.guidance->rank(), team_.guidance->rank() + 1};
-}
-
-Tensor Denoising::of_all_halves(const Tensor& own) {
-  if (!is_in_halves()) return own;
-  const Stopwatch exchange;
-  const Tensor both = gather(*team_.guidance, own, 0, std::vector<int64_t>{own.dim(0), own.dim(0)});
-  guidance_seconds_ += exchange.seconds();
-  guidance_bytes_ += int64_t(own.bytes());
-  return both;
-}
-
 void Denoising::begin(int index) {
   whole_ = Stopwatch();
-  guidance_seconds_ = 0;
-  guidance_bytes_ = 0;
   team_.set_doing(concat("evaluation ", index + 1, " of ", plan_.exchanges.size()));
-  evaluation_.begin(index);
-  before_ = evaluation_.parallel.ledger();
+  halves_.begin(index);
+  before_ = ledger();
+}
+
+CommunicationLedger Denoising::ledger() const {
+  CommunicationLedger sum;
+  for (const GuidanceHalves::Part& part : halves_.parts()) sum += part.run.parallel.ledger();
+  return sum;
 }
 
 EvaluationCost Denoising::cost(int index) const {
-  const CommunicationLedger sent = evaluation_.parallel.ledger() - before_;
-  EvaluationCost cost{.branches = evaluation_.cached.seconds(), .communication = sent.seconds() + guidance_seconds_,
-                      .computed = evaluation_.cached.computed(), .all_to_alls = sent.all_to_alls,
-                      .all_to_all_bytes = sent.all_to_all_bytes, .gather_bytes = sent.all_gather_bytes + guidance_bytes_};
+  const CommunicationLedger sent = ledger() - before_;
+  EvaluationCost cost{.communication = sent.seconds() + halves_.gather_seconds(), .all_to_alls = sent.all_to_alls,
+                      .all_to_all_bytes = sent.all_to_all_bytes, .gather_bytes = sent.all_gather_bytes + halves_.gather_bytes()};
+  for (const GuidanceHalves::Part& part : halves_.begun()) {
+    add(cost.branches, part.run.cached.seconds());
+    add(cost.computed, part.run.cached.computed());
+    for (size_t branch = 0; branch < branch_count; ++branch) {
+      cost.branch_all_to_alls[branch] += part.run.sent()[branch].all_to_alls;
+      cost.branch_bytes[branch] += part.run.sent()[branch].bytes;
+    }
+  }
   cost.branches[size_t(Branch::spatial_attention)] -= sent.seconds_along[int(Axis::space)];
   cost.branches[size_t(Branch::temporal_attention)] -= sent.seconds_along[int(Axis::time)];
-  for (size_t branch = 0; branch < branch_count; ++branch) {
-    cost.branch_all_to_alls[branch] = evaluation_.sent()[branch].all_to_alls;
-    cost.branch_bytes[branch] = evaluation_.sent()[branch].bytes;
-  }
   assert(cost.all_to_alls == plan_.exchanges[size_t(index)].count() && cost.all_to_all_bytes == plan_.bytes[size_t(index)]);
   cost.all_to_all_bytes_avoided = plan_.bytes_without_broadcast - cost.all_to_all_bytes;
   cost.other = whole_.seconds() - cost.communication;
   for (const double seconds : cost.branches) cost.other -= seconds;
   return cost;
+}
+
+int64_t Denoising::most_stored_bytes() const {
+  int64_t most = 0;
+  for (const GuidanceHalves::Part& part : halves_.parts()) most += part.run.cached.most_bytes();
+  return most;
 }
 
 bool Denoising::end(int index, const Tensor& latents) {
@@ -85,7 +101,7 @@ bool Denoising::end(int index, const Tensor& latents) {
   if (agreed == Outcome::saving || (agreed == Outcome::stopped && first_rank_says(is_to_be_saved_at_stop(index, since_saved_.seconds()))))
     save(index, latents, values);
   result_.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
-  assert(index + 1 < count || result_.outcome != Outcome::going_on || first_ > 0 || evaluation_.cached.most_bytes() == plan_.stored_bytes);
+  assert(index + 1 < count || result_.outcome != Outcome::going_on || first_ > 0 || most_stored_bytes() == plan_.stored_bytes);
   return result_.outcome == Outcome::going_on;
 }
 
@@ -119,20 +135,23 @@ bool Denoising::first_rank_says(bool own) const {
 
 Shape Denoising::whole_tokens() const {
   Shape whole = tokens_;
-  if (is_in_halves()) whole[0] *= 2;
+  if (halves_.are_on_halves_of_team()) whole[0] *= 2;
   return whole;
 }
 
 // All ranks come here alike. What the first one cannot write is gathered all the same, to stay in step with the others.
 void Denoising::save(int index, const Tensor& latents, std::vector<float> values) {
   StoredOutputs outputs{{}, whole_tokens(), {}};
-  for (const auto& [site, output] : evaluation_.cached.outputs()) outputs.sites.push_back(site);
+  for (const GuidanceHalves::Part& part : halves_.parts())
+    for (const auto& [site, output] : part.run.cached.outputs()) outputs.sites.push_back({site, part.unconditional});
   assert(int(outputs.sites.size()) == leaving_.outputs_behind(index));
   size_t gathered = 0;
   outputs.next = [&] { return whole_output(outputs.sites.at(gathered++)); };
   if (run_.keeper) {
     progress_.evaluations = saved_ = index + 1;
     progress_.latents = {latents.shape(), std::move(values)};
+    progress_.guidance_difference = {};
+    if (const Tensor& difference = halves_.difference(); !difference.empty()) progress_.guidance_difference = {difference.shape(), difference.to_host()};
     progress_.sampler_history.clear();
     if (sampler_) {
       const Sampler::State state = sampler_->state();
@@ -146,23 +165,27 @@ void Denoising::save(int index, const Tensor& latents, std::vector<float> values
 }
 
 // Runs of whole frames follow each other in the order of ranks, with guidance in parallel one half behind the other.
-Tensor Denoising::whole_output(Site site) {
-  Communicator& team = is_in_halves() ? *team_.whole : team_.sharing_tokens();
+Tensor Denoising::whole_output(StoredSite stored) {
+  Communicator& team = halves_.are_on_halves_of_team() ? *team_.whole : team_.sharing_tokens();
   const std::vector<int64_t> frames = part_sizes(tokens_[0] * tokens_[1], team_.sharing_tokens().size());
   std::vector<int64_t> sizes;
   for (int rank = 0; rank < team.size(); ++rank) sizes.push_back(frames[size_t(rank) % frames.size()] * tokens_[2] * tokens_[3]);
-  return gather_on_first(team, evaluation_.stored_frames(site), sizes);
+  return gather_on_first(team, halves_.parts()[stored.unconditional].run.stored_frames(stored.site), sizes);
 }
 
 void Denoising::restore_outputs(Backend& backend) {
   const Shape whole = whole_tokens();
-  const size_t before_own = is_in_halves() ? size_t(team_.guidance->rank() * size_of(tokens_)) : 0;
+  const size_t before_own = halves_.are_on_halves_of_team() ? size_t(team_.guidance->rank() * size_of(tokens_)) : 0;
   require(int(progress_.outputs.size()) == leaving_.outputs_behind(first_ - 1), "the saved progress holds ", progress_.outputs.size(),
           " stored outputs, but ", leaving_.outputs_behind(first_ - 1), " are reused behind evaluation ", first_);
-  for (const auto& [site, output] : progress_.outputs) {
-    require(output.shape == whole && evaluation_.cached.schedule().needed_after(first_ - 1, site), "the saved progress holds an output of shape ",
+  for (const auto& [stored, output] : progress_.outputs) {
+    const Site site = stored.site;
+    require(stored.unconditional < halves_.parts().size(), "the saved progress holds outputs of guidance's unconditional half, which is not by itself");
+    GuidanceHalves::Part& part = halves_.parts()[stored.unconditional];
+    const int own = halves_.own_evaluation(part, first_ - 1);
+    require(output.shape == whole && part.run.cached.schedule().needed_after(own, site), "the saved progress holds an output of shape ",
             output.shape, " of branch ", int(site.branch), " of block ", site.block, ", expected those that are reused, of shape ", whole);
-    evaluation_.restore(first_ - 1, site, backend, reinterpret_cast<const float*>(output.bytes.data()) + before_own, tokens_);
+    part.run.restore(own, site, backend, reinterpret_cast<const float*>(output.bytes.data()) + before_own, tokens_);
   }
   progress_.outputs.clear();
 }

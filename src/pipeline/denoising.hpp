@@ -1,10 +1,7 @@
 #pragma once
-#include <utility>
-
 #include "diffusion/sampler.hpp"
-#include "models/run.hpp"
 #include "pab/leaving_plan.hpp"
-#include "pipeline/video_pipeline.hpp"
+#include "pipeline/guidance_halves.hpp"
 
 namespace pyracast {
 
@@ -13,10 +10,10 @@ namespace pyracast {
 /// the outputs that are stored for reuse only where that is cheaper than to make evaluations again (LeavingPlan).
 class Denoising {
  public:
-  /// All of them must outlive this. `tokens`: as this rank has them, [batch, time, space, channels], of one or all of guidance's `halves`.
+  /// All of them must outlive this. `tokens`: as this rank has them, [batch, time, space, channels], of one or all of guidance's halves.
   /// `sampler`: the one whose history is part of the progress; null: latents are all there is.
-  Denoising(const TeamChannels& team, Run& evaluation, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Shape tokens,
-            int64_t halves, Sampler* sampler = nullptr);
+  Denoising(const TeamChannels& team, GuidanceHalves& halves, const VideoPlan& plan, const VideoRun& run, VideoProgress& progress, Shape tokens,
+            Sampler* sampler = nullptr);
 
   /// The first evaluation to make: 0, or the one behind those that an earlier job made; then latents and sampler become theirs.
   int first(Tensor& latents);
@@ -30,21 +27,14 @@ class Denoising {
     return end(index, latents);
   }
 
-  /// Which of guidance's halves this rank computes, as rows [first, last) of a batch that holds both: all of them unless
-  /// they are computed by the two halves of the team.
-  std::pair<int64_t, int64_t> own_halves() const;
-  /// The network's output for both halves [halves, …], of which this rank has its own.
-  Tensor of_all_halves(const Tensor& own);
-
  private:
   const TeamChannels& team_;
-  Run& evaluation_;
+  GuidanceHalves& halves_;
   const VideoPlan& plan_;
   const VideoRun& run_;
   VideoProgress& progress_;
   VideoResult& result_;
-  Shape tokens_;                    // this rank's half of guidance, or both
-  int64_t halves_;
+  Shape tokens_;                    // of a run of this rank: of one half of guidance, or both
   Sampler* sampler_;
   LeavingPlan leaving_;
   int first_ = 0, saved_ = 0;       // evaluations made before this job, and when progress was last saved
@@ -52,15 +42,12 @@ class Denoising {
   double seconds_made_ = 0;         // of this job's evaluations
   Stopwatch whole_;
   CommunicationLedger before_;
-  double guidance_seconds_ = 0;
-  int64_t guidance_bytes_ = 0;
 
   void begin(int index);
   bool end(int index, const Tensor& latents);
   EvaluationCost cost(int index) const;
-
-  /// Whether guidance's halves lie on the two halves of the team.
-  bool is_in_halves() const { return team_.guidance && halves_ > 1; }
+  CommunicationLedger ledger() const;
+  int64_t most_stored_bytes() const;
   Shape whole_tokens() const;
   double seconds_to_save(int index) const;
   bool is_to_be_saved(int index) const;
@@ -68,7 +55,7 @@ class Denoising {
   void foresee(int index, bool saves) const;
   bool first_rank_says(bool own) const;
   void save(int index, const Tensor& latents, std::vector<float> values);
-  Tensor whole_output(Site site);
+  Tensor whole_output(StoredSite stored);
   void restore_outputs(Backend& backend);
 };
 

@@ -96,7 +96,11 @@ Shape OpenSora::token_shape(const VideoRequest& request) const {
 }
 
 VideoPlan OpenSora::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const {
-  return plan_video(schedule, open_sora_branches(), token_shape(request), team_.sharing_tokens(), Axis::space);
+  Shape tokens = token_shape(request);
+  return plan_halves(schedule, tokens[0], [&](const BroadcastSchedule& of_run, int64_t batch) {
+    tokens[0] = batch;
+    return plan_video(of_run, open_sora_branches(), tokens, team_.sharing_tokens(), Axis::space);
+  });
 }
 
 int64_t frames_of_clip(int64_t frames_of_video, int clips, int64_t condition_latents) {
@@ -110,22 +114,21 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   const std::vector<int64_t> integer_timesteps = flow.integer_timesteps();
   const BroadcastSchedule broadcast = schedule(request, run.broadcast);
   const VideoPlan plan = this->plan(request, broadcast);
-  Run evaluation(team_.sharing_tokens(), broadcast, plan.tokens, run.broadcast.stored_output(StoredOutput::gated));
-  Denoising denoising(team_, evaluation, plan, run, progress, token_shape(request), 2);
+  GuidanceHalves halves(team_, broadcast, plan, run, StoredOutput::gated, 2, 0);
+  Denoising denoising(team_, halves, plan, run, progress, token_shape(request));
   show(observe, "timesteps", flow.timesteps, backend_, {request.steps});
   show(observe, "all_timesteps", {integer_timesteps.begin(), integer_timesteps.end()}, backend_, {request.steps});
 
   // Guidance: the prompt's half first, then the learned empty caption cut to the prompt's length.
   const int64_t tokens = text.embedding.dim(1);
   const Tensor both = concatenate({text.embedding, slice(parts_.transformer.null_caption(), 1, 0, tokens)}, 0);
-  const auto [first, last] = denoising.own_halves();
-  const size_t batch = size_t(last - first);
-  const CaptionTokens caption = parts_.transformer.embed_caption(slice(both, 0, first, last), text.mask);
+  std::vector<CaptionTokens> captions;
+  for (const GuidanceHalves::Part& part : halves.parts())
+    captions.push_back(parts_.transformer.embed_caption(slice(both, 0, part.first, part.last), text.mask));
   const auto held = [&](double number) {
     return condition_dtype_ == DType::bfloat16 ? round_to_bfloat16(float(number)) : float(number);
   };
   Stdit3Conditioning conditioning;
-  conditioning.fps.assign(batch, held(request.frames == 1 ? image_fps : request.fps));
   conditioning.height = held(double(request.height));
   conditioning.width = held(double(request.width));
 
@@ -139,16 +142,18 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
       x = frame_mask.renoised(x, fresh_noise, t);
       const std::vector<int64_t> generated = frame_mask.frames_generated(t);
       show(observe, "x_mask", {generated.begin(), generated.end()}, backend_, {int64_t(generated.size())});
-      conditioning.timesteps.assign(batch, flow.model_timesteps[size_t(step)]);
-      conditioning.frame_mask.clear();
-      if (std::count(generated.begin(), generated.end(), 0) > 0)
-        for (size_t half = 0; half < batch; ++half)
-          conditioning.frame_mask.insert(conditioning.frame_mask.end(), generated.begin(), generated.end());
-
-      const Tensor prediction = parts_.transformer(repeat(x, 0, int64_t(batch)), conditioning, caption, evaluation);
-      // The other half of the channels is a variance nobody uses.
-      const Tensor velocity = denoising.of_all_halves(slice(prediction, 1, 0, x.dim(1)));
-      const Tensor guided_velocity = guided(slice(velocity, 0, 0, 1), slice(velocity, 0, 1, 2), float(request.guidance));
+      const auto velocity = [&](GuidanceHalves::Part& part) {
+        const int64_t batch = part.last - part.first;
+        conditioning.fps.assign(size_t(batch), held(request.frames == 1 ? image_fps : request.fps));
+        conditioning.timesteps.assign(size_t(batch), flow.model_timesteps[size_t(step)]);
+        conditioning.frame_mask.clear();
+        if (std::count(generated.begin(), generated.end(), 0) > 0)
+          for (int64_t half = 0; half < batch; ++half)
+            conditioning.frame_mask.insert(conditioning.frame_mask.end(), generated.begin(), generated.end());
+        const Tensor prediction = parts_.transformer(repeat(x, 0, batch), conditioning, captions[part.index()], part.run);
+        return slice(prediction, 1, 0, x.dim(1));   // the other half of the channels is a variance nobody uses
+      };
+      const Tensor guided_velocity = halves(request.guidance, velocity);
       return frame_mask.restored(combine(1, x, flow.step_size(step), guided_velocity), x, t);
     });
     observe("latents", latents);

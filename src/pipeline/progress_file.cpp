@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* about_name = "about";
 constexpr const char* seal_name = "seal";
-constexpr int64_t format = 2;
+constexpr int64_t format = 3;
 constexpr int64_t elements_at_once = 4 << 20;   // of an output, in the host's memory
 
 template <class T>
@@ -44,9 +44,11 @@ EvaluationCost cost_of(const Json& json) {
   return cost;
 }
 
-std::string output_name(Site site) { return concat("output.", name_of(site.branch), '.', site.block); }
+std::string output_name(StoredSite stored) {
+  return concat(stored.unconditional ? "unconditional_" : "", "output.", name_of(stored.site.branch), '.', stored.site.block);
+}
 
-Json about(const ProgressLabel& label, const VideoProgress& p, const std::vector<Site>& sites) {
+Json about(const ProgressLabel& label, const VideoProgress& p, const std::vector<StoredSite>& sites) {
   const VideoResult& r = p.result;
   Json json{{"format", format}, {"fingerprint", label.fingerprint}, {"id", label.id}, {"sample", label.sample}, {"clip", p.clip},
             {"evaluations", p.evaluations}, {"sampler_step", p.sampler_step}, {"sampler_history", p.sampler_history.size()},
@@ -54,7 +56,7 @@ Json about(const ProgressLabel& label, const VideoProgress& p, const std::vector
             {"latent_shape", r.latent_shape}, {"encoded_prompt", r.encoded_prompt}, {"embedding_shape", r.embedding_shape},
             {"text_seconds", r.text_seconds}, {"decode_seconds", r.decode_seconds}, {"continuations", r.continuations},
             {"continued_after", r.continued_after}, {"outputs", Json::array()}, {"costs", Json::array()}};
-  for (const Site& site : sites) json["outputs"].push_back({int(site.branch), site.block});
+  for (const auto& [site, unconditional] : sites) json["outputs"].push_back({int(site.branch), site.block, int(unconditional)});
   for (const EvaluationCost& cost : r.evaluations) json["costs"].push_back(json_of(cost));
   return json;
 }
@@ -84,10 +86,10 @@ Json about_of(const StoredTensors& tensors, const std::string& file) {
 }
 ProgressLabel label_of(const Json& about) { return {about.at("fingerprint"), about.at("id"), about.at("sample")}; }
 
-Site site_of(const Json& json, const std::string& file) {
-  const int branch = json.at(0), block = json.at(1);
-  require(branch >= 0 && branch < branch_count && block >= 0, file, ": names an output of no branch");
-  return {Branch(branch), block};
+StoredSite site_of(const Json& json, const std::string& file) {
+  const int branch = json.at(0), block = json.at(1), unconditional = json.at(2);
+  require(branch >= 0 && branch < branch_count && block >= 0 && (unconditional == 0 || unconditional == 1), file, ": names an output of no branch");
+  return {{Branch(branch), block}, unconditional == 1};
 }
 
 /// What `read` gives; what it finds missing or of another type is an Error as well.
@@ -136,19 +138,20 @@ std::string seal_of_progress(const StoredTensors& tensors) {
 void write_progress(const std::filesystem::path& path, const ProgressLabel& label, const VideoProgress& p, const StoredOutputs& outputs) {
   const VideoResult& r = p.result;
   const std::string text = about(label, p, outputs.sites).dump(-1, ' ', false, Json::error_handler_t::replace);
-  StoredTensors wide{{"latents", stored(p.latents)}, {"previous", stored(p.previous)},
+  StoredTensors wide{{"latents", stored(p.latents)}, {"previous", stored(p.previous)}, {"guidance_difference", stored(p.guidance_difference)},
                      {"latents_before", stored(r.latents, {int64_t(r.latents.size())}, DType::float32)},
                      {"step_latents", stored(r.step_latents, {int64_t(r.step_latents.size())}, DType::float32)},
                      {"embedding", stored(r.embedding, {int64_t(r.embedding.size())}, DType::float32)}};
   if (p.previous.shape.empty()) wide["previous"].shape = {0};
   if (p.latents.shape.empty()) wide["latents"].shape = {0};
+  if (p.guidance_difference.shape.empty()) wide["guidance_difference"].shape = {0};
   for (size_t i = 0; i < p.sampler_history.size(); ++i) wide[concat("sampler.", i)] = stored(p.sampler_history[i]);
   const StoredTensors narrow{{about_name, stored(text)}, {"video", stored(r.video.rgb, {int64_t(r.video.rgb.size())}, DType::uint8)}};
 
   // The widest elements first, the seal last: what it seals comes and goes before.
   std::vector<DeclaredTensor> declared;
   for (const auto& [name, tensor] : wide) declared.push_back({name, tensor.dtype, tensor.shape});
-  for (const Site& site : outputs.sites) declared.push_back({output_name(site), DType::float32, outputs.shape});
+  for (const StoredSite& site : outputs.sites) declared.push_back({output_name(site), DType::float32, outputs.shape});
   for (const auto& [name, tensor] : narrow) declared.push_back({name, tensor.dtype, tensor.shape});
   declared.push_back({seal_name, DType::uint8, {int64_t(sha256(std::string_view()).size())}});
 
@@ -161,7 +164,7 @@ void write_progress(const std::filesystem::path& path, const ProgressLabel& labe
     }
   };
   write(wide);
-  for (const Site& site : outputs.sites) {
+  for (const StoredSite& site : outputs.sites) {
     Sha256 hash;
     take_from(outputs.next(), [&](std::span<const std::byte> bytes) {
       hash.add(bytes);
@@ -188,6 +191,7 @@ LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::str
     json.at("sampler_step").get_to(p.sampler_step);
     p.latents = host_tensor(tensors, "latents");
     p.previous = host_tensor(tensors, "previous");
+    p.guidance_difference = host_tensor(tensors, "guidance_difference");
     for (size_t i = 0; i < json.at("sampler_history").get<size_t>(); ++i) p.sampler_history.push_back(host_tensor(tensors, concat("sampler.", i)));
     VideoResult& r = p.result;
     json.at("frames").get_to(r.video.frames);
@@ -207,7 +211,7 @@ LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::str
     json.at("continued_after").get_to(r.continued_after);
     for (const Json& cost : json.at("costs")) r.evaluations.push_back(cost_of(cost));
     for (const Json& output : json.at("outputs")) {
-      const Site site = site_of(output, file);
+      const StoredSite site = site_of(output, file);
       const StoredTensor& tensor = tensors.at(output_name(site));
       require(tensor.dtype == DType::float32, file, ": ", output_name(site), " has another type");
       p.outputs.emplace(site, tensor);

@@ -1,6 +1,7 @@
 #pragma once
-// Progress of a video on disk, format 2: a safetensors file with the tensors of VideoProgress, a JSON text "about" with all else, and a
-// "seal", the SHA-256 of the others' names, shapes and bytes. Stored outputs are "output.<branch>.<block>".
+// Progress of a video on disk, format 3: a safetensors file with the tensors of VideoProgress, a JSON text "about" with all else, and a
+// "seal", the SHA-256 of the others' names, shapes and bytes. Stored outputs are "output.<branch>.<block>", those of guidance's
+// unconditional half by itself "unconditional_output.<branch>.<block>".
 #include <filesystem>
 
 #include "pipeline/video_pipeline.hpp"

@@ -2,7 +2,6 @@
 
 #include <numeric>
 
-#include "diffusion/rectified_flow.hpp"
 #include "text/clean.hpp"
 
 namespace pyracast {
@@ -77,9 +76,12 @@ Shape TextToVideo::token_shape(const VideoRequest& request) const {
 
 VideoPlan TextToVideo::plan(const Shape& tokens, const BroadcastSchedule& schedule) const {
   const Communicator& team = team_.sharing_tokens();
-  if (std::holds_alternative<Latte>(parts_.transformer)) return plan_video(schedule, latte_branches(), tokens, team, Axis::time);
-  return plan_video_over_heads(schedule, {tokens[0], tokens[1], tokens[2], team.size()}, team.rank(), tokens[3] * int64_t(size_of(DType::float32)),
-                               sizes().heads);
+  return plan_halves(schedule, tokens[0], [&](const BroadcastSchedule& of_run, int64_t batch) {
+    if (std::holds_alternative<Latte>(parts_.transformer))
+      return plan_video(of_run, latte_branches(), {batch, tokens[1], tokens[2], tokens[3]}, team, Axis::time);
+    return plan_video_over_heads(of_run, {batch, tokens[1], tokens[2], team.size()}, team.rank(), tokens[3] * int64_t(size_of(DType::float32)),
+                                 sizes().heads);
+  });
 }
 
 VideoPlan TextToVideo::plan(const VideoRequest& request, const BroadcastSchedule& schedule) const { return plan(token_shape(request), schedule); }
@@ -94,30 +96,32 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   own_latents[0] *= team_.guidance ? 1 : halves;
   const Shape tokens = token_shape(own_latents);
   const VideoPlan plan = this->plan(tokens, schedule);
-  Run evaluation(team_.sharing_tokens(), schedule, plan.tokens, run.broadcast.stored_output(parts_.stored));
-  Denoising denoising(team_, evaluation, plan, run, progress, tokens, halves, sampler.get());
+  GuidanceHalves guidance(team_, schedule, plan, run, parts_.stored, halves, halves - 1);   // negative prompts first
+  Denoising denoising(team_, guidance, plan, run, progress, tokens, sampler.get());
 
-  // Guidance: negative prompts first.
-  const auto own_halves = denoising.own_halves();
-  const int64_t first = own_halves.first, last = own_halves.second;
-  std::vector<Tensor> captions;
-  std::vector<int64_t> mask;
-  for (int64_t half = first; half < last; ++half) {
-    const bool negative = halves == 2 && half == 0;
-    captions.push_back(negative ? text.negatives : text.prompts);
-    const std::vector<int64_t>& counted = negative ? text.negative_mask : text.mask;
-    mask.insert(mask.end(), counted.begin(), counted.end());
-  }
+  const auto caption_of = [&](const auto& network, const GuidanceHalves::Part& part) {
+    std::vector<Tensor> texts;
+    std::vector<int64_t> mask;
+    for (int64_t half = part.first; half < part.last; ++half) {
+      const bool negative = halves == 2 && half == 0;
+      texts.push_back(negative ? text.negatives : text.prompts);
+      const std::vector<int64_t>& counted = negative ? text.negative_mask : text.mask;
+      mask.insert(mask.end(), counted.begin(), counted.end());
+    }
+    return network.embed_caption(concatenate(texts, 0), mask);
+  };
   const auto predicted = [&](const auto& network) -> std::optional<Tensor> {
-    const LatteCaption caption = network.embed_caption(concatenate(captions, 0), mask);
+    std::vector<LatteCaption> captions;
+    for (const GuidanceHalves::Part& part : guidance.parts()) captions.push_back(caption_of(network, part));
     Tensor latents = combine(sampler->initial_sigma(), noise, 0, noise);
     for (size_t i = size_t(denoising.first(latents)); i < sampler->timesteps().size(); ++i) {
-      const std::vector<float> timesteps(size_t((last - first) * videos), sampler->timesteps()[i]);
       const bool going_on = denoising(int(i), latents, [&](const Tensor& x) {
-        Tensor output = network(repeat(sampler->model_input(x), 0, last - first), timesteps, caption, evaluation);
-        output = denoising.of_all_halves(output);
-        run.observe("model_output", output);
-        if (halves == 2) output = guided(slice(output, 0, videos, 2 * videos), slice(output, 0, 0, videos), float(request.guidance));
+        const auto output_of = [&](GuidanceHalves::Part& part) {
+          const int64_t count = part.last - part.first;
+          const std::vector<float> timesteps(size_t(count * videos), sampler->timesteps()[i]);
+          return network(repeat(sampler->model_input(x), 0, count), timesteps, captions[part.index()], part.run);
+        };
+        Tensor output = guidance(request.guidance, output_of, run.observe);
         if (output.dim(1) == 2 * x.dim(1)) output = slice(output, 1, 0, x.dim(1));   // the other half is a variance
         run.observe("noise_pred_guided", output);
         return sampler->step(output, x, [&] { return Tensor(backend_, x.shape(), run.noise.draw(NoiseUse::renoise, 0, int(i), x.shape())); });

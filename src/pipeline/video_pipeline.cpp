@@ -13,6 +13,7 @@ std::vector<int64_t> whole(const std::vector<float>& timesteps) { return {timest
 }  // namespace
 
 BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const BroadcastPolicy& policy) const {
+  if (const std::string why = policy.refusal_of_guidance(request.guidance, false); !why.empty()) throw Error(why);
   return policy.schedule(whole(timesteps(request)), blocks(), request.steps);
 }
 

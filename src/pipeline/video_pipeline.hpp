@@ -37,7 +37,8 @@ struct VideoRequest {
 enum class Outcome { going_on = 0, saving = 1, stopped = 2, failed = 3 };
 
 /// One evaluation of the network on this rank: seconds of each branch (index: Branch) and of everything else, blocks that
-/// computed it, and what was sent to other ranks, or would have been for what was reused.
+/// computed it, and what was sent to other ranks, or would have been for what was reused. Where the halves of guidance are evaluated
+/// one after the other, all are sums over both, and a block counts once in each.
 struct EvaluationCost {
   std::array<double, branch_count> branches{};
   double communication = 0, other = 0;
@@ -69,6 +70,13 @@ struct HostTensor {
   std::vector<float> values;
 };
 
+/// A stored branch output: of both halves of guidance, or of one where they are evaluated one after the other.
+struct StoredSite {
+  Site site;
+  bool unconditional = false;
+  auto operator<=>(const StoredSite&) const = default;
+};
+
 /// How far the making of a video has come: all that the evaluations to come need besides the request.
 struct VideoProgress {
   int clip = 0;
@@ -76,16 +84,17 @@ struct VideoProgress {
   HostTensor latents;                   ///< behind them
   int64_t sampler_step = 0;             ///< Sampler::State
   std::vector<HostTensor> sampler_history;
+  HostTensor guidance_difference;       ///< what guidance added last, of a prediction's shape, where evaluations to come reuse it; else empty
   HostTensor previous;                  ///< pixels of the clip before, [1, 3, frames, height, width]
   VideoResult result;                   ///< so far
   /// What was stored for reuse and is still needed, where there is any, of all tokens [batch, time, space, channels], guidance's halves
   /// one behind the other; float32, in a file. While a video is made, AttentionCache holds it instead.
-  std::map<Site, StoredTensor> outputs;
+  std::map<StoredSite, StoredTensor> outputs;
 };
 
 /// What is stored for reuse and still needed when progress is saved: whole outputs, of which only one at a time is there.
 struct StoredOutputs {
-  std::vector<Site> sites;
+  std::vector<StoredSite> sites;
   Shape shape;                    ///< of each; see VideoProgress::outputs
   std::function<Tensor()> next;   ///< gathers the next one from the team, in the order of sites; the first rank gets it, in any shape
 };
@@ -116,6 +125,8 @@ struct VideoRun {
   BroadcastPolicy broadcast = {};
   /// Sees this rank's part of each branch output that is computed.
   BranchListener listener = {};
+  /// Sees, where both halves of guidance are evaluated, what it adds: conditional - unconditional prediction, whole.
+  std::function<void(const Tensor& difference)> guidance_listener = {};
   bool keeps_step_latents = false;
   /// From where the making goes on, the same on every rank; absent: from the beginning.
   const VideoProgress* continued = nullptr;

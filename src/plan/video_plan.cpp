@@ -43,4 +43,22 @@ VideoPlan plan_video_over_heads(const BroadcastSchedule& schedule, const TokenPa
   return plan;
 }
 
+VideoPlan plan_halves(const BroadcastSchedule& schedule, int64_t batch, const PlanOfRun& plan) {
+  if (!schedule.parts_halves()) return plan(schedule, batch);
+  require(batch % 2 == 0, "the broadcast table reuses the unconditional half of guidance, but other ranks evaluate it meanwhile: leave cfg-parallel "
+          "out, or the entry unconditional_half");
+  VideoPlan both = plan(schedule, batch / 2);
+  const VideoPlan unconditional = plan(schedule.of_unconditional_half(), batch / 2);
+  for (int e = 0; e < schedule.evaluations(); ++e) {
+    if (schedule.reuses_unconditional_half(e)) continue;
+    const size_t own = size_t(schedule.unconditional_evaluations(e)) - 1;
+    both.exchanges[size_t(e)] += unconditional.exchanges[own];
+    both.bytes[size_t(e)] += unconditional.bytes[own];
+  }
+  both.bytes_without_broadcast *= 2;
+  both.stored_bytes += unconditional.stored_bytes;
+  both.unconditional_tokens = unconditional.tokens;
+  return both;
+}
+
 }  // namespace pyracast

@@ -32,10 +32,11 @@ std::string file_of(const StoredTensors& tensors) {
 std::string file_around(std::string_view about) {
   static const std::string floats(16, '\0'), none;
   StoredTensors tensors{{"about", tensor(about, DType::uint8, {int64_t(about.size())})}, {"latents", tensor(floats, DType::float32, {2, 2})},
-                        {"previous", tensor(none, DType::float32, {0})}, {"video", tensor(none, DType::uint8, {0})},
+                        {"previous", tensor(none, DType::float32, {0})}, {"guidance_difference", tensor(floats, DType::float32, {4})}, {"video", tensor(none, DType::uint8, {0})},
                         {"latents_before", tensor(none, DType::float32, {0})}, {"step_latents", tensor(none, DType::float32, {0})},
                         {"embedding", tensor(none, DType::float32, {0})}, {"sampler.0", tensor(floats, DType::float32, {4})},
-                        {"output.spatial_attention.3", tensor(floats, DType::float32, {1, 1, 2, 2})}};
+                        {"output.spatial_attention.3", tensor(floats, DType::float32, {1, 1, 2, 2})},
+                        {"unconditional_output.spatial_attention.3", tensor(floats, DType::float32, {1, 1, 2, 2})}};
   const std::string seal = seal_of_progress(tensors);
   tensors["seal"] = tensor(seal, DType::uint8, {int64_t(seal.size())});
   return file_of(tensors);

@@ -66,6 +66,25 @@ TEST_F(Generate, GivesTheSameBytesOnTeamsOfAnySize) {
   }
 }
 
+TEST_F(Generate, GivesTheSameBytesOnTeamsAndThreadsThatReuseTheUnconditionalHalf) {
+  const auto prompts = manifest(2);
+  const auto table = file("half.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1, 3]},
+    {"branch": "spatial_attention", "evaluations": [2, 3]}]})");
+  const std::vector<std::string> policy{"--broadcast", table.string()};
+  ASSERT_EQ(run(command(1, prompts, "alone", policy)).code, 0);
+  const auto alone = content_of(folder / "alone");
+  ASSERT_EQ(run(command(1, prompts, "whole")).code, 0);
+  EXPECT_NE(alone, content_of(folder / "whole"));
+  for (const auto& [ranks, team, threads] : {std::tuple{1, 1, "2"}, {2, 1, "1"}, {2, 2, "1"}, {2, 2, "2"}, {3, 3, "1"}}) {
+    auto more = policy;
+    more.insert(more.end(), {"--ranks-per-video", std::to_string(team), "--threads", threads});
+    const std::string output = "on-" + std::to_string(ranks) + "-by-" + std::to_string(team) + "-" + threads;
+    const Ended ended = run(command(ranks, prompts, output, more));
+    ASSERT_EQ(ended.code, 0) << ended.output;
+    EXPECT_EQ(content_of(folder / output), alone) << output;
+  }
+}
+
 TEST_F(Generate, MakesNothingAnewWhenItIsRunAgain) {
   const auto prompts = manifest(2);
   ASSERT_EQ(run(command(2, prompts, "out")).code, 0);
@@ -203,6 +222,8 @@ TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
   file("table.json", R"({"steps": 9, "reuse": [{"branch": "spatial_attention", "evaluations": [3]}]})");
   file("first.json", R"({"steps": 4, "reuse": [{"branch": "spatial_attention", "evaluations": [0]}]})");
   file("branch.json", R"({"steps": 4, "reuse": [{"branch": "spatial_thing", "evaluations": [1]}]})");
+  file("half.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1]}]})");
+  file("half-of-blocks.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1], "blocks": [0]}]})");
   file("bad.cfg", "steps = 4\n# a comment\ngudance = 3\n");
   expect_refusal(command(2, manifest(1), "out"), GetParam());
 }
@@ -230,6 +251,10 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"TableOfOtherSteps", {"--broadcast", "FOLDER/table.json"}, {"table.json", "a table of 9 steps", "use 9 steps"}},
     Refusal{"ReuseAtTheBeginning", {"--broadcast", "FOLDER/first.json"}, {"first.json", "evaluation 0", "nothing to reuse"}},
     Refusal{"NoSuchBranch", {"--broadcast", "FOLDER/branch.json"}, {"branch.json", "spatial_thing"}},
+    Refusal{"BlocksOfAHalf", {"--broadcast", "FOLDER/half-of-blocks.json"}, {"half-of-blocks.json", "leave \"blocks\" out"}},
+    Refusal{"HalfOfNoGuidance", {"--broadcast", "FOLDER/half.json", "--guidance", "1"}, {"half.json", "guidance is 1, expected more than 1"}},
+    Refusal{"HalfThatOtherRanksHave", {"--broadcast", "FOLDER/half.json", "--ranks-per-video", "2", "--cfg-parallel", "true"},
+            {"half.json", "leave cfg-parallel out"}},
     Refusal{"HeightAlone", {"--height", "48"}, {"height and width"}},
     Refusal{"NoSize", {"--height", "3", "--width", "48"}, {"3"}}),
     [](const auto& info) { return info.param.name; });

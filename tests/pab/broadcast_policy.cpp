@@ -51,6 +51,47 @@ TEST(BroadcastWarnings, NameTheBranchesOfATableThatTheNetworkLacks) {
   EXPECT_THAT(warnings(table, of_one_block), ElementsAre(HasSubstr("temporal_attention does not fit")));
 }
 
+TEST(BroadcastTable, ReusesTheUnconditionalHalfOfGuidance) {
+  const BroadcastPolicy policy({{"steps", 6}, {"reuse", {{{"branch", "unconditional_half"}, {"evaluations", {2, 3, 5}}},
+                                                         {{"branch", "spatial_mlp"}, {"evaluations", {3, 4}}, {"blocks", {1}}}}}}, "table.json");
+  const std::vector<int64_t> timesteps{900, 800, 700, 600, 500, 400};
+  const BroadcastSchedule schedule = policy.schedule(timesteps, 2), half = schedule.of_unconditional_half();
+  std::vector<int> reused, own;
+  for (int e = 0; e < 6; ++e) {
+    reused.push_back(schedule.reuses_unconditional_half(e));
+    own.push_back(schedule.unconditional_evaluations(e));
+    EXPECT_EQ(schedule.reuses(e, {Branch::spatial_mlp, 1}), e == 3 || e == 4);
+  }
+  EXPECT_THAT(reused, ElementsAre(0, 0, 1, 1, 0, 1));
+  EXPECT_THAT(own, ElementsAre(1, 2, 2, 2, 3, 3));
+  EXPECT_TRUE(schedule.parts_halves());
+  ASSERT_EQ(half.evaluations(), 3);   // 0, 1 and 4
+  EXPECT_FALSE(half.parts_halves());
+  for (int e = 0; e < 3; ++e) EXPECT_EQ(half.reuses(e, {Branch::spatial_mlp, 1}), e == 2);
+  EXPECT_THAT(policy.warnings(timesteps, 2, of_one_block), IsEmpty());
+  EXPECT_EQ(policy.refusal_of_guidance(1.5, false), "");
+  EXPECT_THAT(policy.refusal_of_guidance(1, false), AllOf(HasSubstr("table.json"), HasSubstr("guidance is 1, expected more than 1")));
+  EXPECT_THAT(policy.refusal_of_guidance(3, true), HasSubstr("leave cfg-parallel out, or the entry"));
+  EXPECT_EQ(BroadcastPolicy().refusal_of_guidance(1, true), "");
+}
+
+TEST(BroadcastTable, RefusesAnUnconditionalHalfThatCannotBe) {
+  const auto refused = [](Json entry) {
+    entry["branch"] = "unconditional_half";
+    try {
+      BroadcastPolicy({{"steps", 6}, {"reuse", {entry}}}, "table.json");
+      return std::string("accepted");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  EXPECT_EQ(refused({{"evaluations", {1, 5}}}), "accepted");
+  EXPECT_THAT(refused({{"evaluations", {1}}, {"blocks", {0}}}), AllOf(HasSubstr("table.json"), HasSubstr("leave \"blocks\" out")));
+  EXPECT_THAT(refused({{"evaluations", {0, 1}}}), AllOf(HasSubstr("unconditional_half at evaluation 0"), HasSubstr("nothing to reuse")));
+  EXPECT_THAT(refused({{"evaluations", {6}}}), HasSubstr("expected 1 to 5"));
+  EXPECT_THAT(refused({}), HasSubstr("evaluations"));
+}
+
 TEST(BroadcastWarnings, NameTheKeysOfDiffusersAlike) {
   const Json json{{"spatial_attention_block_skip_range", 2}, {"spatial_attention_block_identifiers", {"^transformer_blocks"}},
                   {"temporal_attention_block_skip_range", 3}};

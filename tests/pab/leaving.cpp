@@ -46,6 +46,15 @@ TEST(LeavingAVideo, NeedsTheOutputsThatAreStillReused) {
   EXPECT_THAT(plan.saved(2, true), ElementsAre(2, 4, 6, 8));
 }
 
+// The unconditional half has the evaluations 0, 1, 4, 5 and 7, and like the other one reuses an output at 4 and 7.
+TEST(LeavingAVideo, NeedsTheOutputsOfAHalfOfGuidanceUpToItsNextEvaluation) {
+  BroadcastSchedule schedule(8, 2);
+  for (const int e : {2, 3, 6}) schedule.set_reuse_of_unconditional_half(e, true);
+  for (const int e : {4, 7}) schedule.set_reuse(e, {Branch::temporal_cross, 1}, true);
+  const LeavingPlan plan(schedule, branches, 100);
+  EXPECT_EQ(outputs_behind_all(plan), (std::vector<int>{0, 1, 1, 2, 0, 1, 2, 0}));
+}
+
 TEST(LeavingAVideo, NeedsNoOutputOfABranchThatTheNetworkHasNot) {
   constexpr Branch one[] = {Branch::spatial_attention};
   EXPECT_EQ(outputs_behind_all(LeavingPlan(two_sites(), one, 100)), (std::vector<int>{1, 1, 0, 0, 0, 0, 0, 0}));

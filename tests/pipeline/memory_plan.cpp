@@ -36,6 +36,16 @@ TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
     }
 }
 
+TEST_P(MemoryPlanOfFamily, FollowsHalvesOfGuidanceThatAreEvaluatedOneAfterTheOtherOnATeam) {
+  const VideoRequest request = this->request(7);
+  const BroadcastPolicy policy = reuse_of_a_half(int(made_by(model(), 1, false, request, {}).front().evaluations.size()));
+  for (const int ranks : {1, 2}) {
+    const std::vector<int64_t> most = most_in_use(model(), request, policy, ranks, false);
+    for (int rank = 0; rank < ranks; ++rank)
+      EXPECT_EQ(plan_memory(model(), {}, request, policy, {rank, ranks, false}).most_bytes(), most[size_t(rank)]) << "rank " << rank << " of " << ranks;
+  }
+}
+
 TEST_P(MemoryPlanOfFamily, CountsSharedWeightsApart) {
   const auto backend_of = [&](SharedWeights& shared) {
     auto backend = make_cpu_backend();

@@ -120,7 +120,7 @@ TEST_P(Leaving, WithOutputsThatAreStillReusedWritesTheSameOnesAndGoesOnWithThemO
         ASSERT_EQ(of_team.size(), of_one.size());
         for (const auto& [site, output] : of_one) {
           EXPECT_EQ(of_team.at(site).shape, output.shape);
-          EXPECT_TRUE(std::ranges::equal(of_team.at(site).bytes, output.bytes)) << "block " << site.block << " behind evaluation " << i + 1;
+          EXPECT_TRUE(std::ranges::equal(of_team.at(site).bytes, output.bytes)) << "block " << site.site.block << " behind evaluation " << i + 1;
         }
       }
       // There and back: from one rank to the team, and from the team to one rank.
@@ -134,6 +134,39 @@ TEST_P(Leaving, WithOutputsThatAreStillReusedWritesTheSameOnesAndGoesOnWithThemO
       expect_same(gone_on(from_team, 1, false).front(), whole);
     }
   }
+}
+
+TEST_P(Leaving, InsideReuseOfAHalfOfGuidanceGoesOnWithWhatItAddedOnATeam) {
+  if (!has_network()) GTEST_SKIP() << "no network, so nothing is reused";
+  const auto model = this->model();
+  const VideoRequest request = this->request(*model, 7);
+  const int evaluations = int(made_by(*model, 1, false, request, {}).front().evaluations.size());
+  const BroadcastPolicy policy = reuse_of_a_half(evaluations);
+  const VideoResult whole = made_by(*model, 1, false, request, policy).front();
+  EveryPlace keeper(folder / "first");
+  made_by(*model, 1, false, request, policy, nullptr, {}, {}, &keeper);
+  ASSERT_EQ(keeper.files.size(), size_t(evaluations));
+  bool of_both_halves = false;
+  for (int made = 1; made <= evaluations; ++made) {
+    const LabelledProgress read = read_progress(keeper.files[size_t(made) - 1]);
+    EXPECT_EQ(!read.progress.guidance_difference.values.empty(), made == 2 || made == 3 || made == evaluations - 1) << made;
+    std::array<int, 2> outputs{};
+    for (const auto& [stored, tensor] : read.progress.outputs) ++outputs[stored.unconditional];
+    of_both_halves = of_both_halves || (outputs[0] > 0 && outputs[1] > 0);
+    for (const int ranks : {1, 2}) {
+      EveryPlace again(folder / concat(made, "-by-", ranks));
+      for (const VideoResult& result : made_by(*model, ranks, false, request, policy, nullptr, [&](VideoRun& run) { run.continued = &read.progress; },
+                                               {}, &again))
+        expect_same(result, whole);
+      for (size_t i = 0; i < again.files.size(); ++i) {   // what it saves, a few evaluations on, is what was saved there before
+        const VideoProgress now = read_progress(again.files[i]).progress, then = read_progress(keeper.files[size_t(made) + i]).progress;
+        EXPECT_EQ(now.guidance_difference.values, then.guidance_difference.values);
+        ASSERT_EQ(now.outputs.size(), then.outputs.size());
+        for (const auto& [stored, tensor] : then.outputs) EXPECT_TRUE(std::ranges::equal(now.outputs.at(stored).bytes, tensor.bytes)) << made << ' ' << i;
+      }
+    }
+  }
+  EXPECT_TRUE(of_both_halves);
 }
 
 TEST_P(Leaving, WhenAskedToStopOnATeamSavesHowFarItCameWhereThatIsCheaper) {
@@ -194,12 +227,13 @@ struct ProgressFile : testing::Test {
     progress.evaluations = 2;
     progress.latents = {{1, 2}, {1.5f, -2}};
     progress.sampler_history = {{{2}, {3, 4}}};
+    progress.guidance_difference = {{1, 2}, {5, 6}};
     progress.result.evaluations.resize(2);
     progress.result.evaluations[1].branches[0] = 0.1;
     progress.result.continuations = 2;
     progress.result.continued_after = 1;
     int next = 0;
-    const StoredOutputs outputs{{{Branch::spatial_attention, 0}, {Branch::temporal_cross, 5}}, {1, 1, 1, 2},
+    const StoredOutputs outputs{{{{Branch::spatial_attention, 0}, false}, {{Branch::temporal_cross, 5}, true}}, {1, 1, 1, 2},
                                 [&] { return Tensor(*backend, {2}, {float(++next), -0.f}); }};
     write_progress(path, label, progress, outputs);
   }
@@ -224,13 +258,14 @@ TEST_F(ProgressFile, IsReadAsItWasWritten) {
   EXPECT_EQ(read.progress.evaluations, 2);
   EXPECT_EQ(read.progress.latents.values, (std::vector<float>{1.5f, -2}));
   EXPECT_EQ(read.progress.sampler_history.front().shape, (Shape{2}));
+  EXPECT_EQ(read.progress.guidance_difference.values, (std::vector<float>{5, 6}));
   EXPECT_EQ(read.progress.result.evaluations[1].branches[0], 0.1);
   EXPECT_EQ(read.progress.result.continuations, 2);
   EXPECT_EQ(read.progress.result.continued_after, 1);
   ASSERT_EQ(read.progress.outputs.size(), 2u);
-  EXPECT_EQ(values(read.progress.outputs.at({Branch::spatial_attention, 0})), (std::vector<float>{1, 0}));
-  EXPECT_EQ(values(read.progress.outputs.at({Branch::temporal_cross, 5})), (std::vector<float>{2, 0}));
-  EXPECT_EQ(read.progress.outputs.at({Branch::temporal_cross, 5}).shape, (Shape{1, 1, 1, 2}));
+  EXPECT_EQ(values(read.progress.outputs.at({{Branch::spatial_attention, 0}, false})), (std::vector<float>{1, 0}));
+  EXPECT_EQ(values(read.progress.outputs.at({{Branch::temporal_cross, 5}, true})), (std::vector<float>{2, 0}));
+  EXPECT_EQ(read.progress.outputs.at({{Branch::temporal_cross, 5}, true}).shape, (Shape{1, 1, 1, 2}));
   EXPECT_EQ(label_of_progress(path), label);
 }
 
@@ -248,7 +283,7 @@ TEST_F(ProgressFile, IsNotBelievedWithAnyByteChangedOrCut) {
       const LabelledProgress read = read_progress(path);   // what does not matter may change: a space in the header
       EXPECT_EQ(read.label, label) << at;
       EXPECT_EQ(read.progress.latents.values, (std::vector<float>{1.5f, -2})) << at;
-      EXPECT_EQ(values(read.progress.outputs.at({Branch::temporal_cross, 5})), (std::vector<float>{2, 0})) << at;
+      EXPECT_EQ(values(read.progress.outputs.at({{Branch::temporal_cross, 5}, true})), (std::vector<float>{2, 0})) << at;
     } catch (const Error&) {
     }
     std::ofstream(path, std::ios::binary) << bytes.substr(0, at);

@@ -33,6 +33,30 @@ TEST_P(WorkPlanOfFamily, CountsWhatARunCountsOnATeam) {
   }
 }
 
+TEST_P(WorkPlanOfFamily, CountsEachHalfOfGuidanceWhereTheyAreEvaluatedOneAfterTheOtherOnATeam) {
+  const VideoRequest of = request(7);
+  const VideoResult whole = made_by(model(), 1, false, of, {}).front();
+  const BroadcastPolicy policy = reuse_of_a_half(int(whole.evaluations.size()));
+  const VideoWork batch = work(of);
+  for (const int ranks : {1, 2}) {
+    const VideoResult result = made_by(model(), ranks, false, of, policy).front();
+    const VideoWork planned = work(of, policy, {0, ranks, false});
+    double mlps = 0, exchanges = 0, bytes = 0;
+    for (const EvaluationCost& evaluation : result.evaluations) {
+      mlps += double(evaluation.computed[size_t(Branch::spatial_mlp)] + evaluation.computed[size_t(Branch::temporal_mlp)]);
+      exchanges += double(evaluation.all_to_alls);
+      bytes += double(evaluation.all_to_all_bytes + evaluation.gather_bytes);
+    }
+    EXPECT_EQ(at(planned, MakingPhase::mlp).calls, mlps);
+    EXPECT_EQ(at(planned, MakingPhase::communication), (PhaseWork{exchanges, bytes})) << ranks;
+    if (ranks > 1) continue;
+    // Three halves are left out, and nothing else of an MLP.
+    const double count = double(result.evaluations.size());
+    EXPECT_EQ(mlps, (2 * count - 3) / count * at(batch, MakingPhase::mlp).calls);
+    EXPECT_DOUBLE_EQ(at(planned, MakingPhase::mlp).work, (2 * count - 3) / (2 * count) * at(batch, MakingPhase::mlp).work);
+  }
+}
+
 TEST_P(WorkPlanOfFamily, WorkOfBranchesGoesWithTheTimesTheyAreComputed) {
   const VideoWork whole = work(request()), reusing = work(request(), some_reuse());
   for (const MakingPhase phase : {MakingPhase::spatial_attention, MakingPhase::mlp}) {

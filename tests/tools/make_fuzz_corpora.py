@@ -50,8 +50,8 @@ for path in (tests / "data" / "torch").glob("*.pt"):
 folder = out / "progress"
 folder.mkdir(parents=True, exist_ok=True)
 cost = [[0.5] * 6, 0.1, 0.2, [1] * 6, 2, 64, 0, 0, [0] * 6, [0] * 6]
-about = {"format": 2, "fingerprint": "f" * 64, "id": "a", "sample": 0, "clip": 0, "evaluations": 1, "sampler_step": 1, "sampler_history": 1,
+about = {"format": 3, "fingerprint": "f" * 64, "id": "a", "sample": 0, "clip": 0, "evaluations": 1, "sampler_step": 1, "sampler_history": 1,
          "frames": 0, "height": 8, "width": 8, "fps": 24.0, "latent_shape": [4, 1, 1, 1], "encoded_prompt": "a", "embedding_shape": [1, 1],
          "text_seconds": 0.1, "decode_seconds": 0.0, "continuations": 1, "continued_after": 1,
-         "outputs": [[0, 3]], "costs": [cost]}
+         "outputs": [[0, 3, 0], [0, 3, 1]], "costs": [cost]}
 (folder / "about").write_bytes(b"\1" + json.dumps(about).encode())
