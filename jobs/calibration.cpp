@@ -48,11 +48,14 @@ struct EvaluationSeconds {
 }  // namespace
 
 double BranchCosts::of(const BroadcastSchedule& schedule) const {
-  double sum = evaluation * schedule.evaluations();
-  for (int e = 0; e < schedule.evaluations(); ++e)
+  double sum = 0;
+  for (int e = 0; e < schedule.evaluations(); ++e) {
+    double both_halves = evaluation;
     for (int block = 0; block < schedule.blocks(); ++block)
       for (int branch = 0; branch < branch_count; ++branch)
-        if (!schedule.reuses(e, {Branch(branch), block})) sum += branches[size_t(branch)];
+        if (!schedule.reuses(e, {Branch(branch), block})) both_halves += branches[size_t(branch)];
+    sum += schedule.reuses_unconditional_half(e) ? both_halves / 2 : both_halves;
+  }
   return sum;
 }
 
@@ -70,8 +73,13 @@ CalibrationSamples::CalibrationSamples(const Ranks& ranks, const GenerateSetting
   each(reference, [&](const Numbers& computed) { std::copy(computed.begin(), computed.end(), blocks_.begin()); });
 }
 
-std::optional<VideoResult> CalibrationSamples::run(size_t own, int steps, const BroadcastPolicy& policy, BranchListener listener) const {
-  return denoise_sample(settings_, samples_[own_[own]], steps, policy, std::move(listener), pipeline_);
+bool CalibrationSamples::have_guidance() const {
+  return std::all_of(samples_.begin(), samples_.end(), [](const SampleToMeasure& sample) { return sample.request.guidance > 1; });
+}
+
+std::optional<VideoResult> CalibrationSamples::run(size_t own, int steps, const BroadcastPolicy& policy, BranchListener listener,
+                                                   std::function<void(const Tensor&)> guidance_listener) const {
+  return denoise_sample(settings_, samples_[own_[own]], steps, policy, std::move(listener), pipeline_, std::move(guidance_listener));
 }
 
 BroadcastPolicy CalibrationSamples::policy(const ReuseTable& table, const std::vector<SiteGroup>& groups) const {
@@ -151,8 +159,15 @@ StepsCalibration::StepsCalibration(const CalibrationSamples& samples, std::vecto
 std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t own) {
   BranchChanges changes;
   EvaluationSeconds seconds;
+  std::vector<float> before;            // what guidance added
+  std::vector<double> of_guidance{0};   // how much that changed, by evaluation
+  const auto see_difference = [&](const Tensor& difference) {
+    std::vector<float> now = difference.to_host();
+    if (!before.empty()) of_guidance.push_back(change(before, now).mse);
+    before = std::move(now);
+  };
   const auto computed = samples_.run(own, steps_, samples_.policy(all_computed(groups_.size(), steps_), groups_),
-                                     [&](int, Site site, const Tensor& output) { changes.see(site, output); });
+                                     [&](int, Site site, const Tensor& output) { changes.see(site, output); }, see_difference);
   if (!computed) return std::nullopt;
   const Latents& reference = samples_.references_[own];
   const double square = product(reference, reference);
@@ -164,7 +179,7 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
       const auto reused = samples_.run(own, steps_, samples_.policy(table, groups_));
       if (!reused) return std::nullopt;
       effects.push_back(difference(reused->latents, computed->latents));
-      seconds.add(reused->evaluations);
+      if (groups_[g].branch) seconds.add(reused->evaluations);   // halves by themselves take other seconds
     }
   Numbers numbers(sites() * sites());
   for (size_t i = 0; i < sites(); ++i)
@@ -175,9 +190,9 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
   numbers.push_back(product(offset, offset) / square);
   for (const SiteGroup& group : groups_)
     for (int e = 0; e < steps_; ++e) {
-      double sum = 0;
+      double sum = group.branch ? 0 : of_guidance[size_t(e)];
       for (const int block : group.blocks)
-        if (e > 0) sum += changes.of_sites().at({group.branch, block})[size_t(e) - 1].mse;
+        if (e > 0) sum += changes.of_sites().at({*group.branch, block})[size_t(e) - 1].mse;
       numbers.push_back(std::sqrt(sum));
     }
   for (const auto& all : seconds.seconds) numbers.push_back(median(all));

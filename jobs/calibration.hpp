@@ -17,7 +17,7 @@ struct BranchCosts {
   std::array<double, branch_count> branches{};
   double evaluation = 0;
 
-  /// Of a video with this schedule.
+  /// Of a video with this schedule; an evaluation without the unconditional half of guidance takes half of what it would with it.
   double of(const BroadcastSchedule& schedule) const;
 };
 
@@ -34,6 +34,8 @@ class CalibrationSamples {
   const VideoPipeline& pipeline() const { return pipeline_; }
   /// Blocks that compute each branch (index: Branch).
   const std::array<int64_t, branch_count>& blocks() const { return blocks_; }
+  /// Whether all samples have guidance, whose unconditional half can be reused.
+  bool have_guidance() const;
 
   /// What `search` finds, searched by rank 0 while the others wait.
   std::optional<ReuseTable> searched(const std::function<std::optional<ReuseTable>()>& search) const;
@@ -54,7 +56,8 @@ class CalibrationSamples {
   std::vector<Latents> references_;   ///< of own samples
   std::array<int64_t, branch_count> blocks_{};
 
-  std::optional<VideoResult> run(size_t own, int steps, const BroadcastPolicy& policy, BranchListener listener = {}) const;
+  std::optional<VideoResult> run(size_t own, int steps, const BroadcastPolicy& policy, BranchListener listener = {},
+                                 std::function<void(const Tensor&)> guidance_listener = {}) const;
   /// Numbers of each own sample, handed out in the samples' order on all ranks, so that sums do not depend on the ranks.
   void each(const std::function<std::optional<Numbers>(size_t own)>& of_own, const std::function<void(const Numbers&)>& see) const;
   Numbers mean(const std::function<std::optional<Numbers>(size_t own)>& of_own) const;

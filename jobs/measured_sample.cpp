@@ -38,7 +38,8 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
 }
 
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
-                                          const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline) {
+                                          const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
+                                          std::function<void(const Tensor&)> guidance_listener) {
   const DType dtype = weight_dtype(settings.model.dtype).value_or(DType::float32);
   const auto noise = noise_of(sample.row, sample.number, settings, dtype);
   VideoRequest request = sample.request;
@@ -46,6 +47,7 @@ std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, cons
   VideoRun run{*noise};
   run.broadcast = broadcast;
   run.listener = std::move(listener);
+  run.guidance_listener = std::move(guidance_listener);
   run.decodes = false;
   run.agree = [](Outcome own) { return own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own; };
   VideoResult result = pipeline.generate(request, run);

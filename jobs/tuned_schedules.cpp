@@ -101,8 +101,9 @@ TunedSchedules::TunedSchedules(const TuneSettings& settings, const CalibrationSa
     : settings_(settings), samples_(samples), tells_(tells) {
   std::vector<Target> wanted;
   std::vector<SiteGroup> groups = site_groups(samples.pipeline().blocks(), settings.block_groups);
-  std::erase_if(groups, [&](const SiteGroup& group) { return samples.blocks()[size_t(group.branch)] == 0; });
+  std::erase_if(groups, [&](const SiteGroup& group) { return samples.blocks()[size_t(*group.branch)] == 0; });
   require(!groups.empty(), "the network has no branches to reuse");
+  if (settings.unconditional_half && samples.have_guidance()) groups.push_back({std::nullopt, {}});
   require(int(samples.pipeline().timesteps(samples.request()).size()) == samples.steps(),
           "this sampler evaluates the network more often than it has steps, and a table of reuse fits only where both are as many");
   for (const int steps : steps_to_tune(settings, samples.steps())) {
@@ -133,10 +134,12 @@ void TunedSchedules::tell(const std::string& what) const {
 double TunedSchedules::cost_of_steps(int steps) const { return costs_.of(BroadcastSchedule(steps, samples_.pipeline().blocks())); }
 
 ReuseCosts TunedSchedules::units(const std::vector<SiteGroup>& groups) const {
-  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units))); };
+  const bool in_halves = !groups.back().branch;
+  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units) / (in_halves ? 2 : 1))); };
   ReuseCosts units{rounded(costs_.evaluation), {}};
   for (const SiteGroup& group : groups)
-    units.groups.push_back(std::max<int64_t>(1, rounded(costs_.branches[size_t(group.branch)] * double(group.blocks.size()))));
+    units.groups.push_back(group.branch ? std::max<int64_t>(1, rounded(costs_.branches[size_t(*group.branch)] * double(group.blocks.size()))) : 0);
+  if (in_halves) units.half = groups.size() - 1;
   return units;
 }
 

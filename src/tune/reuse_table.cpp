@@ -5,6 +5,31 @@
 
 namespace pyracast {
 
+namespace {
+
+int64_t halves_of(const ReuseCosts& costs, const ReuseTable& table, size_t e) { return costs.half && !table[*costs.half][e] ? 2 : 1; }
+
+/// The evaluation, of one half where they are parted.
+int64_t cost_of_a_half(const ReuseCosts& costs, const ReuseTable& table, size_t e) {
+  int64_t sum = costs.evaluation;
+  for (size_t g = 0; g < table.size(); ++g)
+    if (g != costs.half && !table[g][e]) sum += costs.groups[g];
+  return sum;
+}
+
+}  // namespace
+
+int64_t ReuseCosts::of(const ReuseTable& table) const {
+  int64_t sum = 0;
+  for (size_t e = 0; !table.empty() && e < table.front().size(); ++e) sum += halves_of(*this, table, e) * cost_of_a_half(*this, table, e);
+  return sum;
+}
+
+int64_t ReuseCosts::saved_by(const ReuseTable& table, size_t group, int evaluation) const {
+  const auto e = size_t(evaluation);
+  return group == half ? cost_of_a_half(*this, table, e) : halves_of(*this, table, e) * groups[group];
+}
+
 std::vector<SiteGroup> site_groups(int blocks, int parts) {
   assert(blocks > 0 && parts > 0);
   const int count = std::min(blocks, parts);

@@ -1,31 +1,33 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "pab/broadcast_schedule.hpp"
 
 namespace pyracast {
 
-/// A branch in some blocks of the network, which a search computes and reuses together.
+/// A branch in some blocks of the network, which a search computes and reuses together; without a branch, and without blocks, the
+/// unconditional half of guidance.
 struct SiteGroup {
-  Branch branch;
+  std::optional<Branch> branch;
   std::vector<int> blocks;
 };
 
 /// What is reused: [group][evaluation]; evaluation 0 never.
 using ReuseTable = std::vector<std::vector<bool>>;
 
-/// What denoising costs, in whole units: each evaluation something that no reuse saves, and each group that is computed.
+/// What denoising costs, in whole units: each evaluation something that no reuse of branches saves, and each group that is computed.
 struct ReuseCosts {
   int64_t evaluation = 0;
   std::vector<int64_t> groups;   ///< of computing a group once
+  /// The group that is the unconditional half of guidance. Then all costs are those of one half, and an evaluation that does not reuse
+  /// it has them twice; its own is of no meaning.
+  std::optional<size_t> half = std::nullopt;
 
-  int64_t of(const ReuseTable& table) const {
-    int64_t sum = table.empty() ? 0 : evaluation * int64_t(table.front().size());
-    for (size_t g = 0; g < table.size(); ++g)
-      for (const bool reused : table[g]) sum += reused ? 0 : groups[g];
-    return sum;
-  }
+  int64_t of(const ReuseTable& table) const;
+  /// What reusing an entry saves, with the others as they are.
+  int64_t saved_by(const ReuseTable& table, size_t group, int evaluation) const;
 };
 
 /// Every branch in `parts` runs of blocks whose lengths differ by one at most; as many as blocks where there are fewer.

@@ -8,7 +8,7 @@
 namespace pyracast {
 
 Json schedule_json(const ReuseTable& table, const std::vector<SiteGroup>& groups, int blocks) {
-  std::map<std::pair<Branch, std::vector<int>>, std::vector<int>> entries;   // (branch, evaluations) -> blocks
+  std::map<std::pair<std::optional<Branch>, std::vector<int>>, std::vector<int>> entries;   // (branch, evaluations) -> blocks
   for (size_t g = 0; g < groups.size(); ++g) {
     std::vector<int> evaluations;
     for (size_t e = 0; e < table[g].size(); ++e)
@@ -20,8 +20,8 @@ Json schedule_json(const ReuseTable& table, const std::vector<SiteGroup>& groups
   Json reuse = Json::array();
   for (auto& [what, listed] : entries) {
     std::sort(listed.begin(), listed.end());
-    Json entry{{"branch", name_of(what.first)}, {"evaluations", what.second}};
-    if (int(listed.size()) < blocks) entry["blocks"] = listed;
+    Json entry{{"branch", what.first ? name_of(*what.first) : unconditional_half_name}, {"evaluations", what.second}};
+    if (what.first && int(listed.size()) < blocks) entry["blocks"] = listed;
     reuse.push_back(std::move(entry));
   }
   return {{"steps", table.empty() ? 0 : table.front().size()}, {"reuse", std::move(reuse)}};

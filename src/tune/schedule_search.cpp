@@ -26,6 +26,8 @@ class Searched {
   double error() const { return error_; }
   int64_t cost() const { return cost_; }
   bool reuses(size_t group, int evaluation) const { return table_[group][size_t(evaluation)]; }
+  /// What reusing this entry saves, or computing it costs.
+  int64_t saved_by(size_t group, int evaluation) const { return costs_->saved_by(table_, group, evaluation); }
   TunedTable result() const { return {table_, model_->error(table_), cost_}; }
 
   /// By how much the error grows where this entry is turned over.
@@ -46,7 +48,7 @@ class Searched {
       follow(i, by);
     }
     table_[group][size_t(evaluation)] = !reuses(group, evaluation);
-    cost_ += reuses(group, evaluation) ? -costs_->groups[group] : costs_->groups[group];
+    cost_ += reuses(group, evaluation) ? -saved_by(group, evaluation) : saved_by(group, evaluation);
   }
 
  private:
@@ -90,14 +92,15 @@ class Searched {
 
 /// Computes less, each time where the error grows least for what is saved, until the cost is within the budget. False where
 /// nothing is left to reuse.
-bool come_within(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+bool come_within(Searched& searched, const ErrorModel& model, int64_t budget) {
   while (searched.cost() > budget) {
     double best = std::numeric_limits<double>::infinity();
     std::pair<size_t, int> where{0, 0};
     for (size_t g = 0; g < size_t(model.groups()); ++g)
       for (int e = 1; e < model.evaluations(); ++e) {
-        if (searched.reuses(g, e) || costs.groups[g] == 0) continue;
-        if (const double price = searched.growth(g, e) / double(costs.groups[g]); price < best) {
+        const int64_t saved = searched.reuses(g, e) ? 0 : searched.saved_by(g, e);
+        if (saved == 0) continue;
+        if (const double price = searched.growth(g, e) / double(saved); price < best) {
           best = price;
           where = {g, e};
         }
@@ -109,14 +112,16 @@ bool come_within(Searched& searched, const ErrorModel& model, const ReuseCosts& 
 }
 
 /// Spends what the budget has left, each time where the error falls most for its cost.
-void fill_up(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+void fill_up(Searched& searched, const ErrorModel& model, int64_t budget) {
   for (;;) {
     double best = 0;
     std::pair<size_t, int> where{0, 0};
     for (size_t g = 0; g < size_t(model.groups()); ++g)
       for (int e = 1; e < model.evaluations(); ++e) {
-        if (!searched.reuses(g, e) || searched.cost() + costs.groups[g] > budget) continue;
-        if (const double gain = -searched.growth(g, e) / double(std::max<int64_t>(1, costs.groups[g])); gain > best) {
+        if (!searched.reuses(g, e)) continue;
+        const int64_t spent = searched.saved_by(g, e);
+        if (searched.cost() + spent > budget) continue;
+        if (const double gain = -searched.growth(g, e) / double(std::max<int64_t>(1, spent)); gain > best) {
           best = gain;
           where = {g, e};
         }
@@ -127,12 +132,12 @@ void fill_up(Searched& searched, const ErrorModel& model, const ReuseCosts& cost
 }
 
 /// The one entry that leaves the least error within the budget once it is turned over too.
-void turn_best(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
+void turn_best(Searched& searched, const ErrorModel& model, int64_t budget) {
   double best = std::numeric_limits<double>::infinity();
   std::pair<size_t, int> where{0, 0};
   for (size_t g = 0; g < size_t(model.groups()); ++g)
     for (int e = 1; e < model.evaluations(); ++e) {
-      if (searched.cost() + (searched.reuses(g, e) ? costs.groups[g] : -costs.groups[g]) > budget) continue;
+      if (searched.cost() + (searched.reuses(g, e) ? searched.saved_by(g, e) : -searched.saved_by(g, e)) > budget) continue;
       if (const double growth = searched.growth(g, e); growth < best) {
         best = growth;
         where = {g, e};
@@ -141,12 +146,12 @@ void turn_best(Searched& searched, const ErrorModel& model, const ReuseCosts& co
   if (where.second) searched.turn(where.first, where.second);
 }
 
-/// All groups alike at an evaluation: reused where any is computed there, else computed.
-void turn_all(Searched& searched, const ErrorModel& model, int evaluation) {
+/// All groups of branches alike at an evaluation: reused where any is computed there, else computed.
+void turn_all(Searched& searched, const ErrorModel& model, const ReuseCosts& costs, int evaluation) {
   bool all_reused = true;
-  for (size_t g = 0; g < size_t(model.groups()); ++g) all_reused = all_reused && searched.reuses(g, evaluation);
+  for (size_t g = 0; g < size_t(model.groups()); ++g) all_reused = all_reused && (g == costs.half || searched.reuses(g, evaluation));
   for (size_t g = 0; g < size_t(model.groups()); ++g)
-    if (searched.reuses(g, evaluation) == all_reused) searched.turn(g, evaluation);
+    if (g != costs.half && searched.reuses(g, evaluation) == all_reused) searched.turn(g, evaluation);
 }
 
 /// Turns each entry, and each evaluation's all, over in turn and makes up for it, by another or by as many as it takes, as long as
@@ -160,8 +165,8 @@ void exchange(Searched& searched, const ErrorModel& model, const ReuseCosts& cos
     helped = true;
   };
   const auto try_it_within = [&](Searched changed) {
-    if (!come_within(changed, model, costs, budget)) return;
-    fill_up(changed, model, costs, budget);
+    if (!come_within(changed, model, budget)) return;
+    fill_up(changed, model, budget);
     try_it(std::move(changed));
   };
   for (int round = 0; helped && round < most_rounds; ++round) {
@@ -171,16 +176,16 @@ void exchange(Searched& searched, const ErrorModel& model, const ReuseCosts& cos
         Searched turned = searched;
         turned.turn(g, e);
         Searched pair = turned;
-        turn_best(pair, model, costs, budget);
+        turn_best(pair, model, budget);
         try_it(std::move(pair));
         try_it_within(std::move(turned));
       }
     for (int e = 1; e < model.evaluations(); ++e) {
       Searched turned = searched;
-      turn_all(turned, model, e);
+      turn_all(turned, model, costs, e);
       for (int f = 1; f < model.evaluations(); ++f) {
         Searched pair = turned;
-        if (f != e) turn_all(pair, model, f);
+        if (f != e) turn_all(pair, model, costs, f);
         try_it(std::move(pair));
       }
       try_it_within(std::move(turned));
@@ -195,16 +200,19 @@ void shake(Searched& searched, const ErrorModel& model, const ReuseCosts& costs,
   for (int time = 0; time < times; ++time) {
     Searched shaken = searched;
     for (int i = 0; i < entries; ++i) shaken.turn(generator() % size_t(model.groups()), 1 + int(generator() % size_t(model.evaluations() - 1)));
-    if (!come_within(shaken, model, costs, budget)) continue;
-    fill_up(shaken, model, costs, budget);
+    if (!come_within(shaken, model, budget)) continue;
+    fill_up(shaken, model, budget);
     exchange(shaken, model, costs, budget);
     if (shaken.error() < searched.error()) searched = std::move(shaken);
   }
 }
 
-/// The exact solution where the segments of each set of groups, which are computed and reused together, err by themselves.
+/// The exact solution where the segments of each set of groups, which are computed and reused together, err by themselves, and where all
+/// save what they do beside all others computed: so that the unconditional half beside other groups saves too much.
 std::optional<ReuseTable> without_cross_products(const ErrorModel& model, const ReuseCosts& costs, int64_t budget,
                                                  const std::vector<std::vector<size_t>>& sets) {
+  const ReuseTable everything = all_computed(size_t(model.groups()), model.evaluations());
+  int64_t with_all_reused = costs.of(everything);
   std::vector<std::vector<GroupPath>> paths;
   for (const std::vector<size_t>& set : sets) {
     const auto segment = [&](int computed, int reused) {
@@ -223,25 +231,38 @@ std::optional<ReuseTable> without_cross_products(const ErrorModel& model, const 
       return error;
     };
     int64_t cost = 0;
-    for (const size_t g : set) cost += costs.groups[g];
+    for (const size_t g : set) cost += costs.saved_by(everything, g, 0);
+    with_all_reused -= cost * model.evaluations();
     paths.push_back(shortest_paths(model.evaluations(), segment, cost));
   }
-  const auto chosen = least_error(paths, budget - costs.evaluation * model.evaluations());
+  const auto chosen = least_error(paths, budget - with_all_reused);
   if (!chosen) return std::nullopt;
-  ReuseTable table(size_t(model.groups()));
+  ReuseTable table = everything;
   for (size_t s = 0; s < sets.size(); ++s)
     for (const size_t g : sets[s]) table[g] = paths[s][(*chosen)[s]].reuse;
   return table;
 }
 
-/// Each group by itself, and all as one: what the groups of an evaluation do to its result nearly cancels out where all are reused.
-std::vector<std::vector<std::vector<size_t>>> sets_to_start_from(size_t groups) {
+/// Solutions of each group by itself, and of all as one: what the groups of an evaluation do to its result nearly cancels out where all
+/// are reused. Both without the unconditional half, if there is one, and with it by itself.
+std::vector<ReuseTable> exact_starts(const ErrorModel& model, const ReuseCosts& costs, int64_t budget) {
   std::vector<std::vector<size_t>> alone, together(1);
-  for (size_t g = 0; g < groups; ++g) {
+  for (size_t g = 0; g < size_t(model.groups()); ++g) {
+    if (g == costs.half) continue;
     alone.push_back({g});
     together.front().push_back(g);
   }
-  return {alone, together};
+  std::vector<ReuseTable> starts;
+  const auto add = [&](const std::vector<std::vector<size_t>>& sets) {
+    if (auto exact = without_cross_products(model, costs, budget, sets)) starts.push_back(std::move(*exact));
+  };
+  for (auto sets : {alone, together}) {
+    add(sets);
+    if (!costs.half) continue;
+    sets.push_back({*costs.half});
+    add(sets);
+  }
+  return starts;
 }
 
 }  // namespace
@@ -251,13 +272,12 @@ std::optional<TunedTable> search_within_cost(const ErrorModel& model, const Reus
   assert(costs.groups.size() == size_t(model.groups()));
   std::vector<ReuseTable> starts{all_computed(size_t(model.groups()), model.evaluations())};
   if (near) starts.push_back(*near);
-  for (const auto& sets : sets_to_start_from(size_t(model.groups())))
-    if (auto exact = without_cross_products(model, costs, budget, sets)) starts.push_back(std::move(*exact));
+  for (ReuseTable& start : exact_starts(model, costs, budget)) starts.push_back(std::move(start));
   std::optional<Searched> best;
   for (ReuseTable& start : starts) {
     Searched searched(model, costs, std::move(start));
-    if (!come_within(searched, model, costs, budget)) continue;
-    fill_up(searched, model, costs, budget);
+    if (!come_within(searched, model, budget)) continue;
+    fill_up(searched, model, budget);
     exchange(searched, model, costs, budget);
     if (effort == SearchEffort::full) shake(searched, model, costs, budget);
     if (!best || searched.error() < best->error()) best = std::move(searched);

@@ -17,7 +17,7 @@ enum class SearchEffort { quick, full };
 
 /// The table of the least modelled error that costs at most `budget`, as far as it is found; nothing where none is that cheap.
 /// It begins at the exact solutions without the products between segments (shortest paths and a knapsack), of each group by
-/// itself and of all as one, at one that gives up computations one by one, each the one that saves most for its error, and at
+/// itself and of all as one, at both with the unconditional half of guidance, if that is a group, at one that gives up computations one by one, each the one that saves most for its error, and at
 /// `near`, if given; each is then improved by exchanges of computations until none helps. The best of them is given. The same input
 /// gives the same table.
 std::optional<TunedTable> search_within_cost(const ErrorModel& model, const ReuseCosts& costs, int64_t budget,

@@ -60,6 +60,26 @@ TEST_F(Tune, BeatsAHandMadeScheduleAtItsCostAndAtItsError) {
   EXPECT_THAT(result("out", "front.svg"), HasSubstr("tuned, 6 steps"));
 }
 
+TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceUnlessToldNotTo) {
+  file("half.json", R"({"steps": 6, "reuse": [{"branch": "unconditional_half", "evaluations": [2, 4, 5]}]})");
+  const auto schedule_of = [&](const std::string& output, std::vector<std::string> more) {
+    more.insert(more.end(), {"--against", (folder / "half.json").string(), "--costs", (folder / "costs.json").string()});
+    const Ended ended = run(tune(1, three_prompts(), output, more));
+    EXPECT_EQ(ended.code, 0) << ended.output;
+    const Json told = Json::parse(result(output, "tune.json"));
+    for (const Json& way : told["ways"]) {
+      if (way["way"] != "half.json") continue;
+      EXPECT_DOUBLE_EQ(double(way["cost"]), 0.75);   // three halves of twelve are left out
+    }
+    return Json::parse(result(output, "at-cost-of-half-6-steps.json"));
+  };
+  const auto names_a_half = [](const Json& schedule) {
+    return std::any_of(schedule["reuse"].begin(), schedule["reuse"].end(), [](const Json& entry) { return entry["branch"] == "unconditional_half"; });
+  };
+  EXPECT_TRUE(names_a_half(schedule_of("with", {})));
+  EXPECT_FALSE(names_a_half(schedule_of("without", {"--unconditional-half", "false"})));
+}
+
 TEST_F(Tune, WritesASchedulesWhoseErrorGenerateRepeats) {
   ASSERT_EQ(run(tune(1, three_prompts(), "out", against())).code, 0);
   const Json schedule = Json::parse(result("out", "at-cost-of-hand-made-6-steps.json"));

@@ -28,22 +28,36 @@ class CountedCost:
     def __init__(self):
         self.seconds = {kind: [] for kind in (*self.BRANCHES, "other")}
 
-    def counts(self, output):
-        """Blocks that were computed of each branch, and evaluations, of all samples; their seconds are remembered."""
-        counts = dict.fromkeys(self.seconds, 0)
+    def counts(self, output, options):
+        """How often each branch of the network, and what an evaluation takes besides, was computed in all samples, and their evaluations;
+        the seconds are remembered. Shares are of a first evaluation, which computes everything: its halves of guidance are counted
+        as one or, where they are evaluated one after the other, as two."""
+        counts = dict.fromkeys((*self.seconds, "evaluations"), 0)
         for shard in sorted(output.glob("shards/*/*.h5")):
             with h5py.File(shard) as file:
                 seconds, computed = file["provenance/step_seconds"][:], file["provenance/step_counts"][:]
+                steps = int(file["provenance/step_offsets"][1])
             kinds = [computed[:, 0], computed[:, 1], computed[:, 2] + computed[:, 3], computed[:, 4] + computed[:, 5]]
             for column, (kind, blocks) in enumerate(zip(self.BRANCHES, kinds)):
-                self.seconds[kind].append(seconds[blocks > 0, column] / blocks[blocks > 0])
-                counts[kind] += int(blocks.sum())
-            self.seconds["other"].append(seconds[:, 4] + seconds[:, 5])
-            counts["other"] += len(seconds)
+                share = blocks / blocks[0]
+                self.seconds[kind].append(seconds[blocks > 0, column] / share[blocks > 0])
+                counts[kind] += float(share.sum())
+            halves = numpy.where(numpy.isin(numpy.arange(len(seconds)) % steps, without_a_half(options)), 0.5, 1)
+            self.seconds["other"].append((seconds[:, 4] + seconds[:, 5]) / halves)
+            counts["other"] += float(halves.sum())
+            counts["evaluations"] += len(seconds)
         return counts
 
     def of(self, counts):
-        return sum(number * float(numpy.median(numpy.concatenate(self.seconds[kind]))) for kind, number in counts.items())
+        return sum(counts[kind] * float(numpy.median(numpy.concatenate(seconds))) for kind, seconds in self.seconds.items())
+
+
+def without_a_half(options):
+    """The evaluations that leave out the unconditional half of guidance, as the table in the options says."""
+    if "--broadcast" not in options:
+        return []
+    table = json.loads(pathlib.Path(options[options.index("--broadcast") + 1]).read_text())
+    return [e for entry in table.get("reuse", []) if entry["branch"] == "unconditional_half" for e in entry["evaluations"]]
 
 
 def main():
@@ -59,13 +73,13 @@ def main():
 
     cost = CountedCost()
     baseline = runs.make("baseline", 1, [])
-    whole = cost.counts(baseline)
+    whole = cost.counts(baseline, [])
     cases = {"everything computed": [], **broadcast_table.PRESETS}
     for file in sorted((broadcast_table.CONFIGS / "broadcast").glob("demo-tuned-*.json")):
         steps = json.loads(file.read_text())["steps"]   # a table fits one number of steps
         cases[file.stem.removeprefix("demo-")] = ["--broadcast", file, "--steps", str(steps)]
     for name, more in list(cases.items())[1:]:
-        share = cost.of(cost.counts(runs.make("sizing", 1, more))) / cost.of(whole)
+        share = cost.of(cost.counts(runs.make("sizing", 1, more), more)) / cost.of(whole)
         steps = round(broadcast_table.STEPS * share)
         cases[f"{steps} steps"] = ["--steps", str(steps)]
 
@@ -74,7 +88,7 @@ def main():
         for name, more in cases.items():
             output = runs.make("run", 1, more)
             result = runs.against(baseline, output)
-            figures[name] = {"counts": cost.counts(output), "mean": result["mean"], "right": broadcast_table.accuracy(output),
+            figures[name] = {"counts": cost.counts(output, more), "mean": result["mean"], "right": broadcast_table.accuracy(output),
                              "latents": statistics.fmean(sample["latents_drift"] ** 2 for sample in result["samples"]),
                              "clips": len(result["samples"])}
 
@@ -83,7 +97,7 @@ def main():
         f["cost"] = cost.of(f["counts"]) / cost.of(whole)
         errors = "– | – | –" if name == "everything computed" else (
             f"{f['latents']:.2e} | {1 - f['mean']['ssim']:.5f} | {f['mean']['psnr']:.2f} dB")
-        lines.append(f"| {name} | {f['counts']['other'] // f['clips']} | {100 * f['cost']:.1f} % | {errors} | {f['right']} |")
+        lines.append(f"| {name} | {f['counts']['evaluations'] // f['clips']} | {100 * f['cost']:.1f} % | {errors} | {f['right']} |")
     broadcast_table.write(options.workdir, lines, figures)
 
 
