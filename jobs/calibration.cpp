@@ -179,7 +179,7 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
       const auto reused = samples_.run(own, steps_, samples_.policy(table, groups_));
       if (!reused) return std::nullopt;
       effects.push_back(difference(reused->latents, computed->latents));
-      if (groups_[g].branch) seconds.add(reused->evaluations);   // halves by themselves take other seconds
+      if (!groups_[g].is_half()) seconds.add(reused->evaluations);   // halves by themselves take other seconds
     }
   Numbers numbers(sites() * sites());
   for (size_t i = 0; i < sites(); ++i)
@@ -190,9 +190,10 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
   numbers.push_back(product(offset, offset) / square);
   for (const SiteGroup& group : groups_)
     for (int e = 0; e < steps_; ++e) {
-      double sum = group.branch ? 0 : of_guidance[size_t(e)];
-      for (const int block : group.blocks)
-        if (e > 0) sum += changes.of_sites().at({*group.branch, block})[size_t(e) - 1].mse;
+      double sum = group.is_half() ? of_guidance[size_t(e)] : 0;
+      for (const Branch branch : group.branches)
+        for (const int block : group.blocks)
+          if (e > 0) sum += changes.of_sites().at({branch, block})[size_t(e) - 1].mse;
       numbers.push_back(std::sqrt(sum));
     }
   for (const auto& all : seconds.seconds) numbers.push_back(median(all));

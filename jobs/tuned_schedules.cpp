@@ -100,24 +100,26 @@ std::string schedule_text(Json schedule, const Json& provenance) {
 TunedSchedules::TunedSchedules(const TuneSettings& settings, const CalibrationSamples& samples, bool tells)
     : settings_(settings), samples_(samples), tells_(tells) {
   std::vector<Target> wanted;
-  std::vector<SiteGroup> groups = site_groups(samples.pipeline().blocks(), settings.block_groups);
-  std::erase_if(groups, [&](const SiteGroup& group) { return samples.blocks()[size_t(*group.branch)] == 0; });
-  require(!groups.empty(), "the network has no branches to reuse");
-  if (settings.unconditional_half && samples.have_guidance()) groups.push_back({std::nullopt, {}});
+  groups_ = site_groups(samples.pipeline().blocks(), settings.block_groups);
+  std::erase_if(groups_, [&](const SiteGroup& group) { return samples.blocks()[size_t(group.branches.front())] == 0; });
+  require(!groups_.empty(), "the network has no branches to reuse");
+  if (settings.unconditional_half && samples.have_guidance()) groups_.emplace_back();
+  const std::vector<SiteGroup> one = as_one(groups_);
   require(int(samples.pipeline().timesteps(samples.request()).size()) == samples.steps(),
           "this sampler evaluates the network more often than it has steps, and a table of reuse fits only where both are as many");
   for (const int steps : steps_to_tune(settings, samples.steps())) {
-    tell(concat("calibrating ", steps, " steps: ", 1 + groups.size() * size_t(steps - 1), " denoisings a sample"));
-    const StepsCalibration calibration(samples, groups, steps);
+    tell(concat("calibrating ", steps, " steps: ", 2 + (one.size() + groups_.size()) * size_t(steps - 1), " denoisings a sample"));
+    const StepsCalibration by_evaluation(samples, one, steps), by_group(samples, groups_, steps);
     if (steps == samples.steps()) {
-      costs_ = settings.costs.empty() ? calibration.costs() : read_costs(settings.costs);
+      costs_ = settings.costs.empty() ? by_group.costs() : read_costs(settings.costs);
       whole_ = cost_of_steps(steps);
       wanted = targets(tuning_.untuned);
     }
     tried_.clear();
-    try_front(calibration);
-    for (const Target& target : wanted) try_target(target, calibration);
-    for (const Target& target : wanted) add_tuned(target, calibration);
+    try_front({&by_evaluation, &by_group});
+    for (const StepsCalibration* calibration : {&by_evaluation, &by_group})
+      for (const Target& target : wanted) try_target(target, *calibration);
+    for (const Target& target : wanted) add_tuned(target, steps);
   }
   add_fewer_steps(wanted);
   std::vector<std::string> by_cost;
@@ -134,11 +136,14 @@ void TunedSchedules::tell(const std::string& what) const {
 double TunedSchedules::cost_of_steps(int steps) const { return costs_.of(BroadcastSchedule(steps, samples_.pipeline().blocks())); }
 
 ReuseCosts TunedSchedules::units(const std::vector<SiteGroup>& groups) const {
-  const bool in_halves = !groups.back().branch;
+  const bool in_halves = groups.back().is_half();
   const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units) / (in_halves ? 2 : 1))); };
   ReuseCosts units{rounded(costs_.evaluation), {}};
-  for (const SiteGroup& group : groups)
-    units.groups.push_back(group.branch ? std::max<int64_t>(1, rounded(costs_.branches[size_t(*group.branch)] * double(group.blocks.size()))) : 0);
+  for (const SiteGroup& group : groups) {
+    double seconds = 0;
+    for (const Branch branch : group.branches) seconds += costs_.branches[size_t(branch)] * double(group.blocks.size());
+    units.groups.push_back(group.is_half() ? 0 : std::max<int64_t>(1, rounded(seconds)));
+  }
   if (in_halves) units.half = groups.size() - 1;
   return units;
 }
@@ -176,39 +181,63 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
 /// Runs a table and remembers what it came to. Gives its error and the model that is exact there.
 std::pair<double, ErrorModel> TunedSchedules::try_table(const ReuseTable& table, const StepsCalibration& calibration) {
   auto measured = calibration.measured(table);
-  tried_.push_back({table, units(calibration.groups()).of(table), calibration.model().error(table), measured.first});
+  const bool is_of_each = calibration.groups().size() == groups_.size();
+  tried_.push_back({is_of_each ? table : of_each(table, groups_), units(calibration.groups()).of(table), calibration.model().error(table),
+                    measured.first});
   return measured;
 }
 
-/// Tables within a row of budgets, one run of each sample for each of them.
-void TunedSchedules::try_front(const StepsCalibration& calibration) {
-  tell(concat("the front of ", calibration.steps(), " steps"));
+/// Tables within a row of budgets, one run of each sample for each of them: the best of each budget.
+void TunedSchedules::try_front(const std::vector<const StepsCalibration*>& calibrations) {
   TunedFront front;
-  front.steps = calibration.steps();
-  const ReuseCosts costs = units(calibration.groups());
-  std::optional<ReuseTable> near;
+  front.steps = calibrations.front()->steps();
+  tell(concat("the front of ", front.steps, " steps"));
+  std::vector<std::optional<ReuseTable>> near(calibrations.size());
   for (int percent = 95; percent >= 20; percent -= 5) {
-    const auto table = samples_.searched([&]() -> std::optional<ReuseTable> {
-      const auto found = search_within_cost(calibration.model(), costs, whole_units * percent / 100, near, SearchEffort::quick);
-      return found ? std::optional(found->table) : std::nullopt;
-    });
-    if (!table) break;
-    near = table;
-    if (!front.cost.empty() && share(costs.of(*table)) >= front.cost.back()) continue;   // all of it is affordable
-    try_table(*table, calibration);
-    front.cost.push_back(share(tried_.back().cost));
-    front.predicted.push_back(tried_.back().predicted);
-    front.measured.push_back(tried_.back().error);
+    const size_t before = tried_.size();
+    for (size_t i = 0; i < calibrations.size(); ++i) {
+      const ReuseCosts costs = units(calibrations[i]->groups());
+      const auto table = samples_.searched([&]() -> std::optional<ReuseTable> {
+        const auto found = search_within_cost(calibrations[i]->model(), costs, whole_units * percent / 100, near[i], SearchEffort::quick);
+        return found ? std::optional(found->table) : std::nullopt;
+      });
+      if (table && table != near[i]) try_table(*table, *calibrations[i]);
+      near[i] = table;
+    }
+    const auto best = std::min_element(tried_.begin() + long(before), tried_.end(),
+                                       [](const Tried& a, const Tried& b) { return a.error < b.error; });
+    if (best == tried_.end()) continue;   // all of it is affordable, or nothing
+    front.cost.push_back(share(best->cost));
+    front.predicted.push_back(best->predicted);
+    front.measured.push_back(best->error);
   }
   if (!front.cost.empty()) tuning_.fronts.push_back(std::move(front));
 }
 
-/// Searches, runs what is found, corrects the model by that run, and searches again from there.
+/// The best for the target of all tables that were run; none where not even the fewest computations are within its budget.
+const TunedSchedules::Tried* TunedSchedules::best_for(const Target& target) const {
+  const auto better = [&](const Tried& a, const Tried& b) {
+    if (fits(a, target) != fits(b, target)) return fits(a, target);
+    return target.budget == std::nullopt && fits(a, target) ? a.cost < b.cost : a.error < b.error;
+  };
+  const auto best = std::min_element(tried_.begin(), tried_.end(), better);
+  return best == tried_.end() ? nullptr : &*best;
+}
+
+bool TunedSchedules::fits(const Tried& tried, const Target& target) const {
+  return target.budget ? share(tried.cost) <= *target.budget : tried.error <= *target.error;
+}
+
+/// Searches, runs what is found, corrects the model by that run, and searches again from there. Groups begin where evaluations ended.
 void TunedSchedules::try_target(const Target& target, const StepsCalibration& calibration) {
   tell(concat("searching ", target.name, " in ", calibration.steps(), " steps"));
   const ReuseCosts costs = units(calibration.groups());
   ErrorModel model = calibration.model();
   std::optional<ReuseTable> near;
+  if (const Tried* best = best_for(target); best && calibration.groups().size() == groups_.size()) {
+    near = best->table;
+    model = calibration.measured(*near).second;
+  }
   double aim = target.error.value_or(0);   // lowered where the model promises too much
   for (int round = 0; round < settings_.rounds; ++round) {
     const auto table = samples_.searched([&]() -> std::optional<ReuseTable> {
@@ -224,22 +253,12 @@ void TunedSchedules::try_target(const Target& target, const StepsCalibration& ca
   }
 }
 
-/// The best of all tables that were run.
-void TunedSchedules::add_tuned(const Target& target, const StepsCalibration& calibration) {
-  const Tried* best = nullptr;
-  const auto fits = [&](const Tried& tried) {
-    return target.budget ? share(tried.cost) <= *target.budget : tried.error <= *target.error;
-  };
-  const auto better = [&](const Tried& a, const Tried& b) {
-    if (fits(a) != fits(b)) return fits(a);
-    return target.budget == std::nullopt && fits(a) ? a.cost < b.cost : a.error < b.error;
-  };
-  for (const Tried& tried : tried_)
-    if (!best || better(tried, *best)) best = &tried;
-  if (!best) return;   // not even the fewest computations are within a budget
-  TunedWay way{target.name, "tuned", calibration.steps(), share(best->cost), best->predicted, best->error,
-               concat(target.file, '-', calibration.steps(), "-steps.json"), fits(*best)};
-  Json schedule = schedule_json(best->table, calibration.groups(), samples_.pipeline().blocks());
+void TunedSchedules::add_tuned(const Target& target, int steps) {
+  const Tried* best = best_for(target);
+  if (!best) return;
+  TunedWay way{target.name, "tuned", steps, share(best->cost), best->predicted, best->error,
+               concat(target.file, '-', steps, "-steps.json"), fits(*best, target)};
+  Json schedule = schedule_json(best->table, groups_, samples_.pipeline().blocks());
   if (!settings_.stored.empty()) schedule["stored"] = settings_.stored;
   schedule["provenance"] = {{"target", way.target}, {"cost", way.cost}, {"speed_up", 1 / way.cost}, {"predicted_error", best->predicted},
                             {"measured_error", way.error}, {"costs", to_json(costs_)}};

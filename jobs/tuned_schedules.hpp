@@ -36,7 +36,7 @@ class TunedSchedules {
     std::string file, name;
     std::optional<double> budget, error;
   };
-  /// A table that was run.
+  /// A table over all groups that was run.
   struct Tried {
     ReuseTable table;
     int64_t cost;
@@ -45,6 +45,7 @@ class TunedSchedules {
   const TuneSettings& settings_;
   const CalibrationSamples& samples_;
   bool tells_;
+  std::vector<SiteGroup> groups_;
   BranchCosts costs_;
   double whole_ = 0;   ///< seconds of computing everything in all steps
   std::map<std::string, Json> schedules_;
@@ -57,9 +58,11 @@ class TunedSchedules {
   std::vector<Target> targets(std::vector<TunedWay>& untuned);
   void add_fewer_steps(const std::vector<Target>& targets);
   std::pair<double, ErrorModel> try_table(const ReuseTable& table, const StepsCalibration& calibration);
-  void try_front(const StepsCalibration& calibration);
+  void try_front(const std::vector<const StepsCalibration*>& calibrations);
+  const Tried* best_for(const Target& target) const;
+  bool fits(const Tried& tried, const Target& target) const;
   void try_target(const Target& target, const StepsCalibration& calibration);
-  void add_tuned(const Target& target, const StepsCalibration& calibration);
+  void add_tuned(const Target& target, int steps);
 };
 
 }  // namespace pyracast

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <set>
 
 namespace pyracast {
 
@@ -36,10 +37,30 @@ std::vector<SiteGroup> site_groups(int blocks, int parts) {
   std::vector<SiteGroup> groups;
   for (int branch = 0; branch < branch_count; ++branch)
     for (int part = 0; part < count; ++part) {
-      SiteGroup& group = groups.emplace_back(SiteGroup{Branch(branch), {}});
+      SiteGroup& group = groups.emplace_back(SiteGroup{{Branch(branch)}, {}});
       for (int block = blocks * part / count; block < blocks * (part + 1) / count; ++block) group.blocks.push_back(block);
     }
   return groups;
+}
+
+std::vector<SiteGroup> as_one(const std::vector<SiteGroup>& groups) {
+  std::set<Branch> branches;
+  std::set<int> blocks;
+  bool half = false;
+  for (const SiteGroup& group : groups) {
+    branches.insert(group.branches.begin(), group.branches.end());
+    blocks.insert(group.blocks.begin(), group.blocks.end());
+    half = half || group.is_half();
+  }
+  std::vector<SiteGroup> one{{{branches.begin(), branches.end()}, {blocks.begin(), blocks.end()}}};
+  if (half) one.emplace_back();
+  return one;
+}
+
+ReuseTable of_each(const ReuseTable& table, const std::vector<SiteGroup>& groups) {
+  ReuseTable each;
+  for (const SiteGroup& group : groups) each.push_back(group.is_half() ? table.back() : table.front());
+  return each;
 }
 
 ReuseTable all_computed(size_t groups, int evaluations) { return ReuseTable(groups, std::vector<bool>(size_t(evaluations), false)); }

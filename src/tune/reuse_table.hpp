@@ -7,11 +7,12 @@
 
 namespace pyracast {
 
-/// A branch in some blocks of the network, which a search computes and reuses together; without a branch, and without blocks, the
-/// unconditional half of guidance.
+/// Branches in some blocks of the network, which a search computes and reuses together; without any, the unconditional half of guidance.
 struct SiteGroup {
-  std::optional<Branch> branch;
+  std::vector<Branch> branches;
   std::vector<int> blocks;
+
+  bool is_half() const { return branches.empty(); }
 };
 
 /// What is reused: [group][evaluation]; evaluation 0 never.
@@ -32,6 +33,12 @@ struct ReuseCosts {
 
 /// Every branch in `parts` runs of blocks whose lengths differ by one at most; as many as blocks where there are fewer.
 std::vector<SiteGroup> site_groups(int blocks, int parts);
+
+/// The groups of branches as one, and the unconditional half if it is among them.
+std::vector<SiteGroup> as_one(const std::vector<SiteGroup>& groups);
+
+/// A table over `as_one(groups)` as one over `groups`.
+ReuseTable of_each(const ReuseTable& table, const std::vector<SiteGroup>& groups);
 
 /// Everything is computed.
 ReuseTable all_computed(size_t groups, int evaluations);

@@ -14,8 +14,11 @@ Json schedule_json(const ReuseTable& table, const std::vector<SiteGroup>& groups
     for (size_t e = 0; e < table[g].size(); ++e)
       if (table[g][e]) evaluations.push_back(int(e));
     if (evaluations.empty()) continue;
-    std::vector<int>& listed = entries[{groups[g].branch, evaluations}];
-    listed.insert(listed.end(), groups[g].blocks.begin(), groups[g].blocks.end());
+    if (groups[g].is_half()) entries[{std::nullopt, evaluations}];
+    for (const Branch branch : groups[g].branches) {
+      std::vector<int>& listed = entries[{branch, evaluations}];
+      listed.insert(listed.end(), groups[g].blocks.begin(), groups[g].blocks.end());
+    }
   }
   Json reuse = Json::array();
   for (auto& [what, listed] : entries) {

@@ -13,7 +13,7 @@ TEST(ScheduleFile, IsReadBackAsTheSameTable) {
   std::mt19937 generator(1);
   constexpr int blocks = 5, evaluations = 7;
   auto groups = site_groups(blocks, 3);
-  groups.push_back({std::nullopt, {}});   // the unconditional half of guidance
+  groups.emplace_back();   // the unconditional half of guidance
   const std::vector<int64_t> timesteps{700, 600, 500, 400, 300, 200, 100};
   for (int round = 0; round < 20; ++round) {
     ReuseTable table = all_computed(groups.size(), evaluations);
@@ -24,12 +24,12 @@ TEST(ScheduleFile, IsReadBackAsTheSameTable) {
     for (size_t g = 0; g < groups.size(); ++g)
       for (const int block : groups[g].blocks)
         for (int e = 0; e < evaluations; ++e)
-          EXPECT_EQ(schedule.reuses(e, {*groups[g].branch, block}), table[g][size_t(e)]) << g << ' ' << block << ' ' << e;
+          EXPECT_EQ(schedule.reuses(e, {groups[g].branches.front(), block}), table[g][size_t(e)]) << g << ' ' << block << ' ' << e;
   }
 }
 
 TEST(ScheduleFile, NamesNoBlocksOfTheUnconditionalHalf) {
-  const std::vector<SiteGroup> groups{{Branch::spatial_mlp, {0, 1}}, {std::nullopt, {}}};
+  const std::vector<SiteGroup> groups{{{Branch::spatial_mlp}, {0, 1}}, {}};
   ReuseTable table = all_computed(2, 4);
   table[1][1] = table[1][3] = true;
   EXPECT_EQ(schedule_json(table, groups, 2), Json::parse(R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1, 3]}]})"));

@@ -96,8 +96,23 @@ TEST(SiteGroups, DivideTheBlocksOfEachBranchEvenly) {
   ASSERT_EQ(groups.size(), 12u);
   EXPECT_THAT(groups[0].blocks, ElementsAre(0, 1));
   EXPECT_THAT(groups[1].blocks, ElementsAre(2, 3, 4));
-  EXPECT_EQ(groups[11].branch, Branch::temporal_mlp);
+  EXPECT_THAT(groups[11].branches, ElementsAre(Branch::temporal_mlp));
   EXPECT_EQ(site_groups(3, 8).size(), 18u);
+}
+
+TEST(SiteGroups, AsOneHaveAllBranchesAndBlocksAndLeaveTheHalfToItself) {
+  auto groups = site_groups(3, 2);
+  EXPECT_THAT(as_one(groups), testing::SizeIs(1));
+  groups.emplace_back();
+  const auto one = as_one(groups);
+  ASSERT_EQ(one.size(), 2u);
+  EXPECT_EQ(one[0].branches.size(), size_t(branch_count));
+  EXPECT_THAT(one[0].blocks, ElementsAre(0, 1, 2));
+  EXPECT_TRUE(one[1].is_half());
+
+  const ReuseTable table{{false, true, false}, {false, false, true}}, each = of_each(table, groups);
+  ASSERT_EQ(each.size(), groups.size());
+  for (size_t g = 0; g < groups.size(); ++g) EXPECT_EQ(each[g], groups[g].is_half() ? table[1] : table[0]) << g;
 }
 
 // The search is a descent from several starts: on small problems it is held against all tables. What it finds is always a
