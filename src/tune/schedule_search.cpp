@@ -273,17 +273,19 @@ std::optional<TunedTable> search_within_cost(const ErrorModel& model, const Reus
   std::vector<ReuseTable> starts{all_computed(size_t(model.groups()), model.evaluations())};
   if (near) starts.push_back(*near);
   for (ReuseTable& start : exact_starts(model, costs, budget)) starts.push_back(std::move(start));
-  std::optional<Searched> best;
+  std::vector<Searched> found;
   for (ReuseTable& start : starts) {
     Searched searched(model, costs, std::move(start));
     if (!come_within(searched, model, budget)) continue;
     fill_up(searched, model, budget);
     exchange(searched, model, costs, budget);
-    if (effort == SearchEffort::full) shake(searched, model, costs, budget);
-    if (!best || searched.error() < best->error()) best = std::move(searched);
+    found.push_back(std::move(searched));
   }
-  if (!best) return std::nullopt;
-  return best->result();
+  if (found.empty()) return std::nullopt;
+  const auto better = [](const Searched& a, const Searched& b) { return a.error() < b.error(); };
+  std::stable_sort(found.begin(), found.end(), better);
+  for (size_t i = 0; effort == SearchEffort::full && i < std::min<size_t>(2, found.size()); ++i) shake(found[i], model, costs, budget);
+  return std::min_element(found.begin(), found.end(), better)->result();
 }
 
 std::optional<TunedTable> search_within_error(const ErrorModel& model, const ReuseCosts& costs, double error,
