@@ -12,7 +12,7 @@ struct TuneSettings {
   std::vector<std::string> against, steps_candidates;
   int block_groups = 4, rounds = 6;
   std::string stored;
-  bool unconditional_half = true;
+  bool unconditional_half = false;
 
   template <class Visit>
   static void fields(Visit&& visit, TuneSettings& s) {
@@ -31,7 +31,7 @@ struct TuneSettings {
     visit("Tune", "rounds", s.rounds, "most real runs of a found schedule on each sample, each of which corrects the search");
     visit("Tune", "stored", s.stored, "keep outputs gated or ungated; default: as the family's published broadcasting");
     visit("Tune", "unconditional-half", s.unconditional_half, "reuse the unconditional half of guidance as well, where there is guidance; such a "
-          "schedule does not fit cfg-parallel");
+          "schedule does not fit cfg-parallel, and its halves take longer one after the other than together where videos are small");
     visit("Tune", "costs", s.costs, "seconds of each branch: a tune.json of an earlier run; default: medians of this one's. Given, "
           "the same command gives the same schedule files, byte for byte");
   }

@@ -103,22 +103,29 @@ TunedSchedules::TunedSchedules(const TuneSettings& settings, const CalibrationSa
   groups_ = site_groups(samples.pipeline().blocks(), settings.block_groups);
   std::erase_if(groups_, [&](const SiteGroup& group) { return samples.blocks()[size_t(group.branches.front())] == 0; });
   require(!groups_.empty(), "the network has no branches to reuse");
-  if (settings.unconditional_half && samples.have_guidance()) groups_.emplace_back();
-  const std::vector<SiteGroup> one = as_one(groups_);
+  // The unconditional half is tried besides, never instead: what its reuse does beside other reuse is foreseen less well.
+  std::vector<std::vector<SiteGroup>> calibrated{as_one(groups_), groups_};
+  if (settings.unconditional_half && samples.have_guidance()) {
+    groups_.emplace_back();
+    calibrated.push_back(as_one(groups_));
+  }
   require(int(samples.pipeline().timesteps(samples.request()).size()) == samples.steps(),
           "this sampler evaluates the network more often than it has steps, and a table of reuse fits only where both are as many");
   for (const int steps : steps_to_tune(settings, samples.steps())) {
-    tell(concat("calibrating ", steps, " steps: ", 2 + (one.size() + groups_.size()) * size_t(steps - 1), " denoisings a sample"));
-    const StepsCalibration by_evaluation(samples, one, steps), by_group(samples, groups_, steps);
+    size_t denoisings = 0;
+    for (const auto& groups : calibrated) denoisings += 1 + groups.size() * size_t(steps - 1);
+    tell(concat("calibrating ", steps, " steps: ", denoisings, " denoisings a sample"));
+    std::deque<StepsCalibration> calibrations;
+    for (const auto& groups : calibrated) calibrations.emplace_back(samples, groups, steps);
     if (steps == samples.steps()) {
-      costs_ = settings.costs.empty() ? by_group.costs() : read_costs(settings.costs);
+      costs_ = settings.costs.empty() ? calibrations[1].costs() : read_costs(settings.costs);
       whole_ = cost_of_steps(steps);
       wanted = targets(tuning_.untuned);
     }
     tried_.clear();
-    try_front({&by_evaluation, &by_group});
-    for (const StepsCalibration* calibration : {&by_evaluation, &by_group})
-      for (const Target& target : wanted) try_target(target, *calibration);
+    try_front(calibrations);
+    for (const StepsCalibration& calibration : calibrations)
+      for (const Target& target : wanted) try_target(target, calibration);
     for (const Target& target : wanted) add_tuned(target, steps);
   }
   add_fewer_steps(wanted);
@@ -181,27 +188,26 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
 /// Runs a table and remembers what it came to. Gives its error and the model that is exact there.
 std::pair<double, ErrorModel> TunedSchedules::try_table(const ReuseTable& table, const StepsCalibration& calibration) {
   auto measured = calibration.measured(table);
-  const bool is_of_each = calibration.groups().size() == groups_.size();
-  tried_.push_back({is_of_each ? table : of_each(table, groups_), units(calibration.groups()).of(table), calibration.model().error(table),
+  tried_.push_back({over_groups(table, calibration.groups(), groups_), units(calibration.groups()).of(table), calibration.model().error(table),
                     measured.first});
   return measured;
 }
 
 /// Tables within a row of budgets, one run of each sample for each of them: the best of each budget.
-void TunedSchedules::try_front(const std::vector<const StepsCalibration*>& calibrations) {
+void TunedSchedules::try_front(const std::deque<StepsCalibration>& calibrations) {
   TunedFront front;
-  front.steps = calibrations.front()->steps();
+  front.steps = calibrations.front().steps();
   tell(concat("the front of ", front.steps, " steps"));
   std::vector<std::optional<ReuseTable>> near(calibrations.size());
   for (int percent = 95; percent >= 20; percent -= 5) {
     const size_t before = tried_.size();
     for (size_t i = 0; i < calibrations.size(); ++i) {
-      const ReuseCosts costs = units(calibrations[i]->groups());
+      const ReuseCosts costs = units(calibrations[i].groups());
       const auto table = samples_.searched([&]() -> std::optional<ReuseTable> {
-        const auto found = search_within_cost(calibrations[i]->model(), costs, whole_units * percent / 100, near[i], SearchEffort::quick);
+        const auto found = search_within_cost(calibrations[i].model(), costs, whole_units * percent / 100, near[i], SearchEffort::quick);
         return found ? std::optional(found->table) : std::nullopt;
       });
-      if (table && table != near[i]) try_table(*table, *calibrations[i]);
+      if (table && table != near[i]) try_table(*table, calibrations[i]);
       near[i] = table;
     }
     const auto best = std::min_element(tried_.begin() + long(before), tried_.end(),
@@ -234,8 +240,8 @@ void TunedSchedules::try_target(const Target& target, const StepsCalibration& ca
   const ReuseCosts costs = units(calibration.groups());
   ErrorModel model = calibration.model();
   std::optional<ReuseTable> near;
-  if (const Tried* best = best_for(target); best && calibration.groups().size() == groups_.size()) {
-    near = best->table;
+  if (const Tried* best = best_for(target); best && calibration.groups().front().branches.size() == 1) {
+    near = over_groups(best->table, groups_, calibration.groups());
     model = calibration.measured(*near).second;
   }
   double aim = target.error.value_or(0);   // lowered where the model promises too much

@@ -1,5 +1,6 @@
 #pragma once
 // The search of `pyracast tune`, from what was asked for to schedules and the table of alternatives.
+#include <deque>
 #include <map>
 
 #include "jobs/calibration.hpp"
@@ -58,7 +59,7 @@ class TunedSchedules {
   std::vector<Target> targets(std::vector<TunedWay>& untuned);
   void add_fewer_steps(const std::vector<Target>& targets);
   std::pair<double, ErrorModel> try_table(const ReuseTable& table, const StepsCalibration& calibration);
-  void try_front(const std::vector<const StepsCalibration*>& calibrations);
+  void try_front(const std::deque<StepsCalibration>& calibrations);
   const Tried* best_for(const Target& target) const;
   bool fits(const Tried& tried, const Target& target) const;
   void try_target(const Target& target, const StepsCalibration& calibration);

@@ -57,10 +57,20 @@ std::vector<SiteGroup> as_one(const std::vector<SiteGroup>& groups) {
   return one;
 }
 
-ReuseTable of_each(const ReuseTable& table, const std::vector<SiteGroup>& groups) {
-  ReuseTable each;
-  for (const SiteGroup& group : groups) each.push_back(group.is_half() ? table.back() : table.front());
-  return each;
+ReuseTable over_groups(const ReuseTable& table, const std::vector<SiteGroup>& groups, const std::vector<SiteGroup>& others) {
+  const auto is_among = [](auto part, auto all) {
+    std::sort(part.begin(), part.end());
+    std::sort(all.begin(), all.end());
+    return std::includes(all.begin(), all.end(), part.begin(), part.end());
+  };
+  ReuseTable over;
+  for (const SiteGroup& part : others) {
+    const auto whole = std::find_if(groups.begin(), groups.end(), [&](const SiteGroup& group) {
+      return group.is_half() == part.is_half() && is_among(part.branches, group.branches) && is_among(part.blocks, group.blocks);
+    });
+    over.push_back(whole != groups.end() ? table[size_t(whole - groups.begin())] : std::vector<bool>(table.front().size(), false));
+  }
+  return over;
 }
 
 ReuseTable all_computed(size_t groups, int evaluations) { return ReuseTable(groups, std::vector<bool>(size_t(evaluations), false)); }

@@ -37,8 +37,8 @@ std::vector<SiteGroup> site_groups(int blocks, int parts);
 /// The groups of branches as one, and the unconditional half if it is among them.
 std::vector<SiteGroup> as_one(const std::vector<SiteGroup>& groups);
 
-/// A table over `as_one(groups)` as one over `groups`.
-ReuseTable of_each(const ReuseTable& table, const std::vector<SiteGroup>& groups);
+/// A table over groups as one over others, each of which is part of one of them; what is not is never reused.
+ReuseTable over_groups(const ReuseTable& table, const std::vector<SiteGroup>& groups, const std::vector<SiteGroup>& others);
 
 /// Everything is computed.
 ReuseTable all_computed(size_t groups, int evaluations);

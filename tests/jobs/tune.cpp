@@ -60,7 +60,7 @@ TEST_F(Tune, BeatsAHandMadeScheduleAtItsCostAndAtItsError) {
   EXPECT_THAT(result("out", "front.svg"), HasSubstr("tuned, 6 steps"));
 }
 
-TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceUnlessToldNotTo) {
+TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceWhereAsked) {
   file("half.json", R"({"steps": 6, "reuse": [{"branch": "unconditional_half", "evaluations": [2, 4, 5]}]})");
   const auto schedule_of = [&](const std::string& output, std::vector<std::string> more) {
     more.insert(more.end(), {"--against", (folder / "half.json").string(), "--costs", (folder / "costs.json").string()});
@@ -76,8 +76,8 @@ TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceUnlessToldNotTo) {
   const auto names_a_half = [](const Json& schedule) {
     return std::any_of(schedule["reuse"].begin(), schedule["reuse"].end(), [](const Json& entry) { return entry["branch"] == "unconditional_half"; });
   };
-  EXPECT_TRUE(names_a_half(schedule_of("with", {})));
-  EXPECT_FALSE(names_a_half(schedule_of("without", {"--unconditional-half", "false"})));
+  EXPECT_TRUE(names_a_half(schedule_of("with", {"--unconditional-half", "true"})));
+  EXPECT_FALSE(names_a_half(schedule_of("without", {})));
 }
 
 TEST_F(Tune, WritesASchedulesWhoseErrorGenerateRepeats) {

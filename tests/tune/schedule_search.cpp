@@ -110,9 +110,11 @@ TEST(SiteGroups, AsOneHaveAllBranchesAndBlocksAndLeaveTheHalfToItself) {
   EXPECT_THAT(one[0].blocks, ElementsAre(0, 1, 2));
   EXPECT_TRUE(one[1].is_half());
 
-  const ReuseTable table{{false, true, false}, {false, false, true}}, each = of_each(table, groups);
+  const ReuseTable table{{false, true, false}, {false, false, true}}, each = over_groups(table, one, groups);
   ASSERT_EQ(each.size(), groups.size());
   for (size_t g = 0; g < groups.size(); ++g) EXPECT_EQ(each[g], groups[g].is_half() ? table[1] : table[0]) << g;
+  EXPECT_EQ(over_groups({table[0]}, {one[0]}, one), (ReuseTable{table[0], {false, false, false}})) << "no half: never reused";
+  EXPECT_EQ(over_groups(each, groups, groups), each);
 }
 
 // The search is a descent from several starts: on small problems it is held against all tables. What it finds is always a
