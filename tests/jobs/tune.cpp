@@ -62,8 +62,10 @@ TEST_F(Tune, BeatsAHandMadeScheduleAtItsCostAndAtItsError) {
 
 TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceWhereAsked) {
   file("half.json", R"({"steps": 6, "reuse": [{"branch": "unconditional_half", "evaluations": [2, 4, 5]}]})");
+  file("all-outside.json", R"({"costs": {"branches": {"spatial_attention": 0, "temporal_attention": 0, "spatial_cross": 0, "temporal_cross": 0,
+                               "spatial_mlp": 0, "temporal_mlp": 0}, "evaluation": 1}})");   // no branch saves anything, a half does
   const auto schedule_of = [&](const std::string& output, std::vector<std::string> more) {
-    more.insert(more.end(), {"--against", (folder / "half.json").string(), "--costs", (folder / "costs.json").string()});
+    more.insert(more.end(), {"--against", (folder / "half.json").string(), "--costs", (folder / "all-outside.json").string()});
     const Ended ended = run(tune(1, three_prompts(), output, more));
     EXPECT_EQ(ended.code, 0) << ended.output;
     const Json told = Json::parse(result(output, "tune.json"));
