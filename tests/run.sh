@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds and runs the tests; those of the batch system are slurm.sh's, the drills `ctest --preset cpu -L drill`.
+# Installs what is missing, builds and runs the tests; those of the batch system are slurm.sh's, the drills drills.sh's.
 # usage: run.sh [ctest arguments, e.g. -L golden or -LE mpi]
 set -eu
 cd "$(dirname "$0")/.."
