@@ -27,6 +27,7 @@ class Audit {
   explicit Audit(const GenerateSettings& settings);
 
   bool enabled() const { return percent_ > 0; }
+  double share() const { return percent_ / 100; }   ///< of all samples
   /// Whether the sample is one of them: by the hash of seed, id and number.
   bool chooses(const Prompt& row, uint32_t sample) const;
 

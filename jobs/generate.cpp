@@ -239,21 +239,11 @@ std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettin
   }
 }
 
-/// "2/8": part 2 of 8.
-std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
-  unsigned long long part = 0, parts = 0;
-  int length = 0;
-  require(std::sscanf(text.c_str(), "%llu/%llu%n", &part, &parts, &length) == 2 && size_t(length) == text.size() && part < parts,
-          "part is \"", text, "\", expected K/N with K from 0 to N - 1");
-  return {part, parts};
-}
-
 /// Everything about the settings that can be wrong before anything is written.
 void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
   Audit{settings};
   check_stop_signals(settings.walltime.stop_signals);
-  part_of(settings.part);
   SaveInterval(settings.checkpoint_every);
   on_change_of(settings.on_change);
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
@@ -266,7 +256,8 @@ void check_settings(const GenerateSettings& settings) {
   require(settings.model.device != "cuda" || settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
           ": a video is made by one GPU; use --ranks-per-video 1, and as many ranks a node as it has GPUs");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
-  VideoRequests(settings, *find_model(settings.model));
+  const auto model = find_model(settings.model);
+  manifest_options(settings, VideoRequests(settings, *model));
   open_device(settings.model);
 }
 
@@ -278,15 +269,13 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   if (settings.ranks_per_video.automatic()) choose_teams(ranks, settings);
   keep_stop_signals(settings.walltime.stop_signals);
   const TimeLeft time = time_left(ranks, settings.walltime);
-  const auto [part, parts] = part_of(settings.part);
   const auto [team, channels] = open_team(ranks, settings);
   const auto model = find_model(settings.model);
   if (ranks.rank() == 0)
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
   const auto memory = settings.model.device == "cpu" ? std::optional(planned_memory(*model, settings, requests, ranks, team)) : std::nullopt;
-  const ManifestOptions rows{.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
-                             .cost = [&](const Prompt& row) { return requests.cost(row); }};
+  const ManifestOptions rows = manifest_options(settings, requests);
   const auto backend = open_device(settings.model, ranks.node().rank());
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {

@@ -2,6 +2,7 @@
 
 #include "dataset/manifest.hpp"
 #include "dataset/scratch_folder.hpp"
+#include "jobs/audit.hpp"
 #include "jobs/device.hpp"
 #include "jobs/memory_check.hpp"
 #include "pipeline/work_plan.hpp"
@@ -14,9 +15,7 @@ ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests
   require(!settings.prompts.empty(), "which manifest to plan is not known: give --prompts FILE");
   require(settings.prompts != "-", "prompts is \"-\", expected a file: a plan reads it before the job does");
   const ScratchFolder folder;
-  const ManifestOptions options{.strict = settings.strict, .check = [&](const Prompt& row) { return requests.refusal(row); },
-                                .cost = [&](const Prompt& row) { return requests.cost(row); }};
-  const Manifest manifest = Manifest::build(settings.prompts.string(), folder.path(), options);
+  const Manifest manifest = Manifest::build(settings.prompts.string(), folder.path(), manifest_options(settings, requests));
   ManifestBuckets found{{}, {}, manifest.size(), manifest.total_samples(), manifest.merged(), manifest.rejected()};
   std::map<VideoShape, Bucket> buckets;
   for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) {
@@ -39,14 +38,28 @@ VideoRequest longest_request(const VideoShape& shape, const VideoRequests& reque
   return request;
 }
 
+namespace {
+
+/// `work` with what audits add to the mean video: a pass without reuse, whose video is decoded and compared.
+void add_audits(VideoWork& work, const VideoWork& without_reuse, double share) {
+  for (size_t phase = size_t(MakingPhase::text) + 1; phase <= size_t(MakingPhase::decode); ++phase) {
+    work[phase].calls += share * without_reuse[phase].calls;
+    work[phase].work += share * without_reuse[phase].work;
+  }
+}
+
+}  // namespace
+
 AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests) {
   return [&model, &settings, &requests](const VideoShape& shape, TeamLayout layout) {
     const VideoRequest request = longest_request(shape, requests);
     const WeightStorage storage{weight_dtype(settings.model.dtype)};
     TeamDemand demand;
     try {
-      demand.work = plan_work(model, storage, request, requests.broadcast(), {0, layout.ranks, layout.cfg_parallel}).work;
-      const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), {0, layout.ranks, layout.cfg_parallel}, true);
+      const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};
+      demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
+      if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
+      const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), rank, true);
       demand.once_bytes = memory.bytes_once();
       demand.first_bytes = memory.first.most_bytes();
       if (layout.ranks > 1) demand.other_bytes = memory.other.most_bytes();

@@ -17,7 +17,7 @@ VideoShape shape_of(const VideoRequest& request);
 /// Reads the settings' manifest as a run does, and leaves nothing behind. Throws Error where it cannot be read or holds no good row.
 ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests);
 
-/// What teams need for a video with these settings; `model` and `requests` must outlive it.
+/// What teams need for a video with these settings, of audits the mean; `model` and `requests` must outlive it.
 AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests);
 /// The request for a video of this shape with the longest prompt.
 VideoRequest longest_request(const VideoShape& shape, const VideoRequests& requests);

@@ -23,7 +23,8 @@ namespace {
 /// What the job leaves on disk, and what it has there at most while it runs.
 struct PlannedFiles {
   double videos = 0, shards = 0, arrays = 0, checkpoints = 0;   ///< bytes; arrays: of shards, kept on request
-  uint64_t count = 0;                                           ///< of files when the job has ended
+  double shards_error = 0;                                      ///< of shards and arrays together, relative
+  uint64_t count = 0, fewer = 0;                                ///< of files when the job has ended, at most; so many fewer at least
 };
 
 /// Bytes of the arrays that one video leaves in its shard, and of its latents.
@@ -55,7 +56,9 @@ PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const Generat
   const uint64_t ranks = uint64_t(plan.nodes) * uint64_t(machine.ranks_per_node), teams = ranks / uint64_t(plan.layout.ranks);
   const double by_bytes = files.arrays / double(settings.shard_megabytes << 20), by_samples = double(plan.videos) / double(settings.shard_samples);
   const uint64_t full = uint64_t(std::max(by_bytes, by_samples)), shards = full + std::min(teams, plan.videos);   // each team's last is not full
+  files.fewer = shards - std::max<uint64_t>(full, 1);   // where one team makes nearly all
   files.shards += double(shards) * machine.shard_file_bytes;
+  files.shards_error = (plan.shard_bytes_error * plan.shard_bytes + double(files.fewer) * machine.shard_file_bytes) / std::max(1.0, files.shards + files.arrays);
   if (settings.checkpoint_every != "never") files.checkpoints = double(teams) * most_latents;
   constexpr uint64_t of_dataset = 8;   // index, metadata, near duplicates, run, manifest and its index, settings, attempts
   files.count = plan.videos + shards + ranks + of_dataset;
@@ -127,8 +130,9 @@ Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets&
             {"rejected", manifest.rejected}, {"wall_seconds", plan.wall_seconds}, {"relative_error", plan.error}, {"start_up_seconds", plan.start_up},
             {"core_hours", share_of_hours(plan, machine.cores_per_rank, machine)}, {"gpu_hours", share_of_hours(plan, machine.gpus_per_rank, machine)}};
   json["bytes"] = Json{{"videos", files.videos}, {"shards", files.shards}, {"arrays", files.arrays}, {"checkpoints", files.checkpoints},
-                       {"relative_error", plan.bytes_error}};
+                       {"relative_error", plan.bytes_error}, {"shards_relative_error", files.shards_error}};
   json["files"] = files.count;
+  json["files_fewer"] = files.fewer;
   json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes}};
   json["buckets"] = Json::array();
   for (const BucketPlan& bucket : plan.buckets) {
@@ -176,8 +180,9 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
               time_text(plan.wall_seconds).c_str(), band, time_text(plan.start_up).c_str());
   if (machine.gpus_per_rank) std::printf("GPU-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.gpus_per_rank, machine), band);
   std::printf("core-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.cores_per_rank, machine), band);
-  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards, in %llu files", size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error,
-              size_text(int64_t(files.shards + files.arrays)).c_str(), (unsigned long long)files.count);
+  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards (+- %.0f %%), in %llu files", size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error,
+              size_text(int64_t(files.shards + files.arrays)).c_str(), 100 * files.shards_error, (unsigned long long)files.count);
+  if (files.fewer) std::printf(" (up to %llu fewer)", (unsigned long long)files.fewer);
   std::printf(files.checkpoints > 0 ? "; while it runs at most %s of progress for each tensor of a sampler's history\n" : "\n", size_text(int64_t(files.checkpoints)).c_str());
   std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n", size_text(plan.first_bytes).c_str(),
               plan.layout.ranks > 1 ? concat(", ", size_text(plan.other_bytes), " on each other").c_str() : "", size_text(plan.node_bytes).c_str());

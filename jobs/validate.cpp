@@ -37,8 +37,9 @@ ManifestOptions options_of(const GenerateSettings& settings) {
     explicit Model(const GenerateSettings& s) : model(find_model_to_ask(s.model)), requests(s, *model) {}
   };
   const auto asked = std::make_shared<Model>(settings);
-  return {.strict = settings.strict, .check = [asked](const Prompt& row) { return asked->requests.refusal(row); },
-          .cost = [asked](const Prompt& row) { return asked->requests.cost(row); }};
+  ManifestOptions options = manifest_options(settings, asked->requests);
+  options.cost = [asked](const Prompt& row) { return asked->requests.cost(row); };   // which keeps the model alive
+  return options;
 }
 
 /// Seconds of one team for a unit of cost, as another dataset of these settings took; nothing where none is given.

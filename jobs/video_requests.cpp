@@ -1,6 +1,7 @@
 #include "jobs/video_requests.hpp"
 
 #include <cmath>
+#include <cstdio>
 
 namespace pyracast {
 
@@ -28,6 +29,15 @@ Prompt plain_prompt() {
   Prompt plain;
   plain.text = "a prompt";
   return plain;
+}
+
+/// "2/8": part 2 of 8.
+std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
+  unsigned long long part = 0, parts = 0;
+  int length = 0;
+  require(std::sscanf(text.c_str(), "%llu/%llu%n", &part, &parts, &length) == 2 && size_t(length) == text.size() && part < parts,
+          "part is \"", text, "\", expected K/N with K from 0 to N - 1");
+  return {part, parts};
 }
 
 }  // namespace
@@ -87,6 +97,12 @@ std::optional<std::string> VideoRequests::refusal(const Prompt& row) const {
 double VideoRequests::cost(const Prompt& row) const {
   const VideoRequest request = (*this)(row);
   return double(request.height) * double(request.width) * double(request.frames) * request.steps * request.clips;
+}
+
+ManifestOptions manifest_options(const GenerateSettings& settings, const VideoRequests& requests) {
+  const auto [part, parts] = part_of(settings.part);
+  return {.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
+          .cost = [&](const Prompt& row) { return requests.cost(row); }};
 }
 
 }  // namespace pyracast

@@ -1,5 +1,5 @@
 #pragma once
-#include "dataset/prompt.hpp"
+#include "dataset/manifest.hpp"
 #include "jobs/job_settings.hpp"
 #include "pipeline/video_model.hpp"
 
@@ -32,5 +32,9 @@ class VideoRequests {
   const VideoModel& model_;
   BroadcastPolicy broadcast_;
 };
+
+/// How a run reads its manifest: which rows its model can make, what they cost, and which part of them is the run's. Both must outlive
+/// what is returned. Throws Error on a `part` that is none.
+ManifestOptions manifest_options(const GenerateSettings& settings, const VideoRequests& requests);
 
 }  // namespace pyracast

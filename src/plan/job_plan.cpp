@@ -12,7 +12,7 @@ namespace {
 // What no measurement of minutes sees is judged: machines drift; a line through two sizes says less the farther one goes; one rank's
 // costs say little of how a team waits for its slowest rank.
 constexpr double error_of_drift = 0.05, error_a_doubling = 0.1, error_of_estimate = 0.25;
-// Other prompts move more or less than those that were measured.
+// Other prompts move more or less than those that were measured, and are longer or shorter.
 constexpr double error_of_content = 0.1;
 
 double error_of(const Machine::Costs& costs, const VideoWork& work) {
@@ -167,6 +167,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
     plan.node_bytes = std::max(plan.node_bytes, chosen.node_bytes);
   }
   plan.bytes_error = error_of_content + 2 * machine.video_bytes_spread / std::sqrt(double(std::max<uint64_t>(plan.videos, 1)));
+  plan.shard_bytes_error = error_of_content;
   plan.wall_seconds = plan.start_up + best->seconds + std::max(0.0, tail);
   plan.error = (all_seconds > 0 ? error_seconds / all_seconds : 0) + 2 * costs.spread / std::sqrt(double(std::max<uint64_t>(plan.videos, 1)));
   return plan;

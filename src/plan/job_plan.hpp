@@ -71,7 +71,7 @@ struct JobPlan {
   std::vector<WorkGroup> list;                ///< as the queue deals it out to the teams
   double wall_seconds = 0, error = 0;         ///< error: of wall_seconds, relative
   double video_bytes = 0, shard_bytes = 0;    ///< of all; without arrays that are kept on request
-  double bytes_error = 0;                     ///< of video_bytes, relative
+  double bytes_error = 0, shard_bytes_error = 0;   ///< of video_bytes, of shard_bytes, relative
   int64_t first_bytes = 0, other_bytes = 0, node_bytes = 0;   ///< of tensors, at most
 };
 

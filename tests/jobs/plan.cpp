@@ -86,6 +86,43 @@ TEST_F(Plan, FindsWhatCanBeReckonedByHand) {
   EXPECT_EQ(quick["ranks_per_video"], 1);
 }
 
+TEST_F(Plan, OfPartsTakesTogetherWhatTheWholeTakes) {
+  manifest(9);
+  machine(2);
+  const Json whole = planned();
+  uint64_t videos = 0;
+  for (const char* const part : {"0/3", "1/3", "2/3"}) {
+    const Json plan = planned({"--part", part});
+    videos += plan["videos"].get<uint64_t>();
+    EXPECT_LT(plan["videos"], whole["videos"]);
+    EXPECT_THAT(plan["submit"].get<std::string>(), HasSubstr("--part " + std::string(part)));
+  }
+  EXPECT_EQ(videos, whole["videos"]);
+  EXPECT_THAT(ended({"--machine", (folder / "machine.json").string(), "--part", "3/3"}).output, HasSubstr("part is \"3/3\", expected K/N"));
+}
+
+TEST_F(Plan, CountsThePassesThatAuditsAdd) {
+  manifest(1);
+  file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "teams": [{"ranks_per_video": 1, "seconds": {"spatial_attention": {"per_call": 1, "per_work": 0}}}]})");
+  const std::string broadcast = std::string(BROADCAST_PRESETS) + "/demo-246.json";
+  const auto wall = [&](std::vector<std::string> more) { return planned(std::move(more))["wall_seconds"].get<double>(); };
+  const double without = wall({"--steps", "30"}), reused = wall({"--steps", "30", "--broadcast", broadcast});
+  EXPECT_LT(reused, without);
+  EXPECT_NEAR(wall({"--steps", "30", "--broadcast", broadcast, "--audit", "25%"}), reused + 0.25 * without, 1e-9);
+}
+
+TEST_F(Plan, SaysHowFarBytesAndFilesMayBeOff) {
+  manifest(20);
+  file("machine.json", R"({"ranks_per_node": 4, "cores_per_rank": 1, "bytes": {"video": {"per_call": 1000, "per_work": 0}, "shard": {"per_call": 500, "per_work": 0},
+       "shard_file": 2000}, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})");
+  const Json plan = planned();
+  const double videos = plan["videos"], shards = 4;   // each team's own, or one team's alone
+  EXPECT_EQ(plan["files_fewer"], 3);
+  EXPECT_DOUBLE_EQ(plan["bytes"]["shards"], 500 * videos + 2000 * shards);
+  EXPECT_NEAR(plan["bytes"]["shards_relative_error"].get<double>(), (0.1 * 500 * videos + 2000 * 3) / (500 * videos + 2000 * shards), 1e-12);
+  EXPECT_THAT(ended({"--machine", (folder / "machine.json").string()}).output, HasSubstr("(up to 3 fewer)"));
+}
+
 TEST_F(Plan, ShowsTeamsObstaclesAndTheBatchJob) {
   manifest(3);
   machine(2);
