@@ -14,11 +14,21 @@ namespace {
 
 constexpr const char* how_to_measure = "`mpirun -n RANKS_OF_A_NODE pyracast plan --measure FILE --config … --prompts …` makes one";
 
+Machine machine_with(int ranks_of_node, const GenerateSettings& settings) {
+  std::vector<int> measured;
+  for (const Machine& machine : machines_of(settings)) {
+    if (machine.ranks_per_node == ranks_of_node) return machine;
+    measured.push_back(machine.ranks_per_node);
+  }
+  fail(config_detail::to_text(settings.machine), ": of nodes with ", measured, " ranks, but this job has ", ranks_of_node,
+       " on a node, which share its memory and cores otherwise: ", how_to_measure);
+}
+
 JobPlan planned(const Ranks& ranks, const GenerateSettings& settings) {
   const std::vector<int>& of_nodes = ranks.ranks_of_nodes();
   require(*std::min_element(of_nodes.begin(), of_nodes.end()) == of_nodes.front() && *std::max_element(of_nodes.begin(), of_nodes.end()) == of_nodes.front(),
           "ranks-per-video is auto, but nodes hold ", of_nodes, " ranks: expected as many on each");
-  Machine machine = machine_for(settings, of_nodes.front());
+  Machine machine = machine_with(of_nodes.front(), settings);
   machine.memory_per_node = machine.memory_per_node > 0 ? std::min(machine.memory_per_node, memory_limit()) : memory_limit();
   const auto model = find_model(settings.model);
   const VideoRequests requests(settings, *model);
@@ -29,15 +39,19 @@ JobPlan planned(const Ranks& ranks, const GenerateSettings& settings) {
 
 }  // namespace
 
-Machine machine_for(const GenerateSettings& settings, int ranks_of_node) {
+std::vector<Machine> machines_of(const GenerateSettings& settings) {
   require(!settings.machine.empty(), "what the machine takes for a video is not known: give --machine FILE (", how_to_measure, ")");
-  const Machine machine = read_machine(settings.machine);
-  const std::string file = settings.machine.string();
-  require(ranks_of_node == 0 || machine.ranks_per_node == ranks_of_node, file, ": is of nodes with ", machine.ranks_per_node, " ranks, but this job has ",
-          ranks_of_node, " on a node, which share its memory and cores otherwise: ", how_to_measure);
-  for (const auto& [name, measured, asked] : {std::tuple{"model", machine.model, settings.model.model}, {"dtype", machine.dtype, settings.model.dtype}})
-    require(measured.empty() || measured == asked, file, ": was measured with ", name, " ", measured, ", but ", name, " is ", asked, ": ", how_to_measure);
-  return machine;
+  std::vector<Machine> machines;
+  for (const std::filesystem::path& file : settings.machine) {
+    const Machine machine = read_machine(file);
+    for (const auto& [name, measured, asked] : {std::tuple{"model", machine.model, settings.model.model}, {"dtype", machine.dtype, settings.model.dtype}})
+      require(measured.empty() || measured == asked, file.string(), ": was measured with ", name, " ", measured, ", but ", name, " is ", asked, ": ", how_to_measure);
+    for (const Machine& other : machines)
+      require(other.ranks_per_node != machine.ranks_per_node, file.string(), ": is of nodes with ", machine.ranks_per_node,
+              " ranks, as another machine file is: name one of the two");
+    machines.push_back(machine);
+  }
+  return machines;
 }
 
 void choose_teams(const Ranks& ranks, GenerateSettings& settings) {

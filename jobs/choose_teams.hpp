@@ -10,7 +10,8 @@ namespace pyracast {
 /// with another number of ranks a node or another model, and where no team can make the manifest.
 void choose_teams(const Ranks& ranks, GenerateSettings& settings);
 
-/// The machine file of the settings, held against them. `ranks_of_node`: of the job; 0: as the file says.
-Machine machine_for(const GenerateSettings& settings, int ranks_of_node);
+/// The machine files of the settings, held against them: one machine with several numbers of ranks a node. Throws Error where none is
+/// named, one cannot be read or was measured with another model or dtype, or two are of as many ranks.
+std::vector<Machine> machines_of(const GenerateSettings& settings);
 
 }  // namespace pyracast

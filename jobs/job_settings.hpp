@@ -76,7 +76,7 @@ struct GenerateSettings {
   int64_t condition_latents = 5;
   double condition_edit = 0;
   TeamSize ranks_per_video;
-  std::filesystem::path machine;
+  std::vector<std::filesystem::path> machine;
   bool cfg_parallel = false;
   double collective_timeout = 600;
   std::vector<std::string> save;
@@ -125,7 +125,8 @@ struct GenerateSettings {
     visit("Broadcasting", "audit-fallback", s.audit_fallback, "keep of an audited sample beyond the bound the video made without reuse");
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; auto: as many as make the manifest soonest, with or "
           "without cfg-parallel, by the file that `machine` names");
-    visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto");
+    visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto; files of several numbers of "
+          "ranks a node (comma between): the one that fits the job");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
     visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life, or in one exchange of a team, after which a rank counts as lost and the job ends");
     visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, step-latents (after each step), embeddings (comma between)");

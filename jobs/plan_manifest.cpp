@@ -189,6 +189,45 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
   std::printf("\n%s\n%s\n", submission.sbatch.c_str(), submission.submit.c_str());
 }
 
+/// The manifest on the nodes of one machine file.
+struct PlannedMachine {
+  Machine machine;
+  std::optional<JobPlan> plan;
+  std::string obstacle;   ///< why there is no plan
+};
+
+PlannedMachine planned(const ManifestBuckets& manifest, const Machine& machine, int nodes, const PlanWishes& wishes, const AskTeam& demands) {
+  try {
+    return {machine, plan_job(manifest.buckets, machine, nodes, wishes, demands), ""};
+  } catch (const Error& error) {
+    return {machine, std::nullopt, error.what()};
+  }
+}
+
+/// That whose manifest ends first; of those without a plan, the first.
+const PlannedMachine& soonest(const std::vector<PlannedMachine>& plans) {
+  return *std::min_element(plans.begin(), plans.end(), [](const PlannedMachine& a, const PlannedMachine& b) {
+    return a.plan && (!b.plan || a.plan->wall_seconds < b.plan->wall_seconds);
+  });
+}
+
+Json json_of(const PlannedMachine& one) {
+  Json json{{"ranks_per_node", one.machine.ranks_per_node}, {"cores_per_rank", one.machine.cores_per_rank}, {"obstacle", one.obstacle}};
+  if (one.plan) json.update(Json{{"wall_seconds", one.plan->wall_seconds}, {"relative_error", one.plan->error}, {"ranks_per_video", one.plan->layout.ranks},
+                                 {"cfg_parallel", one.plan->layout.cfg_parallel}});
+  return json;
+}
+
+void print(const std::vector<PlannedMachine>& plans, const Machine& best) {
+  for (const PlannedMachine& one : plans) {
+    std::printf("%d ranks a node, %d %s each: ", one.machine.ranks_per_node, one.machine.cores_per_rank, one.machine.cores_per_rank == 1 ? "core" : "cores");
+    if (one.plan) std::printf("%s (+- %.0f %%) by teams of %s%s\n", time_text(one.plan->wall_seconds).c_str(), 100 * one.plan->error,
+                              name_of(one.plan->layout).c_str(), one.machine.ranks_per_node == best.ranks_per_node ? ", best" : "");
+    else std::printf("%s\n", one.obstacle.c_str());
+  }
+  std::printf("\n");
+}
+
 int plan_on_machine(int argc, char** argv) {
   const auto settings = read_config<JobPlanSettings>(argc, argv);
   GenerateSettings generate = settings.generate;
@@ -196,16 +235,27 @@ int plan_on_machine(int argc, char** argv) {
           "what to plan is not known: give --prompts FILE --machine FILE, or one of --measure FILE, --comm, --reuse, --checkpoints N");
   require(settings.nodes >= 0, "nodes is ", settings.nodes, ", expected 1 or more, or 0 (as the machine file says)");
   require(!settings.latency || *settings.latency > 0, "latency is ", settings.latency.value_or(0), " s, expected more than 0");
-  const Machine machine = machine_for(generate, 0);
+  const std::vector<Machine> machines = machines_of(generate);
   const auto model = find_model(generate.model);
   const VideoRequests requests(generate, *model);
   const ManifestBuckets manifest = buckets_of(generate, requests);
   const PlanWishes wishes{settings.latency, generate.ranks_per_video, generate.cfg_parallel};
-  const JobPlan plan = plan_job(manifest.buckets, machine, settings.nodes ? settings.nodes : machine.nodes, wishes, team_demands(*model, generate, requests));
+  const AskTeam demands = team_demands(*model, generate, requests);
+  std::vector<PlannedMachine> plans;
+  for (const Machine& machine : machines) plans.push_back(planned(manifest, machine, settings.nodes ? settings.nodes : machine.nodes, wishes, demands));
+  const auto& [machine, best, obstacle] = soonest(plans);
+  require(best.has_value(), obstacle);
+  const JobPlan& plan = *best;
   const PlannedFiles files = files_of(plan, machine, generate, *model, requests);
   const PlannedSubmission submission = submission_of(plan, machine, words_of_generate(argc, argv, plan));
-  if (settings.json) std::printf("%s\n", json_of(plan, machine, manifest, files, submission).dump(1).c_str());
-  else print(plan, machine, manifest, files, submission);
+  if (settings.json) {
+    Json json = json_of(plan, machine, manifest, files, submission);
+    for (const PlannedMachine& one : plans) json["machines"].push_back(json_of(one));
+    std::printf("%s\n", json.dump(1).c_str());
+    return 0;
+  }
+  if (plans.size() > 1) print(plans, machine);
+  print(plan, machine, manifest, files, submission);
   return 0;
 }
 

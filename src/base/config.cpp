@@ -187,4 +187,11 @@ void convert(const SettingSource& source, const std::string& name, std::vector<s
   }
 }
 
+void convert(const SettingSource& source, const std::string& name, std::vector<std::filesystem::path>& value) {
+  std::vector<std::string> texts;
+  convert(source, name, texts);
+  value.clear();
+  for (const std::string& text : texts) convert({text, source.where, source.folder}, name, value.emplace_back());
+}
+
 }  // namespace pyracast

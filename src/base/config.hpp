@@ -19,6 +19,12 @@ struct is_optional : std::false_type {};
 template <class T>
 struct is_optional<std::optional<T>> : std::true_type {};
 
+inline std::vector<std::string> texts_of(const std::vector<std::filesystem::path>& paths) {
+  std::vector<std::string> texts;
+  for (const auto& path : paths) texts.push_back(path.string());
+  return texts;
+}
+
 template <class T>
 std::string to_text(const T& value) {
   if constexpr (is_optional<T>::value) return value ? to_text(*value) : "";
@@ -28,6 +34,8 @@ std::string to_text(const T& value) {
     std::string all;
     for (const auto& item : value) all += (all.empty() ? "" : ",") + item;
     return all;
+  } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
+    return to_text(texts_of(value));
   } else return concat(value);
 }
 
@@ -66,6 +74,7 @@ void convert(const SettingSource& source, const std::string& name, int64_t& valu
 void convert(const SettingSource& source, const std::string& name, uint64_t& value);
 void convert(const SettingSource& source, const std::string& name, double& value);
 void convert(const SettingSource& source, const std::string& name, std::vector<std::string>& value);
+void convert(const SettingSource& source, const std::string& name, std::vector<std::filesystem::path>& value);
 template <class T>
 void convert(const SettingSource& source, const std::string& name, std::optional<T>& value) {
   T inner{};
@@ -104,6 +113,7 @@ Json to_json(const Config& config) {
     using Member = std::decay_t<decltype(member)>;
     if constexpr (config_detail::is_optional<Member>::value) json[name] = member ? Json(*member) : Json();
     else if constexpr (std::is_same_v<Member, std::filesystem::path>) json[name] = member.string();
+    else if constexpr (std::is_same_v<Member, std::vector<std::filesystem::path>>) json[name] = config_detail::texts_of(member);
     else json[name] = member;
   }, const_cast<Config&>(config));
   return json;

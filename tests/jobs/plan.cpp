@@ -123,6 +123,36 @@ TEST_F(Plan, SaysHowFarBytesAndFilesMayBeOff) {
   EXPECT_THAT(ended({"--machine", (folder / "machine.json").string()}).output, HasSubstr("(up to 3 fewer)"));
 }
 
+TEST_F(Plan, OfSeveralMachineFilesChoosesTheRanksOfANodeThatEndFirst) {
+  manifest(12);
+  const auto of = [&](int ranks, int cores, double seconds, const std::string& more = "") {
+    return file("of-" + std::to_string(ranks) + ".json", R"({"ranks_per_node": )" + std::to_string(ranks) + R"(, "cores_per_rank": )" + std::to_string(cores) + more +
+                R"(, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": )" + std::to_string(seconds) + R"(, "per_work": 0}}}]})").string();
+  };
+  const std::string alone = of(1, 4, 1), twos = of(2, 2, 1.5), fours = of(4, 1, 3.5), all = alone + "," + twos + "," + fours;
+  const auto plan_of = [&](const std::string& files) { return ended({"--machine", files, "--json", "true"}); };
+  const Json plan = Json::parse(plan_of(all).output);
+  EXPECT_EQ(plan["ranks_per_node"], 2) << plan.dump(1);
+  ASSERT_EQ(plan["machines"].size(), 3u);
+  for (const Json& one : plan["machines"]) EXPECT_GE(one["wall_seconds"], plan["wall_seconds"]);
+  EXPECT_THAT(plan["submit"].get<std::string>(), HasSubstr("--tasks-per-node 2 --cpus-per-task 2"));
+  const Ended text = ended({"--machine", all});
+  EXPECT_THAT(text.output, AllOf(HasSubstr("1 ranks a node, 4 cores each: "), HasSubstr("2 ranks a node, 2 cores each: "), HasSubstr(" by teams of 1 rank, best")));
+
+  of(2, 2, 1.5, R"(, "memory_per_node": 1000)");   // the best of them has no room
+  EXPECT_NE(Json::parse(plan_of(all).output)["ranks_per_node"], 2);
+  const Ended none = ended({"--machine", twos});
+  EXPECT_EQ(none.code, 64);
+  EXPECT_THAT(none.output, HasSubstr("a node has 1000"));
+  EXPECT_THAT(plan_of(twos + "," + twos).output, HasSubstr("as another machine file is: name one of the two"));
+
+  // A job takes the file of as many ranks a node as it has.
+  of(2, 1, 1);
+  const Ended made = run(command(2, folder / "prompts.jsonl", "out", {"--ranks-per-video", "auto", "--machine", alone + "," + twos}));
+  EXPECT_EQ(made.code, 0) << made.output;
+  EXPECT_THAT(made.output, HasSubstr("ranks-per-video is auto: teams of 1 rank"));
+}
+
 TEST_F(Plan, ShowsTeamsObstaclesAndTheBatchJob) {
   manifest(3);
   machine(2);
@@ -151,7 +181,7 @@ TEST_F(Plan, AutoMakesTheBytesOfTheSizeItChoosesOnATeam) {
     EXPECT_EQ(content_of(folder / ("auto" + name)), content_of(folder / ("explicit" + name)));
     const Json told = Json::parse(read_text(folder / ("auto" + name) / "run.json"))["configuration"];
     EXPECT_EQ(told["ranks-per-video"], chosen);
-    EXPECT_EQ(told["machine"], machine_file);
+    EXPECT_EQ(told["machine"], Json::array({machine_file}));
   }
   const Ended again = run(command(2, prompts, "auto1", {"--ranks-per-video", "2"}));
   EXPECT_EQ(again.code, 0) << "the size of teams changes no video: " << again.output;
@@ -172,7 +202,7 @@ INSTANTIATE_TEST_SUITE_P(Plan, Auto, ::testing::Values(
     Refusal{"WithoutAMachine", {}, {"give --machine FILE", "pyracast plan --measure FILE"}},
     Refusal{"WithoutItsFile", {"--machine", "FOLDER/nothing.json"}, {"nothing.json"}},
     Refusal{"WithHalfAFile", {"--machine", "FOLDER/half.json"}, {"half.json"}},
-    Refusal{"WithAnotherNode", {"--machine", "FOLDER/of-four.json"}, {"of-four.json", "4 ranks", "has 2 on a node"}},
+    Refusal{"WithAnotherNode", {"--machine", "FOLDER/of-four.json"}, {"of-four.json", "of nodes with [4] ranks", "has 2 on a node"}},
     Refusal{"WithAnotherModel", {"--machine", "FOLDER/of-latte.json"}, {"measured with model latte-1", "model is opensora-1.2"}}),
                          [](const auto& info) { return info.param.name; });
 
