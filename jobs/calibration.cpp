@@ -32,15 +32,22 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// Seconds of all evaluations: of a block of each branch, and of the rest.
+/// Seconds of all evaluations: of a block of each branch, and of the rest; and whole, with the halves of guidance together and apart.
 struct EvaluationSeconds {
-  std::array<std::vector<double>, branch_count + 1> seconds;
+  enum : size_t { of_rest = branch_count, together, apart, count };
+  std::array<std::vector<double>, count> seconds;
+
+  /// All evaluations of a video but `reused`, which does not compute everything.
+  void add_whole(const std::vector<EvaluationCost>& evaluations, size_t halves, size_t reused) {
+    for (size_t e = 0; e < evaluations.size(); ++e)
+      if (e != reused) seconds[halves].push_back(evaluations[e].seconds());
+  }
 
   void add(const std::vector<EvaluationCost>& evaluations) {
     for (const EvaluationCost& cost : evaluations) {
       for (size_t branch = 0; branch < branch_count; ++branch)
         if (cost.computed[branch]) seconds[branch].push_back(cost.branches[branch] / double(cost.computed[branch]));
-      seconds.back().push_back(cost.other + cost.communication);
+      seconds[of_rest].push_back(cost.other + cost.communication);
     }
   }
 };
@@ -56,7 +63,7 @@ double BranchCosts::of(const BroadcastSchedule& schedule) const {
         if (!schedule.reuses(e, {Branch(branch), block})) both_halves += branches[size_t(branch)];
     sum += schedule.reuses_unconditional_half(e) ? both_halves / 2 : both_halves;
   }
-  return sum;
+  return schedule.parts_halves() ? apart * sum : sum;
 }
 
 CalibrationSamples::CalibrationSamples(const Ranks& ranks, const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples,
@@ -180,6 +187,7 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
       if (!reused) return std::nullopt;
       effects.push_back(difference(reused->latents, computed->latents));
       if (!groups_[g].is_half()) seconds.add(reused->evaluations);   // halves by themselves take other seconds
+      seconds.add_whole(reused->evaluations, groups_[g].is_half() ? EvaluationSeconds::apart : EvaluationSeconds::together, size_t(e));
     }
   Numbers numbers(sites() * sites());
   for (size_t i = 0; i < sites(); ++i)
@@ -201,7 +209,7 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
 }
 
 ErrorModel StepsCalibration::calibrate() {
-  std::array<std::vector<double>, branch_count + 1> seconds;
+  std::array<std::vector<double>, EvaluationSeconds::count> seconds;
   Numbers mean;
   samples_.each([&](size_t own) { return calibrate_one(own); }, [&](const Numbers& numbers) {
     const size_t measured = numbers.size() - seconds.size();
@@ -210,7 +218,8 @@ ErrorModel StepsCalibration::calibrate() {
     for (size_t i = 0; i < seconds.size(); ++i) seconds[i].push_back(numbers[measured + i]);
   });
   for (size_t branch = 0; branch < branch_count; ++branch) costs_.branches[branch] = median(seconds[branch]);
-  costs_.evaluation = median(seconds.back());
+  costs_.evaluation = median(seconds[EvaluationSeconds::of_rest]);
+  if (groups_.back().is_half()) costs_.apart = median(seconds[EvaluationSeconds::apart]) / median(seconds[EvaluationSeconds::together]);
   const auto offset = mean.begin() + long(sites() * sites()), square = offset + long(sites());
   std::vector<Numbers> changes;
   for (size_t g = 0; g < groups_.size(); ++g) changes.emplace_back(square + 1 + long(g) * steps_, square + 1 + long(g + 1) * steps_);

@@ -16,8 +16,10 @@ struct AskedToStop {};
 struct BranchCosts {
   std::array<double, branch_count> branches{};
   double evaluation = 0;
+  double apart = 1;   ///< how many times longer the halves of guidance take one after the other than together
 
-  /// Of a video with this schedule; an evaluation without the unconditional half of guidance takes half of what it would with it.
+  /// Of a video with this schedule. Where it parts the halves of guidance, all evaluations take `apart` times as long, and one without
+  /// the unconditional half takes half of what it would with it.
   double of(const BroadcastSchedule& schedule) const;
 };
 

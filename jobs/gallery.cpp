@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 struct GallerySettings {
   ProfileSettings profile;
-  std::vector<std::string> broadcast;
+  std::vector<fs::path> broadcast;
   GallerySettings() { profile.samples = 6; }
   bool cfg_parallel = false;
 
@@ -49,7 +49,7 @@ GallerySettings completed(GallerySettings s) {
   for (const char* name : {"demo-246.json", "demo-tuned-30-steps-at-cost-of-246.json"}) {
     const fs::path file = g.config.parent_path() / "broadcast" / name;
     require(fs::exists(file), "which broadcast files to show is not known: give --broadcast FILE,FILE (", file.string(), " is not there)");
-    s.broadcast.push_back(file.string());
+    s.broadcast.push_back(file);
   }
   return s;
 }
@@ -64,11 +64,11 @@ std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
   std::vector<Way> ways(1);
   ways[0].shown.name = "without reuse";
   ways[0].shown.explanation = "every output of every block is computed at every evaluation";
-  for (const std::string& file : settings.broadcast) {
+  for (const fs::path& file : settings.broadcast) {
     const Json json = read_json(file);
     Way& way = ways.emplace_back();
-    way.policy = BroadcastPolicy(json, file);
-    const std::string refusal = way.policy.refusal(steps), name = fs::path(file).filename().string();
+    way.policy = BroadcastPolicy(json, file.string());
+    const std::string refusal = way.policy.refusal(steps), name = file.filename().string();
     require(refusal.empty(), refusal);
     const bool is_table = json.contains("reuse"), is_tuned = json.contains("provenance");
     way.shown.name = is_tuned ? "tuned schedule" : is_table ? "table" : "PAB";

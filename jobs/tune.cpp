@@ -40,7 +40,7 @@ void check_settings(const TuneSettings& settings) {
     request.steps = steps;
     if (const auto refusal = model->refusal(request)) fail("steps-candidates: ", *refusal);
   }
-  for (const std::filesystem::path file : settings.against) {
+  for (const std::filesystem::path& file : settings.against) {
     const BroadcastPolicy policy(read_json(file), file.string());
     if (const std::string why = policy.refusal(samples.front().request.steps); !why.empty()) fail(why);
   }

@@ -57,15 +57,17 @@ BranchCosts read_costs(const std::filesystem::path& file) {
   BranchCosts read;
   for (int branch = 0; branch < branch_count; ++branch) read.branches[size_t(branch)] = value<double>(branches, name_of(Branch(branch)), where);
   read.evaluation = value<double>(costs, "evaluation", where);
+  read.apart = value_or(costs, "halves_apart", 1.0, where);
   for (const double seconds : read.branches) require(seconds >= 0, where, ": a branch costs ", seconds, " s, expected 0 or more");
   require(read.evaluation > 0, where, ": an evaluation costs ", read.evaluation, " s, expected more than 0");
+  require(read.apart > 0, where, ": halves_apart is ", read.apart, ", expected more than 0: how many times longer halves take apart");
   return read;
 }
 
 Json to_json(const BranchCosts& costs) {
   Json branches = Json::object();
   for (int branch = 0; branch < branch_count; ++branch) branches[name_of(Branch(branch))] = costs.branches[size_t(branch)];
-  return {{"branches", std::move(branches)}, {"evaluation", costs.evaluation}};
+  return {{"branches", std::move(branches)}, {"evaluation", costs.evaluation}, {"halves_apart", costs.apart}};
 }
 
 Json provenance_of(const TuneSettings& settings, const Json& content) {
@@ -119,6 +121,7 @@ TunedSchedules::TunedSchedules(const TuneSettings& settings, const CalibrationSa
     for (const auto& groups : calibrated) calibrations.emplace_back(samples, groups, steps);
     if (steps == samples.steps()) {
       costs_ = settings.costs.empty() ? calibrations[1].costs() : read_costs(settings.costs);
+      if (settings.costs.empty()) costs_.apart = calibrations.back().costs().apart;   // 1 where halves are left out
       whole_ = cost_of_steps(steps);
       wanted = targets(tuning_.untuned);
     }
@@ -144,7 +147,7 @@ double TunedSchedules::cost_of_steps(int steps) const { return costs_.of(Broadca
 
 ReuseCosts TunedSchedules::units(const std::vector<SiteGroup>& groups) const {
   const bool in_halves = groups.back().is_half();
-  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units) / (in_halves ? 2 : 1))); };
+  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units) * (in_halves ? costs_.apart / 2 : 1))); };
   ReuseCosts units{rounded(costs_.evaluation), {}};
   for (const SiteGroup& group : groups) {
     double seconds = 0;
@@ -163,7 +166,7 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
   const auto beyond = [&](double error, const std::string& suffix) {
     targets.push_back({"at-error" + suffix, "error " + short_number(error), std::nullopt, error});
   };
-  for (const std::filesystem::path file : settings_.against) {
+  for (const std::filesystem::path& file : settings_.against) {
     const BroadcastPolicy policy(read_json(file), file.string());
     TunedWay way;
     way.way = file.filename().string();

@@ -1,5 +1,6 @@
 #pragma once
 // What every model family gives the jobs: a video for a request, and what its making will take, known beforehand.
+#include <numeric>
 #include <array>
 #include <functional>
 #include <memory>
@@ -45,6 +46,8 @@ struct EvaluationCost {
   std::array<int64_t, branch_count> computed{};
   int64_t all_to_alls = 0, all_to_all_bytes = 0, all_to_all_bytes_avoided = 0, gather_bytes = 0;
   std::array<int64_t, branch_count> branch_all_to_alls{}, branch_bytes{};   ///< of the all-to-alls, by the branch they were for
+
+  double seconds() const { return std::accumulate(branches.begin(), branches.end(), communication + other); }
 };
 
 /// What became of a request.

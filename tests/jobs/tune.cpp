@@ -23,6 +23,7 @@ class Tune : public GenerateTest {
       "temporal_cross": 1, "spatial_mlp": 3, "temporal_mlp": 3}, "evaluation": 4}})");
   }
   std::vector<std::string> tune(int ranks, const fs::path& prompts, const std::string& output, std::vector<std::string> more = {}) const {
+    if (std::find(more.begin(), more.end(), "--unconditional-half") == more.end()) more.insert(more.end(), {"--unconditional-half", "false"});
     more.insert(more.begin(), {"--steps", "6", "--block-groups", "1", "--rounds", "3"});
     std::vector<std::string> words = command(ranks, prompts, output, std::move(more));
     std::replace(words.begin(), words.end(), std::string("generate"), std::string("tune"));
@@ -60,26 +61,28 @@ TEST_F(Tune, BeatsAHandMadeScheduleAtItsCostAndAtItsError) {
   EXPECT_THAT(result("out", "front.svg"), HasSubstr("tuned, 6 steps"));
 }
 
-TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceWhereAsked) {
+TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceWhereItPays) {
   file("half.json", R"({"steps": 6, "reuse": [{"branch": "unconditional_half", "evaluations": [2, 4, 5]}]})");
-  file("all-outside.json", R"({"costs": {"branches": {"spatial_attention": 0, "temporal_attention": 0, "spatial_cross": 0, "temporal_cross": 0,
-                               "spatial_mlp": 0, "temporal_mlp": 0}, "evaluation": 1}})");   // no branch saves anything, a half does
-  const auto schedule_of = [&](const std::string& output, std::vector<std::string> more) {
-    more.insert(more.end(), {"--against", (folder / "half.json").string(), "--costs", (folder / "all-outside.json").string()});
+  const auto schedule_of = [&](const std::string& output, const std::string& reused, double apart) {
+    file("all-outside.json", R"({"costs": {"branches": {"spatial_attention": 0, "temporal_attention": 0, "spatial_cross": 0, "temporal_cross": 0,
+      "spatial_mlp": 0, "temporal_mlp": 0}, "evaluation": 1, "halves_apart": )" + std::to_string(apart) + "}}");   // no branch saves anything, a half does
+    const std::vector<std::string> more{"--unconditional-half", reused, "--budget", "0.75", "--against", (folder / "half.json").string(),
+                                        "--costs", (folder / "all-outside.json").string()};
     const Ended ended = run(tune(1, three_prompts(), output, more));
     EXPECT_EQ(ended.code, 0) << ended.output;
     const Json told = Json::parse(result(output, "tune.json"));
     for (const Json& way : told["ways"]) {
       if (way["way"] != "half.json") continue;
-      EXPECT_DOUBLE_EQ(double(way["cost"]), 0.75);   // three halves of twelve are left out
+      EXPECT_DOUBLE_EQ(double(way["cost"]), 0.75 * apart);   // three halves of twelve are left out
     }
-    return Json::parse(result(output, "at-cost-of-half-6-steps.json"));
+    return Json::parse(result(output, "at-cost-6-steps.json"));
   };
   const auto names_a_half = [](const Json& schedule) {
     return std::any_of(schedule["reuse"].begin(), schedule["reuse"].end(), [](const Json& entry) { return entry["branch"] == "unconditional_half"; });
   };
-  EXPECT_TRUE(names_a_half(schedule_of("with", {"--unconditional-half", "true"})));
-  EXPECT_FALSE(names_a_half(schedule_of("without", {})));
+  EXPECT_TRUE(names_a_half(schedule_of("with", "true", 1)));
+  EXPECT_FALSE(names_a_half(schedule_of("without", "false", 1)));
+  EXPECT_FALSE(names_a_half(schedule_of("dear", "true", 2))) << "the halves take longer apart than leaving them out saves";
 }
 
 TEST_F(Tune, WritesASchedulesWhoseErrorGenerateRepeats) {
