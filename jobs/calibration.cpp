@@ -179,13 +179,14 @@ std::optional<StepsCalibration::Numbers> StepsCalibration::calibrate_one(size_t 
   const Latents& reference = samples_.references_[own];
   const double square = product(reference, reference);
   std::vector<Latents>& effects = effects_[own];
-  for (size_t g = 0; g < groups_.size(); ++g)
-    for (int e = 1; e < steps_; ++e) {
+  effects.resize(sites());
+  for (int e = 1; e < steps_; ++e)   // groups in turns, so that seconds of all are of the same minutes
+    for (size_t g = 0; g < groups_.size(); ++g) {
       ReuseTable table = all_computed(groups_.size(), steps_);
       table[g][size_t(e)] = true;
       const auto reused = samples_.run(own, steps_, samples_.policy(table, groups_));
       if (!reused) return std::nullopt;
-      effects.push_back(difference(reused->latents, computed->latents));
+      effects[g * size_t(steps_ - 1) + size_t(e) - 1] = difference(reused->latents, computed->latents);
       if (!groups_[g].is_half()) seconds.add(reused->evaluations);   // halves by themselves take other seconds
       seconds.add_whole(reused->evaluations, groups_[g].is_half() ? EvaluationSeconds::apart : EvaluationSeconds::together, size_t(e));
     }

@@ -96,10 +96,10 @@ void fit_bytes(Machine& machine, const fs::path& output, const std::vector<Sampl
   double squares = 0;
   for (const MeasuredPhase& video : videos) squares += std::pow(video.seconds / machine.video_bytes.of(video.work) - 1, 2);
   machine.video_bytes_spread = std::sqrt(squares / double(videos.size()));
-  const auto size_of = [&](size_t count) {
+  const auto size_of = [&](size_t count) {   // of rows spread over all that were made
     ShardFile shard(scratch / "shard.tmp", std::string(64, '0'), "{}");
     for (size_t i = 0; i < count; ++i) {
-      SampleRecord row = rows[i % rows.size()];
+      SampleRecord row = rows[i * rows.size() / count];
       row.latents = row.step_latents = {};
       row.text_embedding = {};
       shard.append(row);
@@ -107,12 +107,15 @@ void fit_bytes(Machine& machine, const fs::path& output, const std::vector<Sampl
     shard.seal_as(scratch / "shard.h5");
     return double(fs::file_size(scratch / "shard.h5"));
   };
-  const size_t many = 32 * rows.size();
+  const auto steps_of = [](const SampleRecord& row) { return row.step_seconds.size(); };
+  const size_t most_steps = steps_of(*std::max_element(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return steps_of(a) < steps_of(b); }));
+  // As far as no column needs a second chunk, of which it would fill a part.
+  const size_t many = std::clamp<size_t>(hdf5::rows_a_chunk / std::max<size_t>(most_steps, 1), 2, 1000), few = (many + 3) / 4;
   const double evaluations = std::accumulate(rows.begin(), rows.end(), 0.0, [](double sum, const SampleRecord& row) { return sum + double(row.step_seconds.size()); });
   constexpr double of_evaluation = sizeof(SampleRecord::step_seconds[0]) + sizeof(SampleRecord::step_counts[0]);
-  const double few = size_of(rows.size()), row_bytes = (size_of(many) - few) / double(many - rows.size());
+  const double few_bytes = size_of(few), row_bytes = (size_of(many) - few_bytes) / double(many - few);
   machine.shard_bytes = {std::max(0.0, row_bytes - of_evaluation * evaluations / double(rows.size())), of_evaluation};
-  machine.shard_file_bytes = std::max(0.0, few - row_bytes * double(rows.size()));
+  machine.shard_file_bytes = std::max(0.0, few_bytes - row_bytes * double(few));
 }
 
 /// Makes the videos of a layout and fits what they took. Rank 0 gets the costs.

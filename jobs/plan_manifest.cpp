@@ -60,7 +60,7 @@ PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const Generat
   files.shards += double(shards) * machine.shard_file_bytes;
   files.shards_error = (plan.shard_bytes_error * plan.shard_bytes + double(files.fewer) * machine.shard_file_bytes) / std::max(1.0, files.shards + files.arrays);
   if (settings.checkpoint_every != "never") files.checkpoints = double(teams) * most_latents;
-  constexpr uint64_t of_dataset = 8;   // index, metadata, near duplicates, run, manifest and its index, settings, attempts
+  constexpr uint64_t of_dataset = 11;   // index, metadata, near duplicates, run; of work/ manifest, its index, accepted, settings, fingerprint, attempts, lock
   files.count = plan.videos + shards + ranks + of_dataset;
   return files;
 }

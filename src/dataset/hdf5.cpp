@@ -98,7 +98,7 @@ void write_dataset(hid_t parent, const std::string& name, const std::vector<T>& 
   const Handle space = space_of(shape), list = creation_list(H5P_DATASET_CREATE);
   if (!values.empty()) {
     std::vector<hsize_t> chunk = shape;
-    chunk[0] = std::min<hsize_t>(chunk[0], 4096);
+    chunk[0] = std::min<hsize_t>(chunk[0], rows_a_chunk);
     check(H5Pset_chunk(list, int(chunk.size()), chunk.data()), "chunking " + name);
     check(H5Pset_fletcher32(list), "checksumming " + name);
   }

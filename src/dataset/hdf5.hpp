@@ -12,6 +12,9 @@
 
 namespace pyracast::hdf5 {
 
+/// Of a dataset with more rows; the last chunk is written whole.
+inline constexpr hsize_t rows_a_chunk = 4096;
+
 /// Throws Error with the innermost message of HDF5's error stack; its code is the environment's where the system refused
 /// something (a full disk), bad_input where the file is not as it must be.
 [[noreturn]] void fail_with_error_stack(const std::string& what);
