@@ -102,11 +102,20 @@ inline void rotate_head(const float* x, const float* cosines, const float* sines
   }
 }
 
-/// Splits [0, n) into pieces of at least `grain` for OpenMP; each index is computed alike in whatever piece it falls.
+/// Threads wait without spinning, and waking them takes some 50 us: about what one of them needs for so many elements. 0, which tests
+/// set, has all be shared out that can be.
+inline int64_t elements_worth_threads = 1 << 17;
+
+/// Whether a product is worth waking threads for.
+inline bool worth_threads(int64_t multiply_adds) { return multiply_adds >= 16 * elements_worth_threads; }
+
+/// Splits [0, n) into pieces for OpenMP where there is enough to do; each index is computed alike in whatever piece it falls.
+/// `elements`: of an index, read or written.
 template <class Body>
-void parallel_pieces(int64_t n, int64_t grain, Body body) {
-  const int64_t pieces = (n + grain - 1) / grain;
-#pragma omp parallel for schedule(static) if (pieces > 1)
+void parallel_pieces(int64_t n, int64_t elements, Body body) {
+  if (n * elements < elements_worth_threads) return body(0, n);
+  const int64_t grain = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(elements, 1)), pieces = (n + grain - 1) / grain;
+#pragma omp parallel for schedule(static)
   for (int64_t p = 0; p < pieces; ++p) body(p * grain, std::min(n, (p + 1) * grain));
 }
 

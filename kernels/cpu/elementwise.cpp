@@ -6,13 +6,11 @@ namespace pyracast {
 
 namespace {
 
-constexpr int64_t grain = 1 << 14;
-
 /// out[i] = f(i) for all elements, pieces over the threads.
 template <class F>
 void for_each(View out, F f) {
   float* to = cpu::floats(out);
-  cpu::parallel_pieces(out.size(), grain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(out.size(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) to[i] = f(i);
   });
 }
@@ -21,7 +19,7 @@ void for_each(View out, F f) {
 template <class F>
 void for_each_row(View x, View out, F f) {
   const int64_t rows = x.shape[1], channels = x.shape[2];
-  cpu::parallel_pieces(x.shape[0] * rows, std::max<int64_t>(1, grain / channels), [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.shape[0] * rows, channels, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       f(r / rows, cpu::floats(x) + r * channels, cpu::floats(out) + r * channels);
   });
@@ -46,7 +44,7 @@ void CpuBackend::gate(View x, View gate, View out) {
 
 void CpuBackend::add_gated(View x, View branch, View gate, View out) {
   const int64_t rows = x.shape[1], channels = x.shape[2];
-  cpu::parallel_pieces(x.shape[0] * rows, std::max<int64_t>(1, grain / channels), [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.shape[0] * rows, channels, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const float *row = cpu::floats(x) + r * channels, *added = cpu::floats(branch) + r * channels;
       const float* factor = cpu::floats(gate) + r / rows * channels;
@@ -58,7 +56,7 @@ void CpuBackend::add_gated(View x, View branch, View gate, View out) {
 
 void CpuBackend::rotate(View x, View cosines, View sines, View out) {
   const int64_t tokens = x.shape[1], heads = x.shape[2], size = x.shape[3], half = size / 2;
-  cpu::parallel_pieces(x.shape[0] * tokens, 64, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.shape[0] * tokens, heads * size, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* cosine = cpu::floats(cosines) + row % tokens * half;
       const float* sine = cpu::floats(sines) + row % tokens * half;
@@ -71,7 +69,7 @@ void CpuBackend::rotate(View x, View cosines, View sines, View out) {
 }
 
 void CpuBackend::activate(View x, Activation activation, View out) {
-  cpu::parallel_pieces(x.size(), grain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.size(), 1, [&](int64_t begin, int64_t end) {
     simd_.activate(activation, cpu::floats(x) + begin, cpu::floats(out) + begin, end - begin);
   });
 }

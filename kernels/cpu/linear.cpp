@@ -8,7 +8,7 @@ namespace {
 template <class Element>
 void pack_panels(const Element* weight, int64_t columns, int64_t depth, Element* panels) {
   using cpu::panel_columns;
-  cpu::parallel_pieces((columns + panel_columns - 1) / panel_columns, 1, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces((columns + panel_columns - 1) / panel_columns, depth * panel_columns, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p)
       for (int64_t k = 0; k < depth; ++k)
         for (int64_t n = 0; n < panel_columns; ++n) {

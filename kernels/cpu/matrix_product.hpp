@@ -100,13 +100,13 @@ template <class PackLeft, class Finish>
 void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLeft pack_left, float* out,
               Finish finish) {
   const int64_t columns = right.columns, depth = right.depth, column_step = column_block(rows);
-  const int64_t row_tasks = (rows + row_block - 1) / row_block;
+  const int64_t row_tasks = (rows + row_block - 1) / row_block, row_step = rounded_up((rows + row_tasks - 1) / std::max<int64_t>(row_tasks, 1), tile_rows);
   const int64_t column_tasks = (columns + column_step - 1) / column_step;
-#pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1)
+#pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(rows * columns * depth))
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {
     alignas(64) thread_local static float widened[depth_block * panel_columns];
-    const int64_t row = task / column_tasks * row_block, column = task % column_tasks * column_step;
-    multiply_block(simd, row, std::min(rows, row + row_block), column, std::min(columns, column + column_step), depth,
+    const int64_t row = task / column_tasks * row_step, column = task % column_tasks * column_step;
+    multiply_block(simd, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth,
                    pack_left, WeightPanels{simd, right, widened}, out, columns, finish);
   }
 }

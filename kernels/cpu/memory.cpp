@@ -115,7 +115,9 @@ void copy_elements(const void* in, int64_t in_offset, const Shape& in_strides, v
   // The two leading axes are spread over the threads.
   const int64_t inner = axes > 2 ? shape[1] : 1;
   const size_t leading = axes > 2 ? 2 : 1;
-  cpu::parallel_pieces(shape[0] * inner, 16, [&](int64_t begin, int64_t end) {
+  int64_t each = 1;
+  for (size_t axis = leading; axis < axes; ++axis) each *= shape[axis];
+  cpu::parallel_pieces(shape[0] * inner, each, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i / inner, second = i % inner;
       const int64_t second_in = leading == 2 ? second * in_strides[1] : 0;

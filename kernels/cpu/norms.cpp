@@ -6,15 +6,13 @@ namespace pyracast {
 
 namespace {
 
-constexpr int64_t row_grain = 64;
-
 const float* floats_or_null(const View* x) { return x ? cpu::floats(*x) : nullptr; }
 
 }  // namespace
 
 void CpuBackend::layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) {
   const int64_t n = x.shape.back();
-  cpu::parallel_pieces(x.size() / n, row_grain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.size() / n, n, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       simd_.layer_norm(cpu::floats(x) + r * n, cpu::floats(out) + r * n, n, epsilon, floats_or_null(weight),
                        floats_or_null(bias));
@@ -23,7 +21,7 @@ void CpuBackend::layer_norm(View x, float epsilon, const View* weight, const Vie
 
 void CpuBackend::modulated_norm(View x, float epsilon, View shift, View scale, View out) {
   const int64_t rows = x.shape[1], n = x.shape[2];
-  cpu::parallel_pieces(x.shape[0] * rows, row_grain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.shape[0] * rows, n, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       float* result = cpu::floats(out) + r * n;
       simd_.layer_norm(cpu::floats(x) + r * n, result, n, epsilon, nullptr, nullptr);
@@ -34,7 +32,7 @@ void CpuBackend::modulated_norm(View x, float epsilon, View shift, View scale, V
 
 void CpuBackend::rms_norm(View x, float epsilon, View weight, View out) {
   const int64_t n = x.shape.back();
-  cpu::parallel_pieces(x.size() / n, row_grain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(x.size() / n, n, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       simd_.rms_norm(cpu::floats(x) + r * n, cpu::floats(out) + r * n, n, epsilon, cpu::floats(weight));
   });
@@ -49,7 +47,7 @@ void CpuBackend::group_norm(View x, int64_t groups, float epsilon, View weight, 
   const int64_t pieces = (positions + piece - 1) / piece;
   // [batch][piece][channel] sums of x, then of x^2
   std::vector<double> sums(size_t(batch * pieces * channels) * 2);
-  cpu::parallel_pieces(batch * pieces, 1, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(batch * pieces, piece * channels, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       double* sum = sums.data() + p * channels * 2;
       double* square = sum + channels;
@@ -76,7 +74,7 @@ void CpuBackend::group_norm(View x, int64_t groups, float epsilon, View weight, 
         shifts[size_t(b * channels + c)] = float(cpu::floats(bias)[c] - mean * scale * cpu::floats(weight)[c]);
       }
     }
-  cpu::parallel_pieces(batch * positions, row_grain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_pieces(batch * positions, channels, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const float* row = cpu::floats(x) + r * channels;
       float* result = cpu::floats(out) + r * channels;

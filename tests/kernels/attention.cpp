@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 namespace {
@@ -80,6 +81,7 @@ TEST(Attention, WithKeyRangesLetsEachEntrySeeItsOwnKeysOnly) {
 }
 
 TEST(Attention, GivesAQueryTheSameBitsWhateverItsNeighboursAndThreads) {
+  const SharedOut everything;
   for (const auto& device : test_devices()) {
     const int64_t queries = 131, keys = 77, row = heads * size;
     const auto q = random_values(queries * row, 1), k = random_values(keys * row, 2), v = random_values(keys * row, 3);

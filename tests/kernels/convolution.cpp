@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 namespace {
@@ -74,6 +75,7 @@ TEST(Convolution, EqualsItsDefinition) {
 }
 
 TEST(Convolution, GivesABatchEntryTheSameBitsAloneAndOnAnyNumberOfThreads) {
+  const SharedOut everything;
   for (const auto& device : test_devices())
     for (const Layer& s : layers) {
       const int64_t all = View{nullptr, DType::float32, s.in}.size(), each = all / s.in[0];

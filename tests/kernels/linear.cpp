@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 namespace {
@@ -58,6 +59,7 @@ TEST(Linear, KeepsBfloat16WeightsExactly) {
 }
 
 TEST(Linear, GivesARowTheSameBitsWhateverItsNeighboursAndThreads) {
+  const SharedOut everything;
   for (const auto& device : test_devices())
     for (const auto& [depth, columns] : {std::pair<int64_t, int64_t>{96, 288}, {1152, 70}, {17, 33}}) {
       const int64_t rows = 211;

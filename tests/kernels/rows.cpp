@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 namespace {
@@ -44,6 +45,7 @@ TEST(RmsNorm, DividesByTheRootMeanSquare) {
 }
 
 TEST(GroupNorm, NormalisesAGroupOfChannelsOverAllPositionsOfAnEntry) {
+  const SharedOut everything;
   for (const auto& device : test_devices())
     for (const int64_t positions : {1, 300, 1000}) {
       const int64_t batch = 2, channels = 12, groups = 4, width = channels / groups;

@@ -6,14 +6,16 @@
 #include "base/random.hpp"
 #include "nn/weights.hpp"
 #include "tests/base/support.hpp"
+#include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 
-/// Runs `action` with so many OpenMP threads.
+/// Runs `action` with so many OpenMP threads, also what is too little to be worth them.
 template <class Action>
 auto with_threads(int threads, Action action) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(threads);
+  const SharedOut everything;
   auto result = action();
   omp_set_num_threads(before);
   return result;
