@@ -83,7 +83,7 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
                            std::span<const KeyRange> keys_of, View out) {
   const int64_t batch = q.shape[0], queries = q.shape[1], heads = q.shape[2], size = q.shape[3];
   const int64_t token = heads * size;
-#pragma omp parallel for schedule(dynamic, 4) if (batch * heads > 1 && cpu::worth_threads(2 * out.size() * k.shape[1]))
+#pragma omp parallel for schedule(dynamic, 4) if (batch * heads > 1 && worth_threads(2 * out.size() * k.shape[1]))
   for (int64_t task = 0; task < batch * heads; ++task) {
     thread_local static Scratch scratch;
     const int64_t b = task / heads, h = task % heads;
@@ -114,7 +114,7 @@ void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View ou
     if (turned)
       cpu::rotate_head(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
   };
-#pragma omp parallel for schedule(dynamic) if (batch * heads / group > 1 && cpu::worth_threads(out.size() * (2 * length + 64)))
+#pragma omp parallel for schedule(dynamic) if (batch * heads / group > 1 && worth_threads(out.size() * (2 * length + 64)))
   for (int64_t task = 0; task < batch * heads / group; ++task) {
     thread_local static Scratch scratch;
     const int64_t b = task * group / heads, first = task * group % heads, head = length * size;

@@ -6,6 +6,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/cpu/simd.hpp"
+#include "kernels/cpu/worth_threads.hpp"
 
 namespace pyracast {
 
@@ -101,13 +102,6 @@ inline void rotate_head(const float* x, const float* cosines, const float* sines
     out[2 * i + 1] = second * cosines[i] + first * sines[i];
   }
 }
-
-/// Threads wait without spinning, and waking them takes some 50 us: about what one of them needs for so many elements. 0, which tests
-/// set, has all be shared out that can be.
-inline int64_t elements_worth_threads = 1 << 17;
-
-/// Whether a product is worth waking threads for.
-inline bool worth_threads(int64_t multiply_adds) { return multiply_adds >= 16 * elements_worth_threads; }
 
 /// Splits [0, n) into pieces for OpenMP where there is enough to do; each index is computed alike in whatever piece it falls.
 /// `elements`: of an index, read or written.
