@@ -33,7 +33,7 @@ extern const BenchSizes published_sizes, demo_sizes;
 std::vector<BenchStage> bench_stages(const BenchSizes& sizes);
 
 /// Runs a prepared stage: a function of its own, by whose name a profiler can tell when to count.
-void run_stage(const std::function<void()>& prepared);
+[[gnu::noinline]] void run_stage(const std::function<void()>& prepared);
 
 /// Values between -1 and 1.
 Tensor random_input(Backend& backend, const Shape& shape);

@@ -30,6 +30,8 @@ def instructions(program, stage, repeats):
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode or not found:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    if int(found[1]) == 0:
+        sys.exit(f"{' '.join(command)}\nnothing was counted: no function of the program is called pyracast::run_stage")
     return int(found[1])
 
 
