@@ -355,9 +355,11 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;
 }
 
-int generate(int argc, char** argv) {
+namespace {
+
+int on_ranks_of(const char* name, int argc, char** argv, ExitCode (*job)(const Ranks&, const GenerateSettings&)) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: [mpirun -n RANKS] pyracast generate --config FILE --prompts FILE --output DIR [settings]\n\n%s",
+    std::printf("usage: [mpirun -n RANKS] pyracast %s --config FILE --prompts FILE --output DIR [settings]\n\n%s", name,
                 describe(settings_of<GenerateSettings>()).c_str());
     return 0;
   }
@@ -365,7 +367,22 @@ int generate(int argc, char** argv) {
     require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
     return 1.5 * settings.collective_timeout;   // a team's own deadline says more, and comes first
   };
-  return on_ranks<GenerateSettings>(argc, argv, deadline, generate_dataset);
+  return on_ranks<GenerateSettings>(argc, argv, deadline, job);
 }
+
+/// What is finished stays; the index is that of all.
+ExitCode extend_dataset(const Ranks& ranks, const GenerateSettings& settings) {
+  ranks.on_first([&] {
+    require(std::filesystem::exists(OutputLayout{settings.output}.run()), settings.output.string(),
+            ": holds no dataset that could be extended (run.json is not there); give the --output of one that is finished, or use generate");
+  });
+  return generate_dataset(ranks, settings);
+}
+
+}  // namespace
+
+int generate(int argc, char** argv) { return on_ranks_of("generate", argc, argv, generate_dataset); }
+
+int extend(int argc, char** argv) { return on_ranks_of("extend", argc, argv, extend_dataset); }
 
 }  // namespace pyracast

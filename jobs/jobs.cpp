@@ -6,6 +6,7 @@ namespace {
 
 constexpr JobEntry jobs[] = {
     {"generate", generate, "make every prompt's video that the dataset does not hold yet (under mpirun or srun: in parallel)"},
+    {"extend", extend, "add prompts or samples to a dataset that is there: generate with a longer manifest; refuses an --output without one"},
     {"parity", parity, "run parity cases: parity [-v] CASE...; 0 only if every number fits"},
     {"plan", plan, "say what a manifest takes a machine, and by which teams (--machine, --measure); what a team sends for a video (--comm)"},
     {"simulate", simulate, "run a planned job on 1 to 1024 nodes that fail: efficiency, cost of failures, checkpoint intervals"},

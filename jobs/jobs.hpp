@@ -19,6 +19,9 @@ int run_job(int argc, char** argv);
 /// `pyracast generate`: prompts in, dataset out.
 int generate(int argc, char** argv);
 
+/// `pyracast extend`: generate with a manifest of more prompts or samples, into a dataset that must be there.
+int extend(int argc, char** argv);
+
 /// `pyracast parity CASE…`: runs parity cases and reports each tensor; 0 only if all pass.
 int parity(int argc, char** argv);
 

@@ -84,14 +84,23 @@ TEST_F(Proofs, WhatIsDamagedIsNamedPutAsideAndMadeAgainTheSame) {
   EXPECT_EQ(content_of(folder / "out"), sound);
 }
 
-TEST_F(Proofs, ASetIsExtendedByTheSameCommandWithMorePromptsOrSamples) {
+TEST_F(Proofs, ASetIsExtendedWithMorePromptsOrSamples) {
   const auto prompts = file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"a red circle\"}\n{\"prompt\": \"a blue star\"}\n");
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
   ASSERT_EQ(job("verify", "out").code, 0);
   file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"a red circle\", \"samples\": 2}\n"
                         "{\"prompt\": \"a blue star\", \"samples\": 2}\n{\"prompt\": \"a green square\"}\n");
   EXPECT_EQ(job("verify", "out", {"--prompts", prompts.string()}).code, 75);
-  const Ended extended = run(command(2, prompts, "out"));
+  const auto extend = [&](const std::string& output) {
+    std::vector<std::string> words = command(2, prompts, output);
+    std::replace(words.begin(), words.end(), std::string("generate"), std::string("extend"));
+    return run(words);
+  };
+  const Ended refused = extend("elsewhere");
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, HasSubstr("elsewhere: holds no dataset that could be extended"));
+  EXPECT_FALSE(fs::exists(folder / "elsewhere"));
+  const Ended extended = extend("out");
   ASSERT_EQ(extended.code, 0) << extended.output;
   EXPECT_THAT(extended.output, HasSubstr("5 of 5 videos (2 were there)"));
   const Ended whole = job("verify", "out", {"--prompts", prompts.string()});
