@@ -33,8 +33,8 @@ class VideoRequests {
   BroadcastPolicy broadcast_;
 };
 
-/// How a run reads its manifest: which rows its model can make, what they cost, and which part of them is the run's. Both must outlive
-/// what is returned. Throws Error on a `part` that is none.
+/// How a run reads its manifest: which rows its model can make, what they cost, and which part of them is the run's. `requests` must
+/// outlive what is returned. Throws Error on a `part` that is none.
 ManifestOptions manifest_options(const GenerateSettings& settings, const VideoRequests& requests);
 
 }  // namespace pyracast
