@@ -105,6 +105,7 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
     return value;
   };
   const auto self_attention = [&](const Tensor& rows) {
+    observe("modulated", rows);
     return seen("attn", attention_(rows, axis_ == Axis::time ? &rotary : nullptr));
   };
 

@@ -123,8 +123,10 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   const int64_t tokens = text.embedding.dim(1);
   const Tensor both = concatenate({text.embedding, slice(parts_.transformer.null_caption(), 1, 0, tokens)}, 0);
   std::vector<CaptionTokens> captions;
-  for (const GuidanceHalves::Part& part : halves.parts())
+  for (GuidanceHalves::Part& part : halves.parts()) {
     captions.push_back(parts_.transformer.embed_caption(slice(both, 0, part.first, part.last), text.mask));
+    part.run.observe = observe / "network";
+  }
   const auto held = [&](double number) {
     return condition_dtype_ == DType::bfloat16 ? round_to_bfloat16(float(number)) : float(number);
   };
@@ -211,6 +213,7 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, c
   const Stopwatch decode_time;
   team_.set_doing("decoding");
   const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);
+  backend_.finish();
   result.decode_seconds += decode_time.seconds();
   observe("video", pixels);
   Outcome decoded = Outcome::going_on;

@@ -1,0 +1,189 @@
+// What reuse that is decided while a video is made would give, beside schedules that are known beforehand: an evaluation reuses the outputs
+// of all branches as long as what enters the first block's attention, normalised and modulated, has changed by less than a threshold
+// since the last evaluation that computed (|now - then|_1 / |then|_1, the measure of Liu et al., arXiv 2411.19108, not fitted to
+// outputs); the first and the last evaluation compute. Open-Sora only.
+//   adaptive_bench --config FILE --prompts FILE --samples N --thresholds 0.02,0.05 --against FILE,FILE
+// Such a video is found by making it anew for each evaluation that reuses, with everything behind it computed. Prints a line a
+// threshold and a line a file: cost of denoising (counted computations at the median seconds of each branch), without that of
+// deciding, and |latents - reference|^2 / |reference|^2 against everything computed, mean over samples.
+#include <algorithm>
+#include <cstdio>
+
+#include "jobs/calibration.hpp"
+#include "jobs/device.hpp"
+#include "jobs/node_weights.hpp"
+#include "jobs/on_ranks.hpp"
+#include "jobs/profile_settings.hpp"
+#include "jobs/sample_records.hpp"
+#include "metrics/video_drift.hpp"
+#include "tune/schedule_file.hpp"
+
+namespace pyracast {
+namespace {
+
+struct BenchSettings {
+  GenerateSettings generate;
+  int64_t samples = 0;
+  std::vector<std::string> thresholds;
+  std::vector<std::filesystem::path> against;
+
+  template <class Visit>
+  static void fields(Visit&& visit, BenchSettings& s) {
+    GenerateSettings::fields([&](const std::string& group, const std::string& name, auto& member, const char* help) {
+      if (says_which_videos(group, name)) visit(group.c_str(), name.c_str(), member, help);
+    }, s.generate);
+    visit("Bench", "samples", s.samples, "the first so many samples of the manifest; 0: all");
+    visit("Bench", "thresholds", s.thresholds, "relative changes below which an evaluation reuses (comma between)");
+    visit("Bench", "against", s.against, "broadcast files (comma between)");
+  }
+};
+
+double relative_change(const std::vector<float>& then, const std::vector<float>& now) {
+  double off = 0, size = 0;
+  for (size_t i = 0; i < then.size(); ++i) {
+    off += std::abs(double(now[i]) - double(then[i]));
+    size += std::abs(double(then[i]));
+  }
+  return off / size;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+class Bench {
+ public:
+  Bench(const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples, VideoPipeline& pipeline)
+      : settings_(settings), samples_(samples), pipeline_(pipeline) {
+    std::array<std::vector<double>, branch_count> branches;
+    std::vector<double> rest;
+    for (const SampleToMeasure& sample : samples) {
+      const VideoResult everything = made(sample, {}, {});
+      for (const EvaluationCost& cost : everything.evaluations) {
+        for (size_t branch = 0; branch < branch_count; ++branch) branches[branch].push_back(cost.branches[branch] / double(cost.computed[branch]));
+        rest.push_back(cost.other);
+      }
+      references_.push_back(everything.latents);
+    }
+    for (size_t branch = 0; branch < branch_count; ++branch) costs_.branches[branch] = median(branches[branch]);
+    costs_.evaluation = median(rest);
+  }
+
+  void adaptive(double threshold) const {
+    std::vector<double> costs, errors;
+    for (size_t i = 0; i < samples_.size(); ++i) {
+      const int steps = samples_[i].request.steps;
+      std::vector<int> reused;
+      Seen seen = see(samples_[i], reused);
+      int last = 0;
+      for (int e = 1; e < steps - 1; ++e) {
+        if (relative_change(seen.inputs[size_t(last)], seen.inputs[size_t(e)]) >= threshold) {
+          last = e;
+          continue;
+        }
+        reused.push_back(e);
+        seen = see(samples_[i], reused);
+      }
+      costs.push_back(cost(samples_[i], policy(reused, steps)));
+      errors.push_back(error(i, seen.latents));
+    }
+    print(concat("adaptive, below ", threshold), costs, errors);
+  }
+
+  void file(const std::filesystem::path& name) const {
+    const BroadcastPolicy policy(read_json(name), name.string());
+    std::vector<double> costs, errors;
+    for (size_t i = 0; i < samples_.size(); ++i) {
+      costs.push_back(cost(samples_[i], policy));
+      errors.push_back(error(i, made(samples_[i], policy, {}).latents));
+    }
+    print(name.stem().string(), costs, errors);
+  }
+
+ private:
+  const GenerateSettings& settings_;
+  const std::vector<SampleToMeasure>& samples_;
+  VideoPipeline& pipeline_;
+  std::vector<std::vector<float>> references_;
+  BranchCosts costs_;
+
+  /// Of one video: what entered the first block's attention, by evaluation (of one that reused: nothing), and the final latents.
+  struct Seen {
+    std::vector<std::vector<float>> inputs;
+    std::vector<float> latents;
+  };
+
+  VideoResult made(const SampleToMeasure& sample, const BroadcastPolicy& policy, const Observer& observe) const {
+    const auto noise = noise_of(sample.row, sample.number, settings_, weight_dtype(settings_.model.dtype).value_or(DType::float32));
+    VideoRun run{*noise};
+    run.broadcast = policy;
+    run.observe = observe;
+    run.decodes = false;
+    VideoResult result = pipeline_.generate(sample.request, run);
+    require(result.outcome != Outcome::failed, sample.row.id, ": ", result.reason);
+    return result;
+  }
+
+  Seen see(const SampleToMeasure& sample, const std::vector<int>& reused) const {
+    Seen seen;
+    const Observer observe([&](const std::string& name, const Tensor& value) {
+      if (!name.ends_with("network.spatial_blocks.0.modulated")) return;
+      while (std::count(reused.begin(), reused.end(), int(seen.inputs.size()))) seen.inputs.emplace_back();
+      seen.inputs.push_back(value.to_host());
+    });
+    seen.latents = made(sample, policy(reused, sample.request.steps), observe).latents;
+    require(int(seen.inputs.size()) == sample.request.steps, "the network of this model does not show what enters its first block");
+    return seen;
+  }
+
+  BroadcastPolicy policy(const std::vector<int>& reused, int steps) const {
+    if (reused.empty()) return {};
+    const std::vector<SiteGroup> groups = site_groups(pipeline_.blocks(), 1);
+    ReuseTable table = all_computed(groups.size(), steps);
+    for (std::vector<bool>& row : table)
+      for (const int e : reused) row[size_t(e)] = true;
+    return BroadcastPolicy(schedule_json(table, groups, pipeline_.blocks()), "what was decided");
+  }
+
+  double cost(const SampleToMeasure& sample, const BroadcastPolicy& policy) const {
+    const BroadcastSchedule schedule = pipeline_.schedule(sample.request, policy);
+    return costs_.of(schedule) / costs_.of(BroadcastSchedule(schedule.evaluations(), schedule.blocks()));
+  }
+
+  double error(size_t sample, const std::vector<float>& latents) const { return relative_mse(references_[sample], latents).value(); }
+
+  static void print(const std::string& name, const std::vector<double>& costs, const std::vector<double>& errors) {
+    const auto mean = [](const std::vector<double>& values) {
+      double sum = 0;
+      for (const double value : values) sum += value;
+      return sum / double(values.size());
+    };
+    std::printf("| %s | %.1f %% (%.1f - %.1f) | %.2e |\n", name.c_str(), 100 * mean(costs), 100 * *std::min_element(costs.begin(), costs.end()),
+                100 * *std::max_element(costs.begin(), costs.end()), mean(errors));
+    std::fflush(stdout);
+  }
+};
+
+ExitCode run(const Ranks& ranks, const BenchSettings& settings) {
+  require(ranks.size() == 1, "there are ", ranks.size(), " ranks, expected one");
+  const auto model = find_model(settings.generate.model);
+  const auto samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
+  set_threads(settings.generate.model.threads, ranks);
+  const auto backend = open_device(settings.generate.model);
+  const TeamChannels alone = lone_channels();
+  const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);
+  const Bench bench(settings.generate, samples, *pipeline);
+  std::printf("| %zu samples | cost (least - most) | latents, relative MSE |\n|---|---|---|\n", samples.size());
+  for (const std::string& threshold : settings.thresholds) bench.adaptive(std::stod(threshold));
+  for (const std::filesystem::path& file : settings.against) bench.file(file);
+  return ExitCode::complete;
+}
+
+}  // namespace
+}  // namespace pyracast
+
+int main(int argc, char** argv) {
+  return pyracast::on_ranks<pyracast::BenchSettings>(argc, argv, [](const pyracast::BenchSettings&) { return 3600.; }, pyracast::run);
+}
