@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/log.hpp"
+#include "base/stopwatch.hpp"
 
 namespace pyracast {
 

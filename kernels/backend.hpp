@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -65,6 +66,12 @@ struct PackedAttention {
   float scale = 1;                         ///< of the scores
 };
 
+/// A moment in the order of a device's operations: behind those that were asked for before it.
+struct Moment {
+  std::chrono::steady_clock::time_point clock;   ///< of devices whose operations have ended when the call returns
+  std::shared_ptr<void> event = {};              ///< of others
+};
+
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
 /// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
 /// Activations are float32 in every device's memory. Each output row depends on its own input rows only, summed in an
@@ -85,6 +92,9 @@ struct Backend {
   virtual bool computes() const { return true; }
   /// Waits until all that was asked for is done.
   virtual void finish() = 0;
+  virtual Moment moment() { return {std::chrono::steady_clock::now()}; }
+  /// Seconds between two moments of this device; waits until both have come.
+  virtual double seconds(const Moment& from, const Moment& to) { return std::chrono::duration<double>(to.clock - from.clock).count(); }
 
   /// Copies shape[0] x shape[1] x ... elements of `element` bytes; strides and offsets in elements. A stride of 0 in
   /// `in_strides` repeats. Permutations, slices, joins, padding and repetition are all this one operation.
@@ -155,5 +165,8 @@ enum class CudaPrecision { float32, bfloat16 };
 
 /// The CUDA back end on the GPU with this index. Throws Error in builds without CUDA, or where there is no such GPU.
 std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision);
+
+/// The GPUs that this process sees, each by a name that no other GPU has; none where there are none, and in builds without CUDA.
+std::vector<std::string> visible_gpus();
 
 }  // namespace pyracast

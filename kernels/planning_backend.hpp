@@ -5,7 +5,7 @@ namespace pyracast {
 
 /// A device that computes nothing and counts: the memory that the CPU back end would have in use for the same calls, and the work. What a
 /// network takes at any size is known in no time, without its weights. What is read from it are zeros.
-class PlanningBackend final : public Backend {
+class PlanningBackend : public Backend {
  public:
   /// Bytes in use now, and the most at once since forget_most(), in blocks as the CPU's pool takes them.
   size_t in_use() const { return count_->in_use; }

@@ -42,6 +42,8 @@ class CudaBackend final : public Backend {
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override;
+  Moment moment() override;
+  double seconds(const Moment& from, const Moment& to) override;
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;

@@ -54,6 +54,23 @@ void CudaBackend::download(View x, void* host) {
   cuda::check(cudaStreamSynchronize(on), "copying to the host, or what came before");
 }
 
+Moment CudaBackend::moment() {
+  cudaEvent_t event = nullptr;
+  const cudaStream_t on = stream();
+  cuda::check(cudaEventCreateWithFlags(&event, cudaEventDefault), "making an event");
+  const std::shared_ptr<void> owned(event, [](void* made) { cudaEventDestroy(static_cast<cudaEvent_t>(made)); });
+  cuda::check(cudaEventRecord(event, on), "noting a moment");
+  return {{}, owned};
+}
+
+double CudaBackend::seconds(const Moment& from, const Moment& to) {
+  const auto event = [](const Moment& moment) { return static_cast<cudaEvent_t>(moment.event.get()); };
+  float milliseconds = 0;
+  cuda::check(cudaEventSynchronize(event(to)), "waiting for a moment");
+  cuda::check(cudaEventElapsedTime(&milliseconds, event(from), event(to)), "measuring");
+  return double(milliseconds) / 1000;
+}
+
 void CudaBackend::finish() { cuda::check(cudaStreamSynchronize(stream()), "what was asked of the GPU"); }
 
 void CudaBackend::copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,

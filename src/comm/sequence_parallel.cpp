@@ -7,15 +7,11 @@
 namespace pyracast {
 
 CommunicationLedger CommunicationLedger::operator-(const CommunicationLedger& earlier) const {
-  return {{seconds_along[0] - earlier.seconds_along[0], seconds_along[1] - earlier.seconds_along[1]},
-          seconds_outside - earlier.seconds_outside,
-          all_to_alls - earlier.all_to_alls, all_to_all_bytes - earlier.all_to_all_bytes,
+  return {all_to_alls - earlier.all_to_alls, all_to_all_bytes - earlier.all_to_all_bytes,
           all_gathers - earlier.all_gathers, all_gather_bytes - earlier.all_gather_bytes};
 }
 
 CommunicationLedger& CommunicationLedger::operator+=(const CommunicationLedger& more) {
-  for (int axis = 0; axis < 2; ++axis) seconds_along[axis] += more.seconds_along[axis];
-  seconds_outside += more.seconds_outside;
   all_to_alls += more.all_to_alls;
   all_to_all_bytes += more.all_to_all_bytes;
   all_gathers += more.all_gathers;
@@ -52,7 +48,7 @@ Tensor SequenceParallel::gather(const Tensor& x) {
   if (team_.size() == 1) return x;
   ++ledger_.all_gathers;
   ledger_.all_gather_bytes += int64_t(x.bytes()) * (team_.size() - 1);
-  return timed(ledger_.seconds_outside, [&] {
+  return timed(x, outside, [&] {
     return pyracast::gather(team_, x, sharded_ == Axis::space ? 2 : 0, parts_.sizes(sharded_))
         .reshape({parts_.batch, parts_.time, parts_.space, x.dim(3)});
   });
@@ -66,7 +62,7 @@ Tensor SequenceParallel::rest(const Tensor& x, Axis axis) {
 
 Tensor SequenceParallel::moved(const Tensor& x, Axis from, Axis to) {
   if (team_.size() == 1 || from == to) return x;
-  return timed(ledger_.seconds_outside, [&] { return exchanged(x, from); });
+  return timed(x, outside, [&] { return exchanged(x, from); });
 }
 
 Tensor SequenceParallel::part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) {

@@ -1,26 +1,26 @@
 #pragma once
 // Dynamic Sequence Parallelism (Zhao et al., arXiv 2403.10266): the tokens of a video are dealt out to the ranks along
 // space or along time, and an all-to-all exchanges one for the other where an attention needs the whole of an axis.
-#include "base/stopwatch.hpp"
 #include "comm/gather.hpp"
+#include "tensor/device_seconds.hpp"
 
 namespace pyracast {
 
 /// The axes along which a space-time network attends, and along which tokens are dealt out.
 enum class Axis { space, time };
 
-/// What one rank has sent, and the seconds of it. Bytes are those that leave for other ranks.
+/// What one rank has sent. Bytes are those that leave for other ranks.
 struct CommunicationLedger {
-  double seconds_along[2] = {0, 0};   ///< inside attentions, by Axis
-  double seconds_outside = 0;
   int64_t all_to_alls = 0, all_to_all_bytes = 0;
   int64_t all_gathers = 0, all_gather_bytes = 0;
 
-  double seconds() const { return seconds_along[0] + seconds_along[1] + seconds_outside; }
   CommunicationLedger& operator+=(const CommunicationLedger& more);
   /// What came after `earlier`.
   CommunicationLedger operator-(const CommunicationLedger& earlier) const;
 };
+
+/// What exchanges took: inside attentions, by Axis, then outside.
+using ExchangeSeconds = std::array<double, 3>;
 
 /// How tokens [batch, time, space] are dealt out to ranks, in consecutive parts as equal as can be, nothing padded:
 /// along space every rank has some tokens of each frame, along time some whole frames. The frames of all batch entries
@@ -74,9 +74,9 @@ class SequenceParallel {
   Tensor along(Axis axis, const Tensor& x, F f) {
     const Axis whole = axis == Axis::space ? Axis::time : Axis::space;   // sharded along this, `axis` is whole
     if (team_.size() == 1 || sharded_ == whole) return on_sequences(axis, x, f);
-    const Tensor there = timed(ledger_.seconds_along[int(axis)], [&] { return exchanged(x, sharded_); });
+    const Tensor there = timed(x, size_t(axis), [&] { return exchanged(x, sharded_); });
     const Tensor out = on_sequences(axis, there, f);
-    return timed(ledger_.seconds_along[int(axis)], [&] { return exchanged(out, whole); });
+    return timed(x, size_t(axis), [&] { return exchanged(out, whole); });
   }
 
   /// Attention of all tokens of a video to each other: f maps all tokens of some heads, [batch, time * space, parts, heads, size],
@@ -91,10 +91,9 @@ class SequenceParallel {
       return out.reshape({h.dim(0), h.dim(1), h.dim(2), h.dim(4), h.dim(5)});
     };
     if (team_.size() == 1) return all_tokens(x).reshape(own);
-    double& seconds = ledger_.seconds_along[int(Axis::space)];
-    const Tensor own_heads = timed(seconds, [&] { return whole_tokens(x); });
+    const Tensor own_heads = timed(x, size_t(Axis::space), [&] { return whole_tokens(x); });
     const Tensor out = own_heads.size() == 0 ? Tensor(x.backend(), {x.dim(0), x.dim(1), parts_.space, 0, x.dim(5)}) : all_tokens(own_heads);
-    return timed(seconds, [&] { return whole_heads(out, x.dim(4)); }).reshape(own);
+    return timed(x, size_t(Axis::space), [&] { return whole_heads(out, x.dim(4)); }).reshape(own);
   }
 
   /// The rows of `values` [batch or frames, columns] that belong to this rank's entries: modulate and gate take them.
@@ -113,10 +112,13 @@ class SequenceParallel {
   }
 
   const CommunicationLedger& ledger() const { return ledger_; }
+  /// What all exchanges so far took. Waits for the device.
+  const ExchangeSeconds& seconds() { return seconds_.sums(); }
 
  private:
   Communicator& team_;
   CommunicationLedger ledger_;
+  DeviceSeconds<std::tuple_size_v<ExchangeSeconds>> seconds_;
   Axis sharded_ = Axis::space;
   TokenParts parts_;   // known since shard() or part_of()
 
@@ -127,12 +129,10 @@ class SequenceParallel {
     const Tensor rows = f(permute(x, {0, 2, 1, 3}).reshape({entries * space, time, channels}));
     return permute(rows.reshape({entries, space, time, channels}), {0, 2, 1, 3});
   }
+  static constexpr size_t outside = 2;   // of seconds_
   template <class Act>
-  static Tensor timed(double& seconds, Act act) {
-    const Stopwatch time;
-    Tensor out = act();
-    seconds += time.seconds();
-    return out;
+  Tensor timed(const Tensor& x, size_t where, Act act) {
+    return seconds_.timed(x.backend(), where, act);
   }
 
   int64_t first_frame() const { return part_start(parts_.frames(), team_.rank(), team_.size()); }

@@ -55,7 +55,7 @@ class Run {
   Tensor residual(Site site, Tensor x, F branch) {
     const Counted counted(*this, site.branch);
     x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
-    return x + output(site, [&] { return branch(x); });
+    return x + output(x.backend(), site, [&] { return branch(x); });
   }
 
   /// x plus a modulated branch: gate * branch(modulation(x)).
@@ -66,7 +66,7 @@ class Run {
     const bool reuses = cached.reuses(site), gate_first = stored_ == StoredOutput::gated && (reuses || cached.wants(site));
     if (gate_first && reuses) return x + reused(site);
     const Modulation modulation = whole.of_entries(parallel);
-    const Tensor out = output(site, [&] {
+    const Tensor out = output(x.backend(), site, [&] {
       const Tensor h = branch(modulation(x));
       return gate_first ? gate(h, modulation.gate) : h;
     });
@@ -106,8 +106,8 @@ class Run {
   };
 
   template <class Compute>
-  Tensor output(Site site, Compute compute) {
-    return cached.reuses(site) ? reused(site) : cached.computed(site, compute);
+  Tensor output(Backend& backend, Site site, Compute compute) {
+    return cached.reuses(site) ? reused(site) : cached.computed(backend, site, compute);
   }
   /// The stored output, moved to where x rests.
   Tensor reused(Site site) {

@@ -4,8 +4,8 @@
 #include <functional>
 #include <map>
 
-#include "base/stopwatch.hpp"
 #include "pab/broadcast_schedule.hpp"
+#include "tensor/device_seconds.hpp"
 #include "tensor/tensor.hpp"
 
 namespace pyracast {
@@ -25,7 +25,7 @@ class AttentionCache {
   /// Before each evaluation of the network.
   void begin(int evaluation) {
     evaluation_ = evaluation;
-    seconds_ = {};
+    seconds_.restart();
     computed_ = {};
   }
   int evaluation() const { return evaluation_; }
@@ -38,14 +38,12 @@ class AttentionCache {
   }
   /// Whether an output that is computed now is for more than its branch: kept, or shown to the listener.
   bool wants(Site site) const { return listener_ || schedule_.needed_after(evaluation_, site); }
-  /// What `compute` gives, kept if a later evaluation reuses it.
+  /// What `compute` gives, on this device, kept if a later evaluation reuses it.
   template <class Compute>
-  Tensor computed(Site site, Compute compute) {
+  Tensor computed(Backend& backend, Site site, Compute compute) {
     assert(!reuses(site));
     ++computed_[size_t(site.branch)];
-    const Stopwatch time;
-    Tensor out = compute();
-    seconds_[size_t(site.branch)] += time.seconds();
+    const Tensor out = seconds_.timed(backend, size_t(site.branch), compute);
     if (listener_) listener_(evaluation_, site, out);
     keep(site, out);
     return out;
@@ -58,8 +56,8 @@ class AttentionCache {
   /// Takes up what an earlier job had stored.
   void restore(Site site, Tensor output);
 
-  /// Seconds spent computing each branch (index: Branch) since begin().
-  const std::array<double, branch_count>& seconds() const { return seconds_; }
+  /// Seconds that computing each branch (index: Branch) took since begin(). Waits for the device.
+  const std::array<double, branch_count>& seconds() { return seconds_.sums(); }
   /// How many blocks computed each branch since begin().
   const std::array<int64_t, branch_count>& computed() const { return computed_; }
   /// The most bytes of stored outputs there have been at any time.
@@ -71,7 +69,7 @@ class AttentionCache {
   int evaluation_ = 0;
   std::map<Site, Tensor> stored_;
   int64_t bytes_ = 0, most_bytes_ = 0;
-  std::array<double, branch_count> seconds_{};
+  DeviceSeconds<branch_count> seconds_;
   std::array<int64_t, branch_count> computed_{};
 };
 

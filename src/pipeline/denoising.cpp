@@ -48,6 +48,7 @@ void Denoising::begin(int index) {
   team_.set_doing(concat("evaluation ", index + 1, " of ", plan_.exchanges.size()));
   halves_.begin(index);
   before_ = ledger();
+  seconds_before_ = exchange_seconds();
 }
 
 CommunicationLedger Denoising::ledger() const {
@@ -56,11 +57,19 @@ CommunicationLedger Denoising::ledger() const {
   return sum;
 }
 
-EvaluationCost Denoising::cost(int index) const {
+ExchangeSeconds Denoising::exchange_seconds() {
+  ExchangeSeconds sum{};
+  for (GuidanceHalves::Part& part : halves_.parts()) add(sum, part.run.parallel.seconds());
+  return sum;
+}
+
+EvaluationCost Denoising::cost(int index) {
   const CommunicationLedger sent = ledger() - before_;
-  EvaluationCost cost{.communication = sent.seconds() + halves_.gather_seconds(), .all_to_alls = sent.all_to_alls,
+  ExchangeSeconds exchanging = exchange_seconds();
+  for (size_t i = 0; i < exchanging.size(); ++i) exchanging[i] -= seconds_before_[i];
+  EvaluationCost cost{.communication = std::accumulate(exchanging.begin(), exchanging.end(), halves_.gather_seconds()), .all_to_alls = sent.all_to_alls,
                       .all_to_all_bytes = sent.all_to_all_bytes, .gather_bytes = sent.all_gather_bytes + halves_.gather_bytes()};
-  for (const GuidanceHalves::Part& part : halves_.begun()) {
+  for (GuidanceHalves::Part& part : halves_.begun()) {
     add(cost.branches, part.run.cached.seconds());
     add(cost.computed, part.run.cached.computed());
     for (size_t branch = 0; branch < branch_count; ++branch) {
@@ -68,8 +77,8 @@ EvaluationCost Denoising::cost(int index) const {
       cost.branch_bytes[branch] += part.run.sent()[branch].bytes;
     }
   }
-  cost.branches[size_t(Branch::spatial_attention)] -= sent.seconds_along[int(Axis::space)];
-  cost.branches[size_t(Branch::temporal_attention)] -= sent.seconds_along[int(Axis::time)];
+  cost.branches[size_t(Branch::spatial_attention)] -= exchanging[size_t(Axis::space)];
+  cost.branches[size_t(Branch::temporal_attention)] -= exchanging[size_t(Axis::time)];
   assert(cost.all_to_alls == plan_.exchanges[size_t(index)].count() && cost.all_to_all_bytes == plan_.bytes[size_t(index)]);
   cost.all_to_all_bytes_avoided = plan_.bytes_without_broadcast - cost.all_to_all_bytes;
   cost.other = whole_.seconds() - cost.communication;
@@ -129,7 +138,7 @@ void Denoising::foresee(int index, bool saves) const {
 /// A team stops once a job, so this may take an exchange of its own.
 bool Denoising::first_rank_says(bool own) const {
   int32_t word = own;
-  team_.whole->broadcast({&word, DType::int32, {1}}, 0);
+  team_.for_numbers().broadcast({&word, DType::int32, {1}}, 0);
   return word != 0;
 }
 

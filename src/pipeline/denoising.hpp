@@ -1,4 +1,5 @@
 #pragma once
+#include "base/stopwatch.hpp"
 #include "diffusion/sampler.hpp"
 #include "pab/leaving_plan.hpp"
 #include "pipeline/guidance_halves.hpp"
@@ -42,11 +43,14 @@ class Denoising {
   double seconds_made_ = 0;         // of this job's evaluations
   Stopwatch whole_;
   CommunicationLedger before_;
+  ExchangeSeconds seconds_before_{};
 
   void begin(int index);
   bool end(int index, const Tensor& latents);
-  EvaluationCost cost(int index) const;
+  EvaluationCost cost(int index);
   CommunicationLedger ledger() const;
+  /// Of all exchanges of tokens so far; waits for the device.
+  ExchangeSeconds exchange_seconds();
   int64_t most_stored_bytes() const;
   Shape whole_tokens() const;
   double seconds_to_save(int index) const;

@@ -44,7 +44,7 @@ int GuidanceHalves::own_evaluation(const Part& part, int evaluation) const {
 
 void GuidanceHalves::begin(int evaluation) {
   evaluation_ = evaluation;
-  gather_seconds_ = 0;
+  gather_seconds_.restart();
   gather_bytes_ = 0;
   for (Part& part : parts().first(begun().size())) part.run.begin(own_evaluation(part, evaluation));
 }
@@ -57,9 +57,7 @@ void GuidanceHalves::go_on_behind(int evaluation, Tensor difference) {
 Tensor GuidanceHalves::of_batch(const Tensor& own, float guidance, const Observer& observe) {
   Tensor all = own;
   if (are_on_halves_of_team()) {
-    const Stopwatch exchange;
-    all = gather(*team_.guidance, own, 0, std::vector<int64_t>{own.dim(0), own.dim(0)});
-    gather_seconds_ += exchange.seconds();
+    all = gather_seconds_.timed(own.backend(), 0, [&] { return gather(*team_.guidance, own, 0, std::vector<int64_t>{own.dim(0), own.dim(0)}); });
     gather_bytes_ += int64_t(own.bytes());
   }
   observe("model_output", all);

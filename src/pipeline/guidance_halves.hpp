@@ -31,7 +31,7 @@ class GuidanceHalves {
   std::span<Part> parts() { return parts_; }
   std::span<const Part> parts() const { return parts_; }
   /// Those of the evaluation that was begun.
-  std::span<const Part> begun() const { return parts().first(schedule_.reuses_unconditional_half(evaluation_) ? 1 : parts_.size()); }
+  std::span<Part> begun() { return parts().first(schedule_.reuses_unconditional_half(evaluation_) ? 1 : parts_.size()); }
   const BroadcastSchedule& schedule() const { return schedule_; }
   /// Which of its own evaluations a part has come to, behind this one of the clip.
   int own_evaluation(const Part& part, int evaluation) const;
@@ -57,7 +57,7 @@ class GuidanceHalves {
   /// Whether guidance's halves lie on the two halves of the team.
   bool are_on_halves_of_team() const { return team_.guidance && halves_ > 1; }
   /// What exchanging them took and sent, since begin().
-  double gather_seconds() const { return gather_seconds_; }
+  double gather_seconds() { return gather_seconds_.sums()[0]; }
   int64_t gather_bytes() const { return gather_bytes_; }
 
  private:
@@ -68,7 +68,7 @@ class GuidanceHalves {
   std::vector<Part> parts_;
   int evaluation_ = 0;
   Tensor difference_;
-  double gather_seconds_ = 0;
+  DeviceSeconds<1> gather_seconds_;
   int64_t gather_bytes_ = 0;
 
   Tensor of_batch(const Tensor& own, float guidance, const Observer& observe);

@@ -2,6 +2,7 @@
 // looks at no prompt, but everything around it is as with a network: noise, evaluations, teams, stops, records.
 #include <algorithm>
 
+#include "base/stopwatch.hpp"
 #include "pipeline/families.hpp"
 
 namespace pyracast {

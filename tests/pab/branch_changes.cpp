@@ -71,7 +71,7 @@ TEST(AttentionCache, ShowsEveryOutputThatIsComputedAndNoneThatIsReused) {
   for (int evaluation = 0; evaluation < 3; ++evaluation) {
     cache.begin(evaluation);
     if (cache.reuses(spatial)) cache.keep(spatial, cache.stored(spatial));
-    else cache.computed(spatial, [&] { return Tensor(*backend, {1}, std::vector<float>{float(evaluation)}); });
+    else cache.computed(*backend, spatial, [&] { return Tensor(*backend, {1}, std::vector<float>{float(evaluation)}); });
   }
   EXPECT_THAT(seen, ElementsAre(std::pair(0, 0.f), std::pair(2, 2.f)));
 }

@@ -61,7 +61,7 @@ TEST(AttentionCache, GivesTheLastComputedOutputWhereTheScheduleReuses) {
     cached.begin(e);
     Tensor out;
     if (cached.reuses(spatial)) cached.keep(spatial, out = cached.stored(spatial));
-    else out = cached.computed(spatial, [&] { return Tensor(*backend, {1}, {float(++computed)}); });
+    else out = cached.computed(*backend, spatial, [&] { return Tensor(*backend, {1}, {float(++computed)}); });
     seen.push_back(out.to_host()[0]);
   }
   EXPECT_THAT(seen, ElementsAre(1, 1, 1, 2));
