@@ -13,6 +13,29 @@ std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu) {
   return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu);
 }
 
+std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks& ranks, bool share) {
+  if (settings.device != "cuda") return open_device(settings);
+  std::string names;
+  const std::vector<std::string> gpus = visible_gpus();
+  for (const std::string& name : gpus) names += name + ' ';
+  const uint64_t own = std::hash<std::string>{}(names);
+  std::vector<uint64_t> all(size_t(ranks.node().size()));
+  check_mpi(MPI_Allgather(&own, 1, MPI_UINT64_T, all.data(), 1, MPI_UINT64_T, ranks.node()), "comparing the GPUs of a node's ranks");
+  const auto before = int(std::count(all.begin(), all.begin() + ranks.node().rank(), own)), together = int(std::count(all.begin(), all.end(), own));
+  if (!share && together > int(gpus.size()) && !gpus.empty())
+    throw Error(concat(together, " ranks of node ", ranks.node_name(), " see the same ", gpus.size(), gpus.size() == 1 ? " GPU" : " GPUs",
+                       ": use as many ranks a node as it has GPUs, or --comm mpi, with which ranks may share one"), ExitCode::environment);
+  return open_device(settings, gpus.empty() ? 0 : before % int(gpus.size()));
+}
+
+Transport transport_of(const std::string& comm, const std::string& device, int ranks_per_video) {
+  const bool gpus = device == "cuda";
+  require(comm == "auto" || comm == "mpi" || comm == "nccl", "comm is \"", comm, "\", expected auto, mpi or nccl");
+  require(comm != "nccl" || gpus, "comm is nccl, which moves data between GPUs, but device is ", device, ": leave comm out");
+  if (!gpus || ranks_per_video == 1) return Transport::mpi;
+  return comm == "mpi" ? Transport::staged_mpi : Transport::nccl;
+}
+
 int set_threads(int threads, const Ranks& ranks) {
   require(threads >= 0, "threads is ", threads, ", expected 0 (automatic) or more");
   if (threads == 0) {

@@ -1,7 +1,7 @@
 #pragma once
 #include <optional>
 
-#include "comm/ranks.hpp"
+#include "comm/team.hpp"
 #include "jobs/job_settings.hpp"
 #include "kernels/backend.hpp"
 #include "pipeline/video_model.hpp"
@@ -11,6 +11,13 @@ namespace pyracast {
 /// The device of the settings; of several GPUs the one with this index. Throws Error on a name that does not exist or a
 /// device that is not there.
 std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu = 0);
+/// The device of the settings for this rank. The GPUs that ranks of a node see alike are dealt out to them in their order (a launcher may
+/// show each rank its own only); more such ranks than GPUs are an error, unless they may `share` them. All ranks call this.
+std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks& ranks, bool share = false);
+
+/// How tensors travel within a team of so many ranks, by the settings `comm` and `device`. Throws Error on a `comm` that does not exist or
+/// does not fit the device.
+Transport transport_of(const std::string& comm, const std::string& device, int ranks_per_video);
 
 /// Gives OpenMP as many threads as the settings say; 0: the cores this rank is bound to, divided by the ranks of the
 /// node that are bound to the same ones.

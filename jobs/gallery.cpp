@@ -36,6 +36,7 @@ struct GallerySettings {
     visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's hand-made preset and its tuned "
           "schedule of the same cost, from the folder `broadcast` beside the config file");
     visit("Gallery", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of the ranks");
+    visit("Gallery", "comm", s.profile.generate.comm, "how tensors travel between the ranks: mpi, nccl or auto (see generate)");
   }
 };
 
@@ -88,7 +89,7 @@ std::optional<VideoResult> made(const GenerateSettings& settings, const SampleTo
   const auto noise = noise_of(sample.row, sample.number, settings, weight_dtype(settings.model.dtype).value_or(DType::float32));
   VideoRun run{*noise};
   run.broadcast = policy;
-  run.agree = [&](Outcome own) { return agreed(*team.whole, own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
+  run.agree = [&](Outcome own) { return agreed(team.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
   VideoResult result = pipeline.generate(sample.request, run);
   require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);
   if (result.outcome == Outcome::stopped) return std::nullopt;
@@ -142,9 +143,9 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
   const VideoRequest& request = samples.front().request;
   std::vector<Way> ways = ways_of(settings, request.steps);
   set_threads(g.model.threads, ranks);
-  const auto backend = open_device(g.model, ranks.node().rank());
+  const auto backend = open_device(g.model, ranks, g.comm == "mpi");
   const Team team = split_into_teams(ranks, ranks.size());
-  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout);
+  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout, transport_of(g.comm, g.model.device, team.size), *backend);
   const auto pipeline = open_on_nodes(ranks, *model, g.model, *backend, channels);
   make_folder(g.output);
 

@@ -88,7 +88,7 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   run.keeps_step_latents = saves(job.settings, "step-latents");
   const std::filesystem::path& output = job.settings.output;
   SampleProgress progress(reuses ? output : progress_of_audits(output), {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
-  auto continued = job.saves.never() ? std::nullopt : progress_of(progress, *job.channels.whole);
+  auto continued = job.saves.never() ? std::nullopt : progress_of(progress, job.channels.for_numbers());
   const char* const pass = reuses ? "" : " without reuse";
   if (continued) {
     spdlog::info("{} sample {}{} goes on after {} evaluations", row.id, sample, pass, continued->result.evaluations.size());
@@ -101,7 +101,7 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   run.agree = [&](Outcome own) {
     time.evaluation_took(steady_seconds() - last_agreed);
     const bool is_up = !job.saves.never() && !time.suffices_for_evaluation(progress.foreseen());
-    const Outcome answer = agreed(*job.channels.whole, own < Outcome::stopped && (queue.stopping() || is_up) ? Outcome::stopped : own);
+    const Outcome answer = agreed(job.channels.for_numbers(), own < Outcome::stopped && (queue.stopping() || is_up) ? Outcome::stopped : own);
     last_agreed = steady_seconds();
     return answer;
   };
@@ -146,7 +146,7 @@ bool is_time_for(double cost, const Job& job, const TimeLeft& time) {
   // A long one is begun as well: how far it comes is saved.
   const bool is_left_inside = !job.saves.never() && time.guess(cost) > job.saves.seconds && time.suffices_for_evaluation();
   const Outcome own = time.suffices_for(cost) || is_left_inside ? Outcome::going_on : Outcome::stopped;
-  if (agreed(*job.channels.whole, own) == Outcome::going_on) return true;
+  if (agreed(job.channels.for_numbers(), own) == Outcome::going_on) return true;
   spdlog::info("the next sample takes about {:.0f} s, and {:.0f} s are left", time.guess(cost), time.seconds());
   return false;
 }
@@ -229,10 +229,11 @@ void on_first_at_the_disk(const Ranks& ranks, const std::function<void()>& act) 
 }
 
 /// A team that does not fit its nodes is every rank's mistake alike: told once.
-std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettings& settings) {
+std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettings& settings, Backend& backend) {
   try {
     Team team = split_into_teams(ranks, settings.ranks_per_video);
-    TeamChannels channels = open_channels(team, settings.cfg_parallel, settings.collective_timeout);
+    TeamChannels channels = open_channels(team, settings.cfg_parallel, settings.collective_timeout,
+                                          transport_of(settings.comm, settings.model.device, team.size), backend);
     return {std::move(team), std::move(channels)};
   } catch (const Error& error) {
     throw AgreedError(error.what(), error.code);
@@ -253,8 +254,7 @@ void check_settings(const GenerateSettings& settings) {
   if (settings.prompts != "-") MappedFile{settings.prompts};
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
-  require(settings.model.device != "cuda" || settings.ranks_per_video == 1, "ranks-per-video is ", settings.ranks_per_video,
-          ": a video is made by one GPU; use --ranks-per-video 1, and as many ranks a node as it has GPUs");
+  transport_of(settings.comm, settings.model.device, settings.ranks_per_video);
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
   const auto model = find_model(settings.model);
   manifest_options(settings, VideoRequests(settings, *model));
@@ -269,14 +269,14 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   if (settings.ranks_per_video.automatic()) choose_teams(ranks, settings);
   keep_stop_signals(settings.walltime.stop_signals);
   const TimeLeft time = time_left(ranks, settings.walltime);
-  const auto [team, channels] = open_team(ranks, settings);
+  const auto backend = open_device(settings.model, ranks, settings.comm == "mpi");
+  const auto [team, channels] = open_team(ranks, settings, *backend);
   const auto model = find_model(settings.model);
   if (ranks.rank() == 0)
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
   const auto memory = settings.model.device == "cpu" ? std::optional(planned_memory(*model, settings, requests, ranks, team)) : std::nullopt;
   const ManifestOptions rows = manifest_options(settings, requests);
-  const auto backend = open_device(settings.model, ranks.node().rank());
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
     fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);

@@ -78,6 +78,7 @@ struct GenerateSettings {
   TeamSize ranks_per_video;
   std::vector<std::filesystem::path> machine;
   bool cfg_parallel = false;
+  std::string comm = "auto";
   double collective_timeout = 600;
   std::vector<std::string> save;
   int crf = 18;
@@ -128,6 +129,8 @@ struct GenerateSettings {
     visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto; files of several numbers of "
           "ranks a node (comma between): the one that fits the job");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
+    visit("Distribution", "comm", s.comm, "how tensors travel within a team: mpi (from GPUs through the host's memory; ranks may share a GPU), nccl (from GPU to "
+          "GPU, one a rank), or auto (nccl between GPUs)");
     visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life, or in one exchange of a team, after which a rank counts as lost and the job ends");
     visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, step-latents (after each step), embeddings (comma between)");
     visit("Results", "crf", s.crf, "quality of the MP4 files: 0 (lossless) to 51");

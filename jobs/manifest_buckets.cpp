@@ -66,7 +66,6 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
     } catch (const Error& error) {
       demand.refusal = error.what();
     }
-    if (settings.model.device == "cuda" && layout.ranks > 1) demand.refusal = "a video is made by one GPU";
     return demand;
   };
 }

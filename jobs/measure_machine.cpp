@@ -206,7 +206,6 @@ ExitCode measure_machine(const Ranks& ranks, const JobPlanSettings& settings) {
   const AskTeam ask = team_demands(*model, generate, requests);
   LayoutMeasurement measurement(ranks, settings, scratch);
   for (const TeamLayout layout : layouts_of(ranks.size())) {
-    if (generate.model.device == "cuda" && layout.ranks > 1) continue;
     const fs::path output = measurement.make(layout, sizes);
     ranks.on_first([&] {
       std::map<VideoShape, VideoWork> work;

@@ -35,10 +35,11 @@ void check_settings(const ReproduceSettings& settings) {
 /// The samples of one fingerprint: one model, opened by all teams.
 class Remaker {
  public:
-  Remaker(const Ranks& ranks, const Team& team, const TeamChannels& channels, const GenerateSettings& settings, const RunSettings& run,
-          const std::string& fingerprint)
-      : team_(team), channels_(channels), settings_(settings), fingerprint_(fingerprint), model_(find_model_of_run(ranks)),
-        requests_(settings_, *model_), audit_(settings_), backend_(open_device(settings_.model, ranks.node().rank())) {
+  Remaker(const Ranks& ranks, const Team& team, const GenerateSettings& settings, const RunSettings& run, const std::string& fingerprint)
+      : team_(team), settings_(settings), fingerprint_(fingerprint), model_(find_model_of_run(ranks)),
+        requests_(settings_, *model_), audit_(settings_), backend_(open_device(settings_.model, ranks, settings_.comm == "mpi")),
+        channels_(open_channels(team, settings_.cfg_parallel, settings_.collective_timeout,
+                                transport_of(settings_.comm, settings_.model.device, team.size), *backend_)) {
     const Fingerprint now = fingerprint_of(ranks, settings_, model_->files(), *backend_);
     if (now.hash != fingerprint)
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
@@ -54,7 +55,7 @@ class Remaker {
     for (const bool names_seed : {!may_be_either, true}) {
       if (!make(stored, names_seed, dataset, out)) return false;
       int32_t differs = !out.differing.empty();
-      channels_.whole->broadcast({&differs, DType::int32, {1}}, 0);
+      channels_.for_numbers().broadcast({&differs, DType::int32, {1}}, 0);
       if (!may_be_either || !differs) break;
     }
     return true;
@@ -62,13 +63,13 @@ class Remaker {
 
  private:
   const Team& team_;
-  const TeamChannels& channels_;
   GenerateSettings settings_;
   std::string fingerprint_;
   std::unique_ptr<VideoModel> model_;
   VideoRequests requests_;
   Audit audit_;
   std::unique_ptr<Backend> backend_;
+  TeamChannels channels_;
   std::unique_ptr<VideoPipeline> pipeline_;
 
   std::unique_ptr<VideoModel> find_model_of_run(const Ranks& ranks) const {
@@ -91,7 +92,7 @@ class Remaker {
       VideoRun run{*noise};
       if (reuses) run.broadcast = requests_.broadcast();
       run.keeps_step_latents = saves(settings_, "step-latents");
-      run.agree = [&](Outcome own) { return agreed(*channels_.whole, own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
+      run.agree = [&](Outcome own) { return agreed(channels_.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
       return pipeline_->generate(request, run);
     });
     if (!again) return false;
@@ -168,7 +169,6 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
   ranks.on_first([&] { check_settings(settings); });
   const auto samples = stored_samples_from_bytes(text_of_first(ranks, [&] { return to_bytes(chosen_samples(settings)); }));
   const Team team = split_into_teams(ranks, settings.ranks_per_video);
-  const TeamChannels channels = open_channels(team, settings.cfg_parallel, settings.collective_timeout);
   set_threads(settings.threads, ranks);
   const auto all_settings = settings_of_dataset(settings.output);
   const ScratchFolder scratch;
@@ -183,7 +183,7 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
       require(found != all_settings.end() && found->second.configuration.is_object(), settings.output.string(), ": neither run.json nor work/settings holds "
               "the settings of fingerprint ", fingerprint, ": what made these samples is not known any more");
     });
-    Remaker remake(ranks, team, channels, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint);
+    Remaker remake(ranks, team, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint);
     int turn = 0;
     for (const StoredSample& sample : samples) {
       if (sample.fingerprint != fingerprint || turn++ % team.count != team.index || stopped) continue;

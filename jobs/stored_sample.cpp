@@ -96,6 +96,7 @@ GenerateSettings settings_of_run(const RunSettings& run, const ReproduceSettings
   settings.model.threads = now.threads;
   settings.ranks_per_video.ranks = now.ranks_per_video;
   settings.cfg_parallel = now.cfg_parallel;
+  settings.comm = now.comm;
   settings.collective_timeout = now.collective_timeout;
   settings.broadcast.clear();
   if (const Json& policy = run.content.at("broadcast"); !policy.is_null()) {

@@ -67,7 +67,7 @@ ExitCode run(const Ranks& ranks, const TuneSettings& settings) {
   const auto model = find_model(settings.generate.model);
   const auto samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
-  const auto backend = open_device(settings.generate.model, ranks.node().rank());
+  const auto backend = open_device(settings.generate.model, ranks);
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);

@@ -8,4 +8,6 @@ std::unique_ptr<Backend> make_cuda_backend(int, CudaPrecision) {
   fail("this pyracast was built without CUDA: run with --device cpu, or build the preset \"cuda\"");
 }
 
+std::vector<std::string> visible_gpus() { return {}; }
+
 }  // namespace pyracast

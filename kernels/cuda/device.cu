@@ -69,4 +69,16 @@ std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision) 
   return std::make_unique<CudaBackend>(device, precision);
 }
 
+std::vector<std::string> visible_gpus() {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess) return {};
+  std::vector<std::string> names;
+  for (int device = 0; device < devices; ++device) {
+    cudaDeviceProp properties{};
+    cuda::check(cudaGetDeviceProperties(&properties, device), "asking for a GPU's name");
+    names.emplace_back(properties.uuid.bytes, sizeof properties.uuid.bytes);   // of a part of a GPU (MIG) its own
+  }
+  return names;
+}
+
 }  // namespace pyracast

@@ -143,7 +143,7 @@ std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communica
 std::unique_ptr<Communicator> make_lone_communicator() { return std::make_unique<LoneCommunicator>(); }
 
 void TeamChannels::set_doing(const std::string& what) const {
-  for (const auto* channel : {&whole, &tokens, &guidance})
+  for (const auto* channel : {&whole, &tokens, &guidance, &host})
     if (*channel) (*channel)->set_doing(what);
 }
 

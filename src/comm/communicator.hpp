@@ -54,8 +54,10 @@ struct TeamChannels {
   std::unique_ptr<Communicator> whole;      ///< all ranks of the team
   std::unique_ptr<Communicator> tokens;     ///< guidance in parallel: the half team that shares this rank's tokens; else absent
   std::unique_ptr<Communicator> guidance;   ///< guidance in parallel: this rank (of its half) and its fellow in the other half
+  std::unique_ptr<Communicator> host = {};  ///< all ranks, for numbers in the host's memory; absent where the others' buffers lie there too
 
   Communicator& sharing_tokens() const { return tokens ? *tokens : *whole; }
+  Communicator& for_numbers() const { return host ? *host : *whole; }
   /// Of all of them; see Communicator.
   void set_doing(const std::string& what) const;
 };

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "comm/mpi_communicator.hpp"
+#include "comm/nccl_communicator.hpp"
 
 namespace pyracast {
 
@@ -37,10 +38,16 @@ Team split_into_teams(const Ranks& ranks, int ranks_per_video) {
   return team;
 }
 
-TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline) {
+TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline, Transport transport, Backend& backend) {
   const std::string name = concat("team ", team.index, ", rank ", team.rank);
+  const auto opened = [&](OwnedComm comm) {
+    if (transport == Transport::nccl) return make_nccl_communicator(std::move(comm), backend, name, deadline);
+    auto by_mpi = make_mpi_communicator(std::move(comm), name, deadline);
+    return transport == Transport::mpi ? std::move(by_mpi) : make_staged_communicator(std::move(by_mpi), backend);
+  };
   TeamChannels channels;
-  channels.whole = make_mpi_communicator(duplicate(team.comm), name, deadline);
+  channels.whole = opened(duplicate(team.comm));
+  if (transport != Transport::mpi) channels.host = make_mpi_communicator(duplicate(team.comm), name, deadline);
   if (!cfg_parallel) return channels;
   require(team.size % 2 == 0, "cfg-parallel needs a team with two equal halves, but ranks-per-video is ", team.size,
           ": use an even number, or leave cfg-parallel out");
@@ -50,8 +57,8 @@ TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline)
     return OwnedComm(comm);
   };
   const int half = team.rank / (team.size / 2), fellow = team.rank % (team.size / 2);
-  channels.tokens = make_mpi_communicator(split(half, fellow), name, deadline);
-  channels.guidance = make_mpi_communicator(split(fellow, half), name, deadline);
+  channels.tokens = opened(split(half, fellow));
+  channels.guidance = opened(split(fellow, half));
   return channels;
 }
 

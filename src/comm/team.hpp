@@ -24,8 +24,12 @@ std::vector<int> team_sizes_that_fit(std::span<const int> ranks_of_nodes);
 /// ranks of a node cannot be divided so. All ranks of the job call this.
 Team split_into_teams(const Ranks& ranks, int ranks_per_video);
 
-/// The team's ways to talk. `cfg_parallel`: the two halves of guidance are computed by the two halves of the team;
-/// Throws Error where the team cannot be halved. All ranks of the team call this. `deadline`: seconds for one operation.
-TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline);
+/// How tensors travel between the ranks of a team: by MPI, in the host's memory; by MPI through the host's memory from and to devices; or
+/// from GPU to GPU by NCCL.
+enum class Transport { mpi, staged_mpi, nccl };
+
+/// The team's ways to talk, for tensors of `backend`. `cfg_parallel`: the two halves of guidance are computed by the two halves of the
+/// team; throws Error where the team cannot be halved. All ranks of the team call this. `deadline`: seconds for one operation.
+TeamChannels open_channels(const Team& team, bool cfg_parallel, double deadline, Transport transport, Backend& backend);
 
 }  // namespace pyracast

@@ -3,7 +3,8 @@
 // other, each thread of a block as a fibre that goes on at barriers and warp operations only. What is seen so: every
 // index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
 // NaN), a barrier that not all threads of a block reach, a result that needs more than barriers promise (fibres can run in
-// falling order). What is not: speed, and what only real hardware does, such as copies that are still under way.
+// falling order). What is not: speed, and what only real hardware does, such as copies that are still under way. Only what NCCL is asked for
+// goes on beside the caller (nccl.h). There is one GPU, or as many as EMULATED_GPUS says, all of them the host.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,8 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 
+struct emulated_stream;
+
 namespace emulated {
 
 /// Of the thread that runs.
@@ -46,6 +49,11 @@ void* shared_memory();
 
 /// Runs f as each thread of each block.
 void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& f);
+
+/// Does `work` on a thread of the stream, behind what it was given before.
+void later(emulated_stream* stream, std::function<void()> work);
+/// Returns when all that the stream was given, or was told to wait for, has been done.
+void finish(emulated_stream* stream);
 
 /// Whether a block's threads take turns from the last to the first.
 extern bool falling_order;
@@ -63,23 +71,41 @@ inline void emulated_syncthreads(int line) { emulated::block_barrier(line); }
 inline void __syncwarp() { emulated::warp_barrier(); }
 inline float __shfl_xor_sync(unsigned, float value, int mask) { return emulated::exchange(value, mask); }
 
-enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration };
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorNotReady };
 inline const char* cudaGetErrorString(cudaError_t) { return "the emulation refuses it"; }
 inline const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
-inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaGetDeviceCount(int* count);
+struct cudaUUID_t {
+  char bytes[16];
+};
+struct cudaDeviceProp {
+  cudaUUID_t uuid;
+};
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) { return properties->uuid.bytes[0] = char(device), cudaSuccess; }
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDevice(int* device);
 
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor, cudaDevAttrMultiProcessorCount };
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
   return *value = which == cudaDevAttrMultiProcessorCount ? 4 : 0, cudaSuccess;
 }
 
-typedef struct emulated_stream* cudaStream_t;
+typedef emulated_stream* cudaStream_t;
 typedef struct emulated_pool* cudaMemPool_t;
 enum { cudaStreamNonBlocking = 1 };
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return emulated::finish(stream), cudaSuccess; }
+
+typedef struct emulated_event* cudaEvent_t;
+enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventQuery(cudaEvent_t event);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 
 enum cudaMemAllocationType { cudaMemAllocationTypePinned };
 enum cudaMemLocationType { cudaMemLocationTypeDevice };
@@ -125,6 +151,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     emulated::run(config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(parameters...); });
   };
   if (config->blockDim.x > 1024) return cudaErrorInvalidConfiguration;
+  emulated::finish(config->stream);
   call(std::forward<Arguments>(arguments)...);
   return cudaSuccess;
 }

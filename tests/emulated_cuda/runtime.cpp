@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cuda_runtime.h"
@@ -159,15 +163,130 @@ void run(dim3 grid, dim3 block, size_t bytes, const std::function<void()>& f) {
 
 }  // namespace emulated
 
+/// A moment of a stream: so much of its work is done then.
+struct emulated_event {
+  std::shared_ptr<struct StreamWork> of;
+  uint64_t behind = 0;
+  std::chrono::steady_clock::time_point when = {};   // of a stream that is not behind: all but NCCL's
+};
+
+/// What a stream does on a thread of its own.
+struct StreamWork {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> waiting;
+  uint64_t given = 0, done = 0;
+  bool ending = false;
+
+  void wait_for(uint64_t behind) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return done >= behind; });
+  }
+  void work() {
+    for (std::unique_lock lock(mutex);;) {
+      changed.wait(lock, [&] { return ending || !waiting.empty(); });
+      if (waiting.empty()) return;
+      const auto next = std::move(waiting.front());
+      waiting.pop_front();
+      lock.unlock();
+      next();
+      lock.lock();
+      ++done;
+      changed.notify_all();
+    }
+  }
+};
+
+struct emulated_stream {
+  std::shared_ptr<StreamWork> own = std::make_shared<StreamWork>();
+  std::vector<emulated_event> waits_for;   // before anything else is done
+  std::thread thread;
+};
+
+void emulated::later(cudaStream_t stream, std::function<void()> work) {
+  {
+    const std::lock_guard lock(stream->own->mutex);
+    stream->own->waiting.push_back(std::move(work));
+    ++stream->own->given;
+  }
+  if (!stream->thread.joinable()) stream->thread = std::thread([own = stream->own] { own->work(); });
+  stream->own->changed.notify_all();
+}
+
+void emulated::finish(cudaStream_t stream) {
+  if (!stream) return;
+  for (const emulated_event& event : std::exchange(stream->waits_for, {})) event.of->wait_for(event.behind);
+  stream->own->wait_for(stream->own->given);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = new emulated_stream, cudaSuccess; }
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  {
+    const std::lock_guard lock(stream->own->mutex);
+    stream->own->ending = true;
+  }
+  stream->own->changed.notify_all();
+  if (stream->thread.joinable()) stream->thread.join();
+  delete stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *event = new emulated_event, cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  for (const emulated_event& before : std::exchange(stream->waits_for, {})) before.of->wait_for(before.behind);
+  const std::lock_guard lock(stream->own->mutex);
+  *event = {stream->own, stream->own->given, std::chrono::steady_clock::now()};
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) { return event->of->wait_for(event->behind), cudaSuccess; }
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  *milliseconds = std::chrono::duration<float, std::milli>(to->when - from->when).count();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(event->of->mutex);
+  return event->of->done >= event->behind ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) { return stream->waits_for.push_back(*event), cudaSuccess; }
+
+namespace {
+
+thread_local int current_device = 0;
+
+int devices() {
+  const char* const number = std::getenv("EMULATED_GPUS");
+  return number ? std::atoi(number) : 1;
+}
+
+}  // namespace
+
+cudaError_t cudaGetDeviceCount(int* count) { return *count = devices(), cudaSuccess; }
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= devices()) return cudaErrorInvalidValue;
+  return current_device = device, cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) { return *device = current_device, cudaSuccess; }
+
 cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t) {
   *block = std::malloc(bytes);
   if (*block) std::memset(*block, 0xff, bytes);
   return *block ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-cudaError_t cudaFreeAsync(void* block, cudaStream_t) { return std::free(block), cudaSuccess; }
+cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {
+  emulated::finish(stream);
+  return std::free(block), cudaSuccess;
+}
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  emulated::finish(stream);
   std::memcpy(to, from, bytes);
   return cudaSuccess;
 }

@@ -1,0 +1,84 @@
+// Teams of GPUs, each of them emulated on the host (tests/emulated_cuda): the whole job, with a tiny snapshot.
+#include <gmock/gmock.h>
+
+#include <csignal>
+
+#include "program.hpp"
+
+namespace pyracast::testing {
+
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class GpuTeams : public GenerateTest {
+ protected:
+  fs::path snapshot, prompts, broadcast;
+
+  void SetUp() override {
+    GenerateTest::SetUp();
+    snapshot = folder / "snapshot";
+    ASSERT_EQ(run({MAKE_TINY_SNAPSHOT, "latte-1", snapshot.string(), DEMO_SNAPSHOT}).code, 0);
+    prompts = file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"A red circle\"}\n");
+    broadcast = file("pab.json", R"({"spatial_broadcast": true, "spatial_range": 2, "spatial_threshold": [100, 900],
+      "cross_broadcast": true, "cross_range": 3, "cross_threshold": [100, 900]})");
+  }
+
+  std::vector<std::string> command(int ranks, int gpus, const std::string& output, std::vector<std::string> more = {}) const {
+    std::vector<std::string> all{MPIEXEC, "-n", std::to_string(ranks), "-x", "EMULATED_GPUS=" + std::to_string(gpus), EMULATED_PYRACAST, "generate",
+                                 "--device", "cuda", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "3", "--height", "16", "--width", "16", "--prompts", prompts.string(),
+                                 "--broadcast", broadcast.string(), "--save", "latents", "--output", (folder / output).string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+TEST_F(GpuTeams, MakeTheBytesOfOneGpu) {
+  const Ended alone = run(command(1, 1, "alone"));
+  ASSERT_EQ(alone.code, 0) << alone.output;
+  const auto expected = content_of(folder / "alone");
+  EXPECT_EQ(expected.size(), 2u);
+  struct Way {
+    const char* name;
+    int ranks, gpus;
+    std::vector<std::string> more;
+  };
+  for (const Way& way : {Way{"of-3", 3, 3, {"--ranks-per-video", "3"}},
+                         Way{"in-halves", 4, 4, {"--ranks-per-video", "4", "--cfg-parallel", "true", "--comm", "nccl"}},
+                         Way{"by-mpi-on-one-gpu", 2, 1, {"--ranks-per-video", "2", "--comm", "mpi"}}}) {
+    const Ended ended = run(command(way.ranks, way.gpus, way.name, way.more));
+    ASSERT_EQ(ended.code, 0) << way.name << ": " << ended.output;
+    EXPECT_EQ(content_of(folder / way.name), expected) << way.name;
+  }
+}
+
+TEST_F(GpuTeams, DealOutTheGpusThatTheirRanksSee) {
+  const Ended more_ranks = run(command(3, 2, "out", {"--ranks-per-video", "3"}));
+  EXPECT_NE(more_ranks.code, 0);
+  EXPECT_THAT(more_ranks.output, AllOf(HasSubstr("3 ranks of node "), HasSubstr(" see the same 2 GPUs"), HasSubstr("--comm mpi")));
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_F(GpuTeams, RefuseWaysToTalkThatDoNotFit) {
+  expect_refusal(command(2, 2, "out", {"--comm", "smoke"}), {"", {}, {"comm is \"smoke\"", "auto, mpi or nccl"}});
+  expect_refusal(command(2, 2, "out", {"--comm", "nccl", "--device", "cpu"}), {"", {}, {"comm is nccl", "device is cpu"}});
+}
+
+// The GPU that waits for the lost rank cannot say so: a thread beside it does, and ends the job.
+TEST_F(GpuTeams, EndTheJobWhereARankOfTheirsIsLost) {
+  Program job(command(2, 2, "out", {"--ranks-per-video", "2", "--steps", "1000", "--collective-timeout", "6", "--checkpoint-every", "3"}), folder / "log");
+  const fs::path log = folder / "out" / "logs" / "rank-0.log";
+  const auto makes_evaluations = [&] { return fs::exists(log) && read_text(log).find("progress saved after") != std::string::npos; };
+  ASSERT_TRUE(eventually([&] { return !job.running() || (makes_evaluations() && job.children().size() == 2); }));
+  const std::vector<int> ranks = job.children();
+  ASSERT_EQ(ranks.size(), 2u) << job.wait().output;
+  ASSERT_EQ(::kill(ranks.back(), SIGSTOP), 0);
+  const Ended ended = job.wait();
+  EXPECT_NE(ended.code, 0);
+  EXPECT_THAT(ended.output, AllOf(HasSubstr("evaluation "), HasSubstr("another rank of the team is lost or stopped")));
+}
+
+}  // namespace
+
+}  // namespace pyracast::testing
