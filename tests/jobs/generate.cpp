@@ -210,7 +210,7 @@ TEST_F(Generate, KeepsFramesAndLatentsOnRequest) {
   const fs::path shard = shard_in(folder / "out");
   const Ended dump = run({"h5dump", "-n", shard.string()});
   ASSERT_EQ(dump.code, 0) << dump.output;
-  EXPECT_THAT(dump.output, AllOf(HasSubstr("latents"), HasSubstr("17x48x48")));
+  EXPECT_THAT(dump.output, AllOf(HasSubstr("latents"), HasSubstr("17x32x32")));
 }
 
 class GenerateRefuses : public GenerateTest, public ::testing::WithParamInterface<Refusal> {};

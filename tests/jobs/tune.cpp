@@ -34,7 +34,10 @@ class Tune : public GenerateTest {
     return more;
   }
   fs::path three_prompts() const {
-    return file("three.txt", "a red circle moving left\na blue star\na white square on a gray background\n");
+    return file("three.jsonl", R"({"prompt": "a red circle moving left", "height": 32, "width": 32}
+{"prompt": "a blue star", "height": 32, "width": 32}
+{"prompt": "a white square on a gray background", "height": 32, "width": 32}
+)");
   }
   std::string result(const std::string& output, const std::string& name) const { return read_text(folder / output / name); }
 };
