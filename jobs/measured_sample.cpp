@@ -39,7 +39,7 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
 
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
                                           const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
-                                          std::function<void(const Tensor&)> guidance_listener) {
+                                          std::function<void(const Tensor&)> guidance_listener, Observer observe) {
   const DType dtype = weight_dtype(settings.model.dtype).value_or(DType::float32);
   const auto noise = noise_of(sample.row, sample.number, settings, dtype);
   VideoRequest request = sample.request;
@@ -48,6 +48,7 @@ std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, cons
   run.broadcast = broadcast;
   run.listener = std::move(listener);
   run.guidance_listener = std::move(guidance_listener);
+  run.observe = std::move(observe);
   run.decodes = false;
   run.agree = [](Outcome own) { return own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own; };
   VideoResult result = pipeline.generate(request, run);

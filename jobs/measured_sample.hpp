@@ -22,7 +22,7 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
 /// asked to stop. Throws Error on a prompt or model that gives no finite latents.
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
                                           const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
-                                          std::function<void(const Tensor& difference)> guidance_listener = {});
+                                          std::function<void(const Tensor& difference)> guidance_listener = {}, Observer observe = {});
 
 /// Whether any rank says so. All call it.
 bool any_rank(const Ranks& ranks, bool own);

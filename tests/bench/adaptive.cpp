@@ -14,7 +14,6 @@
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/profile_settings.hpp"
-#include "jobs/sample_records.hpp"
 #include "metrics/video_drift.hpp"
 #include "tune/schedule_file.hpp"
 
@@ -116,14 +115,9 @@ class Bench {
   };
 
   VideoResult made(const SampleToMeasure& sample, const BroadcastPolicy& policy, const Observer& observe) const {
-    const auto noise = noise_of(sample.row, sample.number, settings_, weight_dtype(settings_.model.dtype).value_or(DType::float32));
-    VideoRun run{*noise};
-    run.broadcast = policy;
-    run.observe = observe;
-    run.decodes = false;
-    VideoResult result = pipeline_.generate(sample.request, run);
-    require(result.outcome != Outcome::failed, sample.row.id, ": ", result.reason);
-    return result;
+    auto result = denoise_sample(settings_, sample, sample.request.steps, policy, {}, pipeline_, {}, observe);
+    if (!result) throw AskedToStop();
+    return *std::move(result);
   }
 
   Seen see(const SampleToMeasure& sample, const std::vector<int>& reused) const {
@@ -174,10 +168,14 @@ ExitCode run(const Ranks& ranks, const BenchSettings& settings) {
   const auto backend = open_device(settings.generate.model);
   const TeamChannels alone = lone_channels();
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);
-  const Bench bench(settings.generate, samples, *pipeline);
-  std::printf("| %zu samples | cost (least - most) | latents, relative MSE |\n|---|---|---|\n", samples.size());
-  for (const std::string& threshold : settings.thresholds) bench.adaptive(std::stod(threshold));
-  for (const std::filesystem::path& file : settings.against) bench.file(file);
+  try {
+    const Bench bench(settings.generate, samples, *pipeline);
+    std::printf("| %zu samples | cost (least - most) | latents, relative MSE |\n|---|---|---|\n", samples.size());
+    for (const std::string& threshold : settings.thresholds) bench.adaptive(std::stod(threshold));
+    for (const std::filesystem::path& file : settings.against) bench.file(file);
+  } catch (const AskedToStop&) {
+    return ExitCode::more_to_do;
+  }
   return ExitCode::complete;
 }
 

@@ -27,8 +27,8 @@ class GpuTeams : public GenerateTest {
 
   std::vector<std::string> command(int ranks, int gpus, const std::string& output, std::vector<std::string> more = {}) const {
     std::vector<std::string> all{MPIEXEC, "-n", std::to_string(ranks), "-x", "EMULATED_GPUS=" + std::to_string(gpus), EMULATED_PYRACAST, "generate",
-                                 "--device", "cuda", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "3", "--height", "16", "--width", "16", "--prompts", prompts.string(),
-                                 "--broadcast", broadcast.string(), "--save", "latents", "--output", (folder / output).string()};
+                                 "--device", "cuda", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "3", "--height", "16", "--width", "16",
+                                 "--prompts", prompts.string(), "--broadcast", broadcast.string(), "--output", (folder / output).string()};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
