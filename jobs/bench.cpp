@@ -30,10 +30,10 @@ struct BenchSettings {
   static void fields(Visit&& visit, BenchSettings& s) {
     visit("Bench", "config", s.config, "file of `key = value` settings");
     visit("Bench", "phases", s.phases, "what to time, comma between: stages, text, step, decode");
-    visit("Bench", "dtype", s.dtype, "how weights are kept: float32 or bfloat16; on a GPU products are computed so");
+    visit("Bench", "dtype", s.dtype, "how weights are kept: float32, bfloat16 (on a GPU products are computed so), or auto (the CPU's fast products; generate --help)");
     visit("Bench", "device", s.device, "cpu or cuda");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
-    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2 or avx512");
+    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512 or avx512vnni");
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
     visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
     visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");
@@ -171,9 +171,8 @@ int bench(int argc, char** argv) {
   }
   const auto settings = read_config<BenchSettings>(argc, argv);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
-  require(settings.dtype == "float32" || settings.dtype == "bfloat16", "dtype is \"", settings.dtype, "\", expected float32 or bfloat16");
   const auto backend = open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
-  const WeightStorage storage{settings.dtype == "float32" ? DType::float32 : DType::bfloat16};
+  const WeightStorage storage = weight_storage(settings.device, settings.dtype);
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   if (wanted("stages")) bench_stages(settings, *backend, storage);
   NetworkBench networks = settings.networks;

@@ -52,11 +52,10 @@ int set_threads(int threads, const Ranks& ranks) {
   return threads;
 }
 
-std::optional<DType> weight_dtype(const std::string& name) {
-  if (name == "auto") return std::nullopt;
-  if (name == "float32") return DType::float32;
-  require(name == "bfloat16", "dtype is \"", name, "\", expected float32, bfloat16 or auto");
-  return DType::bfloat16;
+WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared) {
+  WeightStorage storage = weight_storage(settings.device, settings.dtype);
+  storage.shared = shared;
+  return storage;
 }
 
 SnapshotPaths find_given(const ModelSettings& s) { return {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}; }

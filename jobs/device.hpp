@@ -3,6 +3,7 @@
 
 #include "comm/team.hpp"
 #include "jobs/job_settings.hpp"
+#include "jobs/open_backend.hpp"
 #include "kernels/backend.hpp"
 #include "pipeline/video_model.hpp"
 
@@ -23,8 +24,8 @@ Transport transport_of(const std::string& comm, const std::string& device, int r
 /// node that are bound to the same ones.
 int set_threads(int threads, const Ranks& ranks);
 
-/// How weights are kept: float32, bfloat16, or as stored (auto).
-std::optional<DType> weight_dtype(const std::string& name);
+/// weight_storage(device, dtype) of these settings; `shared`: where weights are kept.
+WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared = nullptr);
 
 /// The parts whose places the settings name.
 SnapshotPaths find_given(const ModelSettings& settings);

@@ -4,6 +4,7 @@
 
 #include "base/file.hpp"
 #include "jobs/audit.hpp"
+#include "jobs/device.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/video_requests.hpp"
 
@@ -38,6 +39,9 @@ bool changes_pixels(const std::string& name) {
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
 }
 
+/// The device's name; of processors' instruction sets all with fused multiply-add have one, for they give the same bits.
+std::string name_of_results(const Backend& backend) { return backend.name().starts_with("cpu-avx") ? "cpu-avx2" : backend.name(); }
+
 Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot, const Backend& backend) {
   Json content = Json::object();
   const Json all = to_json(settings);
@@ -45,8 +49,8 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
     if (changes_pixels(name)) content["settings"][name] = setting;
   content["broadcast"] = read_broadcast(settings).json();
   if (const Audit audit(settings); audit.enabled()) content["audit"] = audit.json();
-  // avx2 and avx512 give the same bits.
-  content["device"] = backend.name() == "cpu-avx512" ? "cpu-avx2" : backend.name();
+  content["device"] = name_of_results(backend);
+  if (weight_storage(settings.model).block_floats) content["products"] = "block floating point";
   for (const auto& [name, path] : snapshot.parts()) content["snapshot"][name] = hashes_of(path);
   content["snapshot"]["model_index"] = snapshot.index;
   return content;
@@ -68,7 +72,11 @@ void list_differences(const std::string& path, const Json& before, const Json& n
 Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings, const SnapshotPaths& snapshot,
                            const Backend& backend) {
   const std::string text = text_of_first(ranks, [&] { return content_of(settings, snapshot, backend).dump(); });
-  return {Json::parse(text), sha256(text)};
+  const Json content = Json::parse(text);
+  const std::string own = name_of_results(backend), first = content.at("device");
+  require(own == first, "the first rank computes on ", first, ", rank ", ranks.rank(), " on node ", ranks.node_name(), " on ", own,
+          ": samples would depend on who makes them; leave such nodes out, or give --cpu-isa portable");
+  return {content, sha256(text)};
 }
 
 std::string differences(const Json& before, const Json& now) {

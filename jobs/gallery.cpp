@@ -86,7 +86,7 @@ std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
 /// One sample in one way by the team; nothing where the job was asked to stop.
 std::optional<VideoResult> made(const GenerateSettings& settings, const SampleToMeasure& sample, const BroadcastPolicy& policy, const TeamChannels& team,
                                 VideoPipeline& pipeline) {
-  const auto noise = noise_of(sample.row, sample.number, settings, weight_dtype(settings.model.dtype).value_or(DType::float32));
+  const auto noise = noise_of(sample.row, sample.number, settings, weight_storage(settings.model).dtype.value_or(DType::float32));
   VideoRun run{*noise};
   run.broadcast = policy;
   run.agree = [&](Outcome own) { return agreed(team.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
@@ -170,7 +170,7 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
   bool complete = true;
   if (team.leads()) {
     const TeamChannels alone = lone_channels();
-    const auto profile = profile_of(settings, samples, *model->open(*backend, {weight_dtype(g.model.dtype)}, alone));
+    const auto profile = profile_of(settings, samples, *model->open(*backend, weight_storage(g.model), alone));
     complete = profile.has_value();
     if (profile) {
       Gallery all{g.model.model, concat(request.height, " x ", request.width, " pixels, ", request.frames, " frames, ", request.steps, " steps"),

@@ -81,7 +81,7 @@ std::filesystem::path progress_of_audits(const std::filesystem::path& output) { 
 
 /// A sample's video as the settings say, or with nothing reused; stopped when the team was asked to, or its time is up.
 VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, const Prompt& row, uint32_t sample, bool reuses) {
-  const DType dtype = weight_dtype(job.settings.model.dtype).value_or(DType::float32);
+  const DType dtype = weight_storage(job.settings.model).dtype.value_or(DType::float32);
   const auto noise = noise_of(row, sample, job.settings, dtype);
   VideoRun run{*noise};
   if (reuses) run.broadcast = job.requests.broadcast();
@@ -248,7 +248,7 @@ void check_settings(const GenerateSettings& settings) {
   SaveInterval(settings.checkpoint_every);
   on_change_of(settings.on_change);
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
-  weight_dtype(settings.model.dtype);
+  weight_storage(settings.model);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
   if (settings.prompts != "-") MappedFile{settings.prompts};

@@ -94,7 +94,7 @@ Json inspected(const InspectSettings& settings) {
   if (const auto why = model->refusal(request)) fail("a video of the default size cannot be made: ", *why);
   out["presets_that_do_not_fit"] = Json::object();
   request.prompt = longest_prompt();
-  out["teams"] = teams_of(*model, {weight_dtype(settings.model.dtype)}, request, settings.presets, out["presets_that_do_not_fit"]);
+  out["teams"] = teams_of(*model, weight_storage(settings.model), request, settings.presets, out["presets_that_do_not_fit"]);
   out["notes"] = model->notes();
   out["transformer_config"] = read_json(model->files().transformer / "config.json");
   return out;

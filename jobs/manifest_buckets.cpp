@@ -53,7 +53,7 @@ void add_audits(VideoWork& work, const VideoWork& without_reuse, double share) {
 AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests) {
   return [&model, &settings, &requests](const VideoShape& shape, TeamLayout layout) {
     const VideoRequest request = longest_request(shape, requests);
-    const WeightStorage storage{weight_dtype(settings.model.dtype)};
+    const WeightStorage storage = weight_storage(settings.model);
     TeamDemand demand;
     try {
       const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};

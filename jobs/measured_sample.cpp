@@ -40,7 +40,7 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
                                           const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
                                           std::function<void(const Tensor&)> guidance_listener, Observer observe) {
-  const DType dtype = weight_dtype(settings.model.dtype).value_or(DType::float32);
+  const DType dtype = weight_storage(settings.model).dtype.value_or(DType::float32);
   const auto noise = noise_of(sample.row, sample.number, settings, dtype);
   VideoRequest request = sample.request;
   request.steps = steps;

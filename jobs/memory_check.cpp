@@ -20,7 +20,7 @@ NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& set
                             PlannedRank team, bool shares_weights) {
   const auto plan_of = [&](int rank, SharedWeights* shared) {
     team.rank = rank;
-    return plan_memory(model, {weight_dtype(settings.model.dtype), shared}, request, policy, team, !SaveInterval(settings.checkpoint_every).never());
+    return plan_memory(model, weight_storage(settings.model, shared), request, policy, team, !SaveInterval(settings.checkpoint_every).never());
   };
   PlannedWeights laid_down(false), found(true);
   NodeMemory memory;

@@ -44,19 +44,18 @@ bool shares_weights(const Ranks& ranks, const ModelSettings& settings) { return 
 
 std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
                                              const TeamChannels& team) {
-  const std::optional<DType> dtype = weight_dtype(settings.dtype);
-  if (!shares_weights(ranks, settings)) return model.open(backend, {dtype}, team);
+  if (!shares_weights(ranks, settings)) return model.open(backend, weight_storage(settings), team);
   if (ranks.node().rank() > 0) {
     const auto found = found_at(text_of_node(ranks.node(), {}));
     wait_for_node(ranks.node());
-    return model.open(backend, {dtype, found.get()}, team);
+    return model.open(backend, weight_storage(settings, found.get()), team);
   }
   LaidDownWeights weights;
   std::unique_ptr<VideoPipeline> pipeline;
   std::exception_ptr wanting;   // the others learn first that there is nothing to wait for
   std::string path;
   try {
-    pipeline = model.open(backend, {dtype, &weights}, team);
+    pipeline = model.open(backend, weight_storage(settings, &weights), team);
     path = weights.publish();
   } catch (...) {
     wanting = std::current_exception();

@@ -1,13 +1,17 @@
 #pragma once
-#include "kernels/backend.hpp"
+#include "nn/weights.hpp"
 
 namespace pyracast {
 
-/// auto, portable, avx2 or avx512. Throws Error on another name.
+/// auto, portable, avx2, avx512 or avx512vnni. Throws Error on another name.
 CpuIsa isa_of(const std::string& name);
 
 /// The device "cpu", or GPU `gpu` for "cuda": there products are computed in bfloat16 where dtype says bfloat16, else in
 /// float32. Throws Error on a name that does not exist or a device that is not there.
 std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, int gpu = 0);
+
+/// How weights are kept and multiplied: "float32" or "bfloat16"; or "auto", on the CPU in block floating point, on a GPU as stored.
+/// Throws Error on a type that does not exist.
+WeightStorage weight_storage(const std::string& device, const std::string& dtype);
 
 }  // namespace pyracast

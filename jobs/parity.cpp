@@ -14,7 +14,7 @@ constexpr const char* usage =
     "usage: pyracast parity [options] CASE...\n\n"
     "  -v                      every tensor, not only those that differ\n"
     "  --device cpu|cuda       where to compute\n"
-    "  --dtype float32|bfloat16  what a GPU's matrix products are computed in\n"
+    "  --dtype float32|bfloat16|auto  what matrix products are computed in: a GPU's in either; on the CPU float32, or (auto) block floating point\n"
     "  --tolerance-factor X    times each case's tolerance\n"
     "  --relative-error X      of each whole tensor, |found - expected| / |expected|, in place of the case's tolerance\n"
     "  --json FILE             a line of JSON a case\n";
@@ -50,7 +50,6 @@ ParityOptions options_of(int argc, char** argv) {
     else if (word.starts_with("-")) fail("parity: the option ", word, " does not exist\n", usage);
     else options.cases.push_back(word);
   }
-  require(options.dtype == "float32" || options.dtype == "bfloat16", "parity: dtype is \"", options.dtype, "\", expected float32 or bfloat16");
   require(!options.cases.empty(), "parity: no case given\n", usage);
   return options;
 }
@@ -83,12 +82,13 @@ int parity(int argc, char** argv) {
   }
   const ParityOptions options = options_of(argc, argv);
   const auto backend = open_backend(options.device, options.dtype, CpuIsa::automatic);
+  const bool block_floats = weight_storage(options.device, options.dtype).block_floats;
   std::string report;
   int failed = 0;
   for (const std::string& folder : options.cases) {
     Json row;
     try {
-      row = run(Case(folder, *backend), options);
+      row = run(Case(folder, *backend, block_floats), options);
     } catch (const std::exception& error) {
       std::printf("FAIL %s: %s\n", folder.c_str(), error.what());
       row = {{"case", folder}, {"passed", false}, {"problem", error.what()}};

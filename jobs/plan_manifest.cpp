@@ -48,7 +48,7 @@ PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const Generat
   double most_latents = 0;
   for (const BucketPlan& bucket : plan.buckets) {
     const VideoShape& shape = bucket.bucket.shape;
-    const WorkPlan work = plan_work(model, {weight_dtype(settings.model.dtype)}, longest_request(shape, requests), requests.broadcast(), {});
+    const WorkPlan work = plan_work(model, weight_storage(settings.model), longest_request(shape, requests), requests.broadcast(), {});
     const auto [arrays, latents] = array_bytes(shape, work, settings);
     files.arrays += arrays * double(bucket.bucket.samples());
     most_latents = std::max(most_latents, latents);

@@ -88,7 +88,7 @@ class Remaker {
     const auto sample = uint32_t(stored.record.sample);
     const VideoRequest request = requests_(row);
     auto again = make_audited(audit_, row, sample, team_.leads(), [&](bool reuses) {
-      const auto noise = noise_of(row, sample, settings_, weight_dtype(settings_.model.dtype).value_or(DType::float32));
+      const auto noise = noise_of(row, sample, settings_, weight_storage(settings_.model).dtype.value_or(DType::float32));
       VideoRun run{*noise};
       if (reuses) run.broadcast = requests_.broadcast();
       run.keeps_step_latents = saves(settings_, "step-latents");

@@ -26,7 +26,8 @@ struct View {
 /// Element-wise functions. gelu_tanh is the tanh approximation that the published models use.
 enum class Activation { none, relu, silu, gelu_tanh };
 
-/// A weight matrix [columns, depth] laid out as its device multiplies fastest; float32 or bfloat16 storage.
+/// A weight matrix [columns, depth] laid out as its device multiplies fastest: float32, bfloat16, or in block floating point
+/// (int16: whole numbers, each column of 192 values of depth with a step of its own).
 struct PackedWeights {
   std::shared_ptr<void> data;
   DType dtype = DType::float32;
@@ -102,8 +103,11 @@ struct Backend {
                     const Shape& out_strides, const Shape& shape) = 0;
   virtual void fill(View out, float value) = 0;
 
-  /// weight [columns, depth], float32 or bfloat16, in the published order (PyTorch's Linear).
-  virtual PackedWeights pack(View weight) = 0;
+  /// weight [columns, depth], float32 or bfloat16, in the published order (PyTorch's Linear). `as` int16, on the CPU: the weights and
+  /// what they are multiplied with are rounded to block floating point (Rouhani et al., arXiv 2302.08007, of 16 bits and by the block's
+  /// norm), which errs by 1e-4 of the product's norm; else the weight's own type, in which nothing is rounded.
+  virtual PackedWeights pack(View weight, DType as) = 0;
+  PackedWeights pack_exactly(View weight) { return pack(weight, weight.dtype); }
   /// out = activation(x weight^T + bias); x [rows, depth], bias [columns] or absent, out [rows, columns].
   virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) = 0;
   /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from
@@ -153,8 +157,8 @@ struct Backend {
   virtual void packed_attention(View qkv, const PackedAttention& with, View out);
 };
 
-/// Which processor instructions the CPU back end may use. avx2 and avx512 give the same bits; portable gives others.
-enum class CpuIsa { automatic, portable, avx2, avx512 };
+/// Which processor instructions the CPU back end may use. avx2 and those of avx512 give the same bits; portable gives others.
+enum class CpuIsa { automatic, portable, avx2, avx512, avx512vnni };
 
 /// The CPU back end. Throws Error when the processor lacks the instruction set asked for.
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa = CpuIsa::automatic);

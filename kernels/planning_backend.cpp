@@ -17,10 +17,10 @@ std::shared_ptr<void> PlanningBackend::allocate(size_t bytes) {
 
 void PlanningBackend::download(View x, void* host) { std::memset(host, 0, size_t(x.size()) * size_of(x.dtype)); }
 
-PackedWeights PlanningBackend::pack(View weight) {
+PackedWeights PlanningBackend::pack(View weight, DType as) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  const size_t bytes = size_t(cpu::packed_size(columns, depth)) * size_of(weight.dtype);
-  return {allocate(bytes), weight.dtype, columns, depth, bytes};
+  const size_t bytes = size_t(cpu::packed_bytes(columns, depth, as));
+  return {allocate(bytes), as, columns, depth, bytes};
 }
 
 void PlanningBackend::attention(View q, View k, View, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) {

@@ -22,7 +22,7 @@ class PlanningBackend : public Backend {
   void finish() override {}
   void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape&) override {}
   void fill(View, float) override {}
-  PackedWeights pack(View weight) override;
+  PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View*, Activation, View) override { count_products(x.size(), weight.columns); }
   void convolution(View, const PackedWeights& weight, const View*, const ConvolutionGeometry&, View out) override { count_products(out.size(), weight.depth); }
   void attention(View q, View k, View, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) override;

@@ -66,10 +66,10 @@ void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Token
   pack_values(v, size, value_panels);
   for (int64_t row = 0; row < q.count; row += cpu::row_block) {
     const int64_t rows = std::min(cpu::row_block, q.count - row);
-    cpu::multiply_block<cpu::Room::whole_tiles>(simd, 0, rows, 0, keys, size, cpu::PackRows{q[row], rows, q.stride},
+    cpu::multiply_block<cpu::Room::whole_tiles>(cpu::FloatTiles{simd}, 0, rows, 0, keys, size, cpu::PackRows{q[row], rows, q.stride},
                                                 cpu::NearPanels{key_panels, size}, scores, score_stride, nothing);
     for (int64_t r = 0; r < rows; ++r) simd.softmax(scores + r * score_stride, keys, scale, bias(row + r));
-    cpu::multiply_block<cpu::Room::whole_tiles>(simd, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, score_stride},
+    cpu::multiply_block<cpu::Room::whole_tiles>(cpu::FloatTiles{simd}, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, score_stride},
                                                 cpu::NearPanels{value_panels, keys}, mixed, mixed_stride, nothing);
     for (int64_t r = 0; r < rows; ++r) std::memcpy(out + (row + r) * out_stride, mixed + r * mixed_stride, size_t(size) * 4);
   }

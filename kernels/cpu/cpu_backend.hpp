@@ -57,7 +57,7 @@ class CpuBackend final : public Backend {
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;
-  PackedWeights pack(View weight) override;
+  PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                    View out) override;

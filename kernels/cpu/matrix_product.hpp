@@ -18,6 +18,20 @@ inline int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / ste
 /// Floats of the right factor packed as panels [columns / 32][depth][32], zeros behind the last column.
 inline int64_t packed_size(int64_t columns, int64_t depth) { return rounded_up(columns, panel_columns) * depth; }
 
+/// Bytes of a block of so many values of depth in a panel of 16-bit integers: [pairs][32][2], and the steps of its 32 columns behind.
+inline int64_t integer_block_bytes(int64_t count) { return rounded_up(count, 2) * panel_columns * 2 + panel_columns * 4; }
+/// Bytes of such a panel: its blocks one after the other.
+inline int64_t integer_panel_bytes(int64_t depth) {
+  const int64_t rest = depth % depth_block;
+  return depth / depth_block * integer_block_bytes(depth_block) + (rest ? integer_block_bytes(rest) : 0);
+}
+
+/// Bytes of a packed right factor: panels of float32 or bfloat16, or (int16) of integers.
+inline int64_t packed_bytes(int64_t columns, int64_t depth, DType dtype) {
+  if (dtype == DType::int16) return rounded_up(columns, panel_columns) / panel_columns * integer_panel_bytes(depth);
+  return packed_size(columns, depth) * int64_t(size_of(dtype));
+}
+
 /// Whether an output has room for whole tiles: its rows for whole panels, and its last tile for tile_rows rows.
 enum class Room { exact, whole_tiles };
 
@@ -48,42 +62,93 @@ struct WeightPanels {
   }
 };
 
+/// Panels of weights in block floating point.
+struct IntegerPanels {
+  const PackedWeights& weights;
+  std::span<const std::byte> stored(int64_t panel, int64_t k, int64_t count) const {
+    const auto* all = static_cast<const std::byte*>(weights.data.get());
+    return {all + panel * integer_panel_bytes(weights.depth) + k / depth_block * integer_block_bytes(depth_block), size_t(integer_block_bytes(count))};
+  }
+  const int16_t* operator()(int64_t panel, int64_t k, int64_t count) const {
+    return reinterpret_cast<const int16_t*>(stored(panel, k, count).data());
+  }
+};
+
+/// The left factor of a task's block of rows in float32, a tile of rows at a time.
+struct FloatTiles {
+  const Simd& simd;
+  static float* rows(int64_t tile) {
+    alignas(64) thread_local static float all[row_block * left_stride];
+    return all + tile * tile_rows * left_stride;
+  }
+  template <class PackLeft>
+  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t k, int64_t count) const {
+    return pack_left(row, k, count, rows(tile));
+  }
+  void multiply(int64_t tile, int64_t depth, const float* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
+    simd.tile(depth, rows(tile), right, columns, c, stride, accumulate);
+  }
+};
+
+/// The same in block floating point: each row of a block of depth has a step of its own.
+struct IntegerTiles {
+  const Simd& simd;
+  static int16_t* rows(int64_t tile) {
+    alignas(64) thread_local static int16_t all[row_block * integer_stride];
+    return all + tile * tile_rows * integer_stride;
+  }
+  static float* steps(int64_t tile) {
+    thread_local static float all[row_block];
+    return all + tile * tile_rows;
+  }
+  template <class PackLeft>
+  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t k, int64_t count) const {
+    alignas(64) float values[tile_rows * left_stride];
+    if (!pack_left(row, k, count, values)) return false;
+    for (int64_t r = 0; r < tile_rows; ++r) steps(tile)[r] = simd.integers(values + r * left_stride, count, rows(tile) + r * integer_stride);
+    return true;
+  }
+  void multiply(int64_t tile, int64_t depth, const int16_t* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
+    const int64_t pairs = (depth + 1) / 2;
+    const int16_t* right_steps = right + pairs * 2 * panel_columns;
+    simd.tile_of_integers(pairs, rows(tile), steps(tile), right, reinterpret_cast<const float*>(right_steps), columns, c, stride, accumulate);
+  }
+};
+
 /// out[rows, columns] = left * right for one task's block of rows [row_begin, row_end) and columns.
 /// `pack_left(row, k, count, a)` writes tile_rows rows of `count` values, left_stride apart, and gives false where all are
 /// zero; `panel` gives the right factor; `finish(row, column, count, c)` sees each finished piece of an output row.
-template <Room room = Room::exact, class PackLeft, class Panel, class Finish>
-void multiply_block(const Simd& simd, int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end,
+template <Room room = Room::exact, class Tiles, class PackLeft, class Panel, class Finish>
+void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end,
                     int64_t depth, PackLeft pack_left, Panel panel, float* out, int64_t out_stride, Finish finish) {
-  alignas(64) thread_local static float left[row_block * left_stride];
   alignas(64) float edge[tile_rows * panel_columns];
   bool any[row_block / tile_rows];
-  const size_t tiles = size_t((row_end - row_begin + tile_rows - 1) / tile_rows);
+  const size_t tile_count = size_t((row_end - row_begin + tile_rows - 1) / tile_rows);
   for (int64_t k = 0; k < depth; k += depth_block) {
     const int64_t count = std::min(depth_block, depth - k);
     const bool last = k + count == depth;
-    for (int64_t r = row_begin; r < row_end; r += tile_rows)
-      any[(r - row_begin) / tile_rows] = pack_left(r, k, count, left + (r - row_begin) * left_stride);
+    for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile) any[tile] = tiles.pack(pack_left, tile, r, k, count);
     for (int64_t n = column_begin; n < column_end; n += panel_columns) {
-      const float* right = panel(n / panel_columns, k, count);
+      const auto* right = panel(n / panel_columns, k, count);
       const int64_t columns = std::min(panel_columns, column_end - n);
       // The next panel comes from far memory: each tile of this one asks for some of it.
       std::span<const std::byte> next;
       if (n + panel_columns < column_end) next = panel.stored(n / panel_columns + 1, k, count);
-      const size_t asked = (next.size() / tiles + 63) / 64 * 64;
-      for (int64_t r = row_begin; r < row_end; r += tile_rows) {
+      const size_t asked = (next.size() / tile_count + 63) / 64 * 64;
+      for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile) {
         const int64_t rows = std::min(tile_rows, row_end - r);
-        const int64_t used = any[(r - row_begin) / tile_rows] ? count : 0;   // zeros change no sum
-        const float* a = left + (r - row_begin) * left_stride;
         float* c = out + r * out_stride + n;
         const std::span<const std::byte> now = next.first(std::min(asked, next.size()));
         for (size_t line = 0; line < now.size(); line += 64) __builtin_prefetch(now.data() + line, 0, 2);
         next = next.subspan(now.size());
-        if (room == Room::whole_tiles || (rows == tile_rows && columns == panel_columns)) {
-          simd.tile(used, a, right, columns, c, out_stride, k > 0);
+        if (!any[tile]) {   // zeros change no sum
+          for (int64_t i = 0; i < rows && k == 0; ++i) std::fill_n(c + i * out_stride, columns, 0.f);
+        } else if (room == Room::whole_tiles || (rows == tile_rows && columns == panel_columns)) {
+          tiles.multiply(tile, count, right, columns, c, out_stride, k > 0);
         } else {
           for (int64_t i = 0; i < rows && k > 0; ++i)
             std::memcpy(edge + i * panel_columns, c + i * out_stride, size_t(columns) * 4);
-          simd.tile(used, a, right, columns, edge, panel_columns, k > 0);
+          tiles.multiply(tile, count, right, columns, edge, panel_columns, k > 0);
           for (int64_t i = 0; i < rows; ++i)
             std::memcpy(c + i * out_stride, edge + i * panel_columns, size_t(columns) * 4);
         }
@@ -94,8 +159,7 @@ void multiply_block(const Simd& simd, int64_t row_begin, int64_t row_end, int64_
   }
 }
 
-/// All rows and columns, tasks over OpenMP threads; arguments as in multiply_block. Weights are float32 or bfloat16
-/// panels, the latter widened a block at a time.
+/// All rows and columns, tasks over OpenMP threads; arguments as in multiply_block. bfloat16 panels are widened a block at a time.
 template <class PackLeft, class Finish>
 void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLeft pack_left, float* out,
               Finish finish) {
@@ -106,8 +170,12 @@ void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLe
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {
     alignas(64) thread_local static float widened[depth_block * panel_columns];
     const int64_t row = task / column_tasks * row_step, column = task % column_tasks * column_step;
-    multiply_block(simd, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth,
-                   pack_left, WeightPanels{simd, right, widened}, out, columns, finish);
+    const auto block = [&](const auto& tiles, const auto& panels) {
+      multiply_block(tiles, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth, pack_left, panels, out,
+                     columns, finish);
+    };
+    if (right.dtype == DType::int16) block(IntegerTiles{simd}, IntegerPanels{right});
+    else block(FloatTiles{simd}, WeightPanels{simd, right, widened});
   }
 }
 

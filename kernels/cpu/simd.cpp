@@ -2,6 +2,10 @@
 // in a fixed order, so that avx2 and avx512 give the same bits; only the fused multiply-add tells portable apart.
 #include "kernels/cpu/simd.hpp"
 
+#if defined(__SSE2__)
+#include <immintrin.h>   // all of its functions are always inline
+#endif
+
 namespace pyracast::cpu {
 namespace {
 
@@ -50,7 +54,58 @@ void tile(int64_t depth, const float* a, const float* b, int64_t columns, float*
   }
 }
 
-typedef int Integers __attribute__((vector_size(width * 4)));
+typedef int Integers __attribute__((vector_size(width * 4), aligned(4), may_alias));
+
+/// sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] in each 32-bit lane i, a and b lanes of 16 bits.
+inline Integers add_products_of_pairs(Integers sum, Integers a, Integers b) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<Integers>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX512BW__)
+  return sum + reinterpret_cast<Integers>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return sum + reinterpret_cast<Integers>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return sum + reinterpret_cast<Integers>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
+
+template <int Vectors>
+inline void tile_of_integers_part(int64_t pairs, const int16_t* a, const float* a_steps, const int16_t* b, const float* b_steps, float* c,
+                                  int64_t stride, bool accumulate) {
+  Integers sum[tile_rows][Vectors] = {};
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < pairs; ++k, a += 2, b += 2 * panel_columns) {
+    Integers columns[Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) columns[v] = *reinterpret_cast<const Integers*>(b + 2 * v * width);
+#pragma GCC unroll 8
+    for (int r = 0; r < tile_rows; ++r) {
+      const Integers row = *reinterpret_cast<const int __attribute__((may_alias))*>(a + r * integer_stride) - Integers{};
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = add_products_of_pairs(sum[r][v], row, columns[v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < tile_rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) {
+      Vector& out = *reinterpret_cast<Vector*>(c + r * stride + v * width);
+      Vector product = a_steps[r] * *reinterpret_cast<const Vector*>(b_steps + v * width) * __builtin_convertvector(sum[r][v], Vector);
+      asm("" : "+x"(product));   // rounded: the compiler would join some of these with the sum and others not
+      out = accumulate ? out + product : product;
+    }
+}
+
+void tile_of_integers(int64_t pairs, const int16_t* a, const float* a_steps, const int16_t* b, const float* b_steps, int64_t columns, float* c,
+                      int64_t stride, bool accumulate) {
+  constexpr int step = 2 * width;
+  for (int64_t n = 0; n < columns; n += step) {
+    if (columns - n > width) tile_of_integers_part<2>(pairs, a, a_steps, b + 2 * n, b_steps + n, c + n, stride, accumulate);
+    else tile_of_integers_part<1>(pairs, a, a_steps, b + 2 * n, b_steps + n, c + n, stride, accumulate);
+  }
+}
 
 // exp by 2^n * p(r), r = x - n ln 2 (two-part constant), p of degree 7; relative error below 2e-7 for finite results.
 inline Vector exponential(Vector x) {
@@ -97,6 +152,38 @@ inline float sum_over(int64_t n, Term term) {
   float total = 0;
   for (int l = 0; l < lanes; ++l) total += sums[l];
   return total;
+}
+
+float integers(const float* x, int64_t n, int16_t* out) {
+  typedef int16_t Short __attribute__((vector_size(width * 2), aligned(2), may_alias));
+  const float square = sum_over(n, [&](int64_t i) { return x[i] * x[i]; });
+  Vector sizes{};
+  int64_t done = 0;
+  for (; done + width <= n; done += width) {
+    const auto size = reinterpret_cast<Vector>(*reinterpret_cast<const Integers*>(x + done) & 0x7fffffff);
+    sizes = size > sizes ? size : sizes;
+  }
+  float largest = 0;
+  for (; done < n; ++done) largest = __builtin_fabsf(x[done]) > largest ? __builtin_fabsf(x[done]) : largest;
+  for (int l = 0; l < width; ++l) largest = sizes[l] > largest ? sizes[l] : largest;
+  const bool none = square < 1e-30f;   // false where it is no number
+  const float by_norm = __builtin_sqrtf(square) / 46000.f, by_largest = largest / 32700.f, step = by_norm > by_largest ? by_norm : by_largest;
+  const float scale = none ? 0.f : 1.f / step;
+  // Adding 1.5 * 2^23 leaves the nearest whole number in the lowest bits.
+  constexpr float whole = 12582912.f;
+  int64_t i = 0;
+  for (; i + width <= n; i += width) {
+    const Vector shifted = *reinterpret_cast<const Vector*>(x + i) * scale + whole;
+    *reinterpret_cast<Short*>(out + i) = __builtin_convertvector(reinterpret_cast<Integers>(shifted), Short);
+  }
+  for (; i < n; ++i) {
+    const float shifted = x[i] * scale + whole;
+    int bits;
+    __builtin_memcpy(&bits, &shifted, sizeof bits);
+    out[i] = int16_t(bits);
+  }
+  if (n % 2) out[n] = 0;
+  return none ? 0.f : (square - square == 0 ? step : square);
 }
 
 // Scaled, biased and shifted values are each rounded: the loops must not be joined into multiply-adds.
@@ -193,7 +280,7 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, softmax, activate, layer_norm, rms_norm,
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, integers, tile_of_integers, softmax, activate, layer_norm, rms_norm,
                               add_moments, widen, multiply_adds, chains * width};
   return table;
 }

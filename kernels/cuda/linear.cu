@@ -5,7 +5,8 @@
 namespace pyracast {
 
 // Weights stay in the published order [columns, depth]: in float32, or rounded to bfloat16 for the tensor cores.
-PackedWeights CudaBackend::pack(View weight) {
+PackedWeights CudaBackend::pack(View weight, DType as) {
+  require(as == weight.dtype, "block floating point is the CPU's only");
   const int64_t columns = weight.shape[0], depth = columns ? weight.size() / columns : 0;
   const DType dtype = tensor_cores_ ? DType::bfloat16 : DType::float32;
   const size_t bytes = size_t(weight.size()) * size_of(dtype);

@@ -93,9 +93,11 @@ std::vector<float> Weights::values(const StoredTensor& stored) const {
   return values;
 }
 
-DType Weights::matrix_dtype(const StoredTensor& stored) const {
+DType Weights::table_dtype(const StoredTensor& stored) const {
   return contents_->storage.dtype.value_or(stored.dtype == DType::bfloat16 ? DType::bfloat16 : DType::float32);
 }
+
+DType Weights::matrix_dtype(const StoredTensor& stored) const { return contents_->storage.block_floats ? DType::int16 : table_dtype(stored); }
 
 Tensor Weights::on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const {
   const bool is_as_stored = stored.dtype == dtype && (dtype == DType::bfloat16 || contents_->storage.dtype != DType::bfloat16);
@@ -126,30 +128,32 @@ Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
 Tensor Weights::table(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
   if (!stored) return {};
-  const DType dtype = matrix_dtype(*stored);
+  const DType dtype = table_dtype(*stored);
   const auto read = [&] { return on_device(*stored, shape, dtype); };
   if (!contents_->storage.shared) return read();
-  return {backend(), shape, dtype, shared("table", name, *stored, [&] { const Tensor own = read(); return WeightBlock{own.buffer(), own.bytes()}; }).data};
+  return {backend(), shape, dtype, shared("table", name, *stored, dtype, [&] { const Tensor own = read(); return WeightBlock{own.buffer(), own.bytes()}; }).data};
 }
 
-WeightBlock Weights::shared(const std::string& use, const std::string& name, const StoredTensor& stored, const std::function<WeightBlock()>& make) const {
-  return contents_->storage.shared->at(concat(use, ' ', stored.file, ' ', prefix_, name, ' ', name_of(matrix_dtype(stored))), make);
+WeightBlock Weights::shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype,
+                            const std::function<WeightBlock()>& make) const {
+  return contents_->storage.shared->at(concat(use, ' ', stored.file, ' ', prefix_, name, ' ', name_of(dtype)), make);
 }
 
 PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, int64_t columns, int64_t depth,
                               const std::function<Tensor()>& published) const {
-  if (!contents_->storage.shared) return backend().pack(published().view());
-  const WeightBlock block = shared("matrix", name, stored, [&] {
-    const PackedWeights own = backend().pack(published().view());
+  const DType dtype = matrix_dtype(stored);
+  if (!contents_->storage.shared) return backend().pack(published().view(), dtype);
+  const WeightBlock block = shared("matrix", name, stored, dtype, [&] {
+    const PackedWeights own = backend().pack(published().view(), dtype);
     return WeightBlock{own.data, own.bytes};
   });
-  return {block.data, matrix_dtype(stored), columns, depth, block.bytes};
+  return {block.data, dtype, columns, depth, block.bytes};
 }
 
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
   const StoredTensor* stored = take(name, {columns, depth});
   if (!stored) return {};
-  return packed(name, *stored, columns, depth, [&] { return on_device(*stored, {columns, depth}, matrix_dtype(*stored)); });
+  return packed(name, *stored, columns, depth, [&] { return on_device(*stored, {columns, depth}, table_dtype(*stored)); });
 }
 
 PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
@@ -158,14 +162,14 @@ PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
   const Shape rows{out, taps * in};
   return packed(name, *stored, out, taps * in, [&] {
-    if (!backend().computes()) return on_device(*stored, rows, matrix_dtype(*stored));
+    if (!backend().computes()) return on_device(*stored, rows, table_dtype(*stored));
     const std::vector<float> published = values(*stored);
     std::vector<float> reordered(published.size());   // [out, in, taps] -> [out, taps, in]
     for (int64_t o = 0; o < out; ++o)
       for (int64_t i = 0; i < in; ++i)
         for (int64_t t = 0; t < taps; ++t)
           reordered[size_t((o * taps + t) * in + i)] = published[size_t((o * in + i) * taps + t)];
-    return on_device(reordered, rows, matrix_dtype(*stored));
+    return on_device(reordered, rows, table_dtype(*stored));
   });
 }
 

@@ -8,12 +8,14 @@
 
 namespace pyracast {
 
-/// How matrices are kept in memory: `dtype` float32 or bfloat16; absent: as stored (bfloat16 stays, all else becomes
-/// float32). Arithmetic on the CPU is float32 in every case. `shared`, where given: matrices, kernels and tables lie there; of
-/// back ends in the host's memory only, and needed while weights are read.
+/// How weights are kept in memory: `dtype` float32 or bfloat16; absent: as stored (bfloat16 stays, all else becomes
+/// float32). `shared`, where given: matrices, kernels and tables lie there; of back ends in the host's memory only, and needed
+/// while weights are read. `block_floats`: matrices and kernels are kept and multiplied in block floating point (Backend::pack);
+/// else arithmetic on the CPU is float32.
 struct WeightStorage {
   std::optional<DType> dtype;
   SharedWeights* shared = nullptr;
+  bool block_floats = false;
 };
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
@@ -75,10 +77,11 @@ class Weights {
   std::vector<float> values(const StoredTensor& stored) const;
   Tensor on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const;
   Tensor on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const;
+  DType table_dtype(const StoredTensor& stored) const;
   DType matrix_dtype(const StoredTensor& stored) const;
   PackedWeights packed(const std::string& name, const StoredTensor& stored, int64_t columns, int64_t depth,
                        const std::function<Tensor()>& published) const;
-  WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, const std::function<WeightBlock()>& make) const;
+  WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype, const std::function<WeightBlock()>& make) const;
 };
 
 /// The stored numbers as float32 (exact for all types but float64 and int64).

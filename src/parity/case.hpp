@@ -10,7 +10,8 @@ namespace pyracast {
 /// A parity case as read from its folder.
 class Case {
  public:
-  Case(const std::filesystem::path& folder, Backend& backend);
+  /// `block_floats`: weights are kept and multiplied so (WeightStorage).
+  Case(const std::filesystem::path& folder, Backend& backend, bool block_floats = false);
 
   const std::filesystem::path& folder() const { return folder_; }
   std::string name() const { return folder_.filename().string(); }
@@ -50,6 +51,7 @@ class Case {
  private:
   std::filesystem::path folder_;
   Backend& backend_;
+  bool block_floats_;
   Json json_;
   StoredTensors inputs_;
 

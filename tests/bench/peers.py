@@ -3,6 +3,7 @@
 
     tests/bench/peers.py [--program build/cpu/pyracast] [--environment build/peers] [--repeats 7] [STAGE...]
     tests/bench/peers.py --scaling 2 [STAGE...]
+    tests/bench/peers.py --fast [STAGE...]
 
 Makes a virtual environment outside of git (PyPI's torch brings its CUDA libraries on x86, some 5 GB; no GPU is used), runs
 each stage in turns, and prints a markdown table: CPU seconds of ours (median), our share of the peak measured beside it, and
@@ -11,6 +12,9 @@ Stages a peer does not have are left out of its column; "-compiled" behind a sta
 
 With --scaling each stage runs on one thread and on several in turns, ours and PyTorch's, by the wall clock: how many times
 faster several are, beside what the peak loop gains from as many threads at the same time.
+
+With --fast ours runs in its fast mode (--dtype auto) beside ours in float32 and PyTorch in each of its own: float32 and bfloat16, eager
+and compiled, one thread each. The last column is the turns' best of these four over ours.
 """
 import argparse
 import json
@@ -28,6 +32,7 @@ default_stages = """gemm-1500x1152x3456 gemm-1500x1152x1152 gemm-1500x4608x1152 
     conv-3x3x3-128-128-at-9x64x64 conv-3x1x1-256-256-at-9x32x32 spatial-attention temporal-attention cross-attention
     norm-modulate gate-residual gelu mlp stdit3-pair stdit3-pair-compiled latte-pair latte-pair-compiled vae-decode
     vae-decode-channels-last""".split()
+fast_stages = "gemm-1500x1152x3456 gemm-1500x4608x1152 mlp stdit3-pair latte-pair vae-decode-channels-last".split()
 scaling_stages = "gemm-1500x1152x3456 stdit3-pair latte-pair".split()
 
 
@@ -98,6 +103,30 @@ def print_scaling(options, ours, theirs):
         program.close()
 
 
+def print_fast(options, fast, exact, torch):
+    modes = ["", "-bfloat16", "-compiled", "-bfloat16-compiled"]
+    programs = {"fast": (fast, "ours", ""), "float32": (exact, "ours", ""), **{mode: (peer, "torch", mode) for mode, peer in zip(modes, torch)}}
+    print("| stage | ours fast, CPU s | of the float32 peak | ours float32 / fast | PyTorch float32 / fast | bfloat16 | compiled float32 "
+          "| compiled bfloat16 | best of the four |\n|---|---|---|---|---|---|---|---|---|")
+    everything = []
+    for stage in options.stages or fast_stages:
+        seconds, shares = {name: [] for name in programs}, []
+        for turn in range(options.repeats):
+            for name, (program, kind, mode) in list(programs.items())[::1 if turn % 2 == 0 else -1]:
+                answer = program.ask(name_of(stage, "ours") if kind == "ours" else stage + mode)
+                seconds[name].append(answer["latest" if kind == "ours" else "cpu_seconds"])
+                if name == "fast":
+                    shares.append(answer["share_of_peak"])
+        best = [min(turn) for turn in zip(*(seconds[mode] for mode in modes))]
+        columns = [shown(ratios(above, seconds["fast"])) for above in [seconds["float32"], *(seconds[mode] for mode in modes), best]]
+        print(f"| {stage} | {statistics.median(seconds['fast']):.4g} | {100 * shares[-1]:.0f} % | {' | '.join(columns)} |", flush=True)
+        everything.append({"stage": stage, **seconds})
+    for program in {fast, exact, *torch}:
+        program.close()
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*")
@@ -106,18 +135,21 @@ def main():
     parser.add_argument("--environment", type=Path, default=root / "build/peers")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--scaling", type=int, metavar="THREADS")
+    parser.add_argument("--fast", action="store_true")
     parser.add_argument("--cpu-isa", default="auto")
     parser.add_argument("--json", type=Path, help="where to write all seconds")
     options = parser.parse_args()
     python = make_environment(options.environment)
-    def our_peer(threads):
-        return Peer([str(options.program), "bench", "--threads", str(threads), "--cpu-isa", options.cpu_isa, "--on-request"], threads)
+    def our_peer(threads, dtype="float32"):
+        return Peer([str(options.program), "bench", "--threads", str(threads), "--cpu-isa", options.cpu_isa, "--dtype", dtype, "--on-request"], threads)
 
     def torch_peer(threads):
         return Peer([str(python), str(here.parent / "torch_stages.py"), str(threads)], threads)
 
     if options.scaling:
         return print_scaling(options, our_peer, torch_peer)
+    if options.fast:   # a PyTorch for each mode: it keeps a stage's weights and what it compiled
+        return print_fast(options, our_peer(1, "auto"), our_peer(1), [torch_peer(1) for _ in range(4)])
     ours, torch = our_peer(1), torch_peer(1)
     onednn = Peer([str(options.onednn)]) if options.onednn.exists() else None
 

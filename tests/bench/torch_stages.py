@@ -1,5 +1,5 @@
-"""The stages of `pyracast bench` in PyTorch, float32, for peers.py: names on standard input, a line of JSON each. Eager, or
-compiled by torch.compile where "-compiled" ends the name.
+"""The stages of `pyracast bench` in PyTorch, for peers.py: names on standard input, a line of JSON each. In float32 and eager, or
+compiled by torch.compile where "-compiled" ends the name, all in bfloat16 where "-bfloat16" ends it (before "-compiled").
 
 STDiT3's blocks are written as the published ones run them (modules and views as they have them), with torch's fused attention
 in place of their explicit one, and with only the text's valid tokens as keys, both in PyTorch's favour. Latte's blocks and the
@@ -23,8 +23,8 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.rand(size))
 
     def forward(self, x):
-        x = x.to(torch.float32)
-        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
+        wide = x.to(torch.float32)
+        return self.weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)).to(x.dtype)
 
 
 def rotated(x, angles):   # x [batch, heads, tokens, size]; adjacent pairs
@@ -183,7 +183,9 @@ def stage(name):
 
 
 def run(name):
-    eager = stage(name.removesuffix("-compiled"))
+    plain = name.removesuffix("-compiled")
+    torch.set_default_dtype(torch.bfloat16 if plain.endswith("-bfloat16") else torch.float32)
+    eager = stage(plain.removesuffix("-bfloat16"))
     return torch.compile(eager) if name.endswith("-compiled") else eager
 
 

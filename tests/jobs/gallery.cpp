@@ -66,7 +66,7 @@ TEST_F(MakeGallery, SaysWhatCompareSaysOfTheSameFiles) {
   const std::string broadcast = std::string(BROADCAST_PRESETS) + "/demo-579.json";
   ASSERT_EQ(gallery(1, "gallery", {"--prompts", prompts.string(), "--broadcast", broadcast, "--steps", "12"}).code, 0);
   for (const auto& [output, more] : std::map<std::string, std::vector<std::string>>{{"a", {}}, {"b", {"--broadcast", broadcast}}}) {
-    std::vector<std::string> words{"--steps", "12", "--save", "frames"};
+    std::vector<std::string> words{"--steps", "12", "--save", "frames", "--dtype", "float32"};   // as demo.cfg has it
     words.insert(words.end(), more.begin(), more.end());
     ASSERT_EQ(run(command(1, prompts, output, words)).code, 0);
   }

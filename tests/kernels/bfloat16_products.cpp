@@ -38,7 +38,7 @@ TEST(Bfloat16Products, AreThoseOfTheRoundedFactors) {
           }
         const DeviceArray in(device, {rows, depth}, x), bias(device, {columns}, b);
         DeviceArray out(device, {rows, columns});
-        device.linear(in.view, device.pack(DeviceArray(device, {columns, depth}, w).view), with_bias ? &bias.view : nullptr, activation,
+        device.linear(in.view, device.pack_exactly(DeviceArray(device, {columns, depth}, w).view), with_bias ? &bias.view : nullptr, activation,
                       out.view);
         EXPECT_LT(largest_difference(out.values(), expected), 2e-5 * double(depth) + 1e-4) << int(activation) << ' ' << rows << ' ' << depth;
       }
@@ -53,7 +53,7 @@ TEST(Bfloat16Products, OfAConvolutionAreThoseOfItsRoundedPatches) {
   const auto run = [&](Backend& device) {
     const DeviceArray in(device, in_shape, x), bias(device, {24}, b);
     DeviceArray out(device, out_shape);
-    device.convolution(in.view, device.pack(DeviceArray(device, {24, 27 * 16}, w).view), &bias.view, geometry, out.view);
+    device.convolution(in.view, device.pack_exactly(DeviceArray(device, {24, 27 * 16}, w).view), &bias.view, geometry, out.view);
     return out.values();
   };
   const auto expected = run(*wide.backend);

@@ -58,7 +58,7 @@ std::vector<double> direct(const Layer& s, const std::vector<float>& x, const st
 
 std::vector<float> run(Backend& backend, const Layer& s, const std::vector<float>& x, const std::vector<float>& w,
                        const std::vector<float>& bias) {
-  const auto weight = backend.pack(DeviceArray(backend, {s.out_channels, s.depth()}, w).view);
+  const auto weight = backend.pack_exactly(DeviceArray(backend, {s.out_channels, s.depth()}, w).view);
   const DeviceArray in(backend, s.in, x), add(backend, {s.out_channels}, bias);
   DeviceArray out(backend, s.out());
   backend.convolution(in.view, weight, &add.view, s.geometry, out.view);

@@ -36,7 +36,7 @@ TEST(Linear, MultipliesByTheTransposedWeightAndAddsTheBias) {
   for (const auto& device : test_devices())
     for (const auto [rows, depth, columns] : sizes) {
       const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
-      const auto weight = device->pack(DeviceArray(*device, {columns, depth}, w).view);
+      const auto weight = device->pack_exactly(DeviceArray(*device, {columns, depth}, w).view);
       EXPECT_LT(largest_difference(run_linear(*device, x, weight, b, rows), product(x, w, b, rows, depth, columns)),
                 1e-6 * double(depth) + 1e-5)
           << device->name() << ' ' << rows << ' ' << depth << ' ' << columns;
@@ -53,8 +53,8 @@ TEST(Linear, KeepsBfloat16WeightsExactly) {
     const auto memory = device->allocate(stored.size() * 2);
     View half{memory.get(), DType::bfloat16, {columns, depth}};
     device->upload(stored.data(), half);
-    const auto wide = device->pack(DeviceArray(*device, {columns, depth}, w).view);
-    EXPECT_EQ(run_linear(*device, x, device->pack(half), b, rows), run_linear(*device, x, wide, b, rows)) << device->name();
+    const auto wide = device->pack_exactly(DeviceArray(*device, {columns, depth}, w).view);
+    EXPECT_EQ(run_linear(*device, x, device->pack_exactly(half), b, rows), run_linear(*device, x, wide, b, rows)) << device->name();
   }
 }
 
@@ -64,7 +64,7 @@ TEST(Linear, GivesARowTheSameBitsWhateverItsNeighboursAndThreads) {
     for (const auto& [depth, columns] : {std::pair<int64_t, int64_t>{96, 288}, {1152, 70}, {17, 33}}) {
       const int64_t rows = 211;
       const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
-      const auto weight = device->pack(DeviceArray(*device, {columns, depth}, w).view);
+      const auto weight = device->pack_exactly(DeviceArray(*device, {columns, depth}, w).view);
       omp_set_num_threads(1);
       const auto whole = run_linear(*device, x, weight, b, rows, Activation::gelu_tanh);
       for (const int threads : {1, 2, 3})
@@ -86,7 +86,7 @@ TEST(Linear, GivesTheSameBitsOnEveryDeviceWithFusedMultiplyAdd) {
   std::vector<std::vector<float>> results;
   for (const auto& device : test_devices())
     if (device->name() != "cpu-portable")
-      results.push_back(run_linear(*device, x, device->pack(DeviceArray(*device, {columns, depth}, w).view), b, rows));
+      results.push_back(run_linear(*device, x, device->pack_exactly(DeviceArray(*device, {columns, depth}, w).view), b, rows));
   if (results.size() < 2) GTEST_SKIP() << "this machine has not two of AVX2, AVX-512 and a GPU";
   for (const auto& result : results) EXPECT_EQ(result, results.front());
 }
@@ -97,7 +97,7 @@ TEST(Linear, GivesTheSameActivationsOnEveryInstructionSetWithFusedMultiplyAdd) {
   const int64_t rows = 50, depth = 700, columns = 90;
   const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
   const auto on = [&](Backend& device) {
-    return run_linear(device, x, device.pack(DeviceArray(device, {columns, depth}, w).view), b, rows, Activation::silu);
+    return run_linear(device, x, device.pack_exactly(DeviceArray(device, {columns, depth}, w).view), b, rows, Activation::silu);
   };
   EXPECT_EQ(on(*devices[1]), on(*devices[2]));
 }

@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Families, WorkPlanOfFamily, testing::Values("opensora-1
 TEST(PlanningBackend, CountsMultiplyAdds) {
   PlanningBackend backend;
   const auto view = [](Shape shape) { return View{nullptr, DType::float32, std::move(shape)}; };
-  const PackedWeights weight = backend.pack(view({5, 3}));
+  const PackedWeights weight = backend.pack_exactly(view({5, 3}));
   backend.linear(view({7, 3}), weight, nullptr, Activation::none, view({7, 5}));
   EXPECT_EQ(backend.multiply_adds(), 7 * 3 * 5);
   backend.attention(view({2, 4, 3, 8}), view({2, 6, 3, 8}), view({2, 6, 3, 8}), 1, nullptr, {}, view({2, 4, 3, 8}));
@@ -100,7 +100,7 @@ TEST(PlanningBackend, CountsMultiplyAdds) {
   const std::vector<KeyRange> keys{{0, 2}, {2, 7}};
   backend.attention(view({2, 4, 3, 8}), view({1, 7, 3, 8}), view({1, 7, 3, 8}), 1, nullptr, keys, view({2, 4, 3, 8}));
   EXPECT_EQ(backend.multiply_adds(), 7 * 3 * 5 + 2 * (2 * 4 * 3 * 8) * 6 + 2 * (4 * 3 * 8) * (2 + 5));
-  const PackedWeights kernel = backend.pack(view({6, 3, 3, 3, 4}));
+  const PackedWeights kernel = backend.pack_exactly(view({6, 3, 3, 3, 4}));
   const double before = backend.multiply_adds();
   backend.convolution(view({1, 5, 5, 5, 4}), kernel, nullptr, {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, view({1, 5, 5, 5, 6}));
   EXPECT_EQ(backend.multiply_adds() - before, 125.0 * 6 * 27 * 4);

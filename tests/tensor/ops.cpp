@@ -43,7 +43,7 @@ TEST_F(Ops, ShapesThatDoNotFitAreErrorsThatNameBoth) {
   EXPECT_THAT([&] { counting({2, 3}).reshape({4, 2}); }, ThrowsMessage<Error>(HasSubstr("[4, 2]")));
   EXPECT_THAT([&] { slice(counting({2, 3}), 1, 2, 4); }, ThrowsMessage<Error>(HasSubstr("2 to 4")));
   EXPECT_THAT([&] { gather_rows(counting({2, 3}), std::vector<int64_t>{2}); }, ThrowsMessage<Error>(HasSubstr("row 2")));
-  const PackedWeights weight = backend->pack(counting({4, 3}).view());
+  const PackedWeights weight = backend->pack_exactly(counting({4, 3}).view());
   EXPECT_THAT([&] { linear(counting({2, 5}), weight, {}); }, ThrowsMessage<Error>(HasSubstr("takes 3 features")));
 }
 
