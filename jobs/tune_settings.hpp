@@ -33,7 +33,7 @@ struct TuneSettings {
     visit("Tune", "stored", s.stored, "keep outputs gated or ungated; default: as the family's published broadcasting");
     visit("Tune", "unconditional-half", s.unconditional_half, "reuse the unconditional half of guidance as well, where there is guidance and it pays; such a "
           "schedule does not fit cfg-parallel");
-    visit("Tune", "costs", s.costs, "seconds of each branch: a tune.json of an earlier run; default: medians of this one's. Given, "
+    visit("Tune", "costs", s.costs, "seconds of each branch: a tune.json of an earlier run, or a schedule that one wrote; default: medians of this one's. Given, "
           "the same command gives the same schedule files, byte for byte");
   }
 };

@@ -53,7 +53,9 @@ std::vector<int> steps_to_tune(const TuneSettings& settings, int usual) {
 
 BranchCosts read_costs(const std::filesystem::path& file) {
   const std::string where = file.string();
-  const Json json = read_json(file), costs = value<Json>(json, "costs", where), branches = value<Json>(costs, "branches", where);
+  Json json = read_json(file);
+  if (json.contains("provenance")) json = json.at("provenance");   // of a schedule
+  const Json costs = value<Json>(json, "costs", where), branches = value<Json>(costs, "branches", where);
   BranchCosts read;
   for (int branch = 0; branch < branch_count; ++branch) read.branches[size_t(branch)] = value<double>(branches, name_of(Branch(branch)), where);
   read.evaluation = value<double>(costs, "evaluation", where);

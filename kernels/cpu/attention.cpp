@@ -25,18 +25,41 @@ float* with_room(std::vector<float>& buffer, int64_t floats) {
   return buffer.data();
 }
 
-/// Panels of the keys' transpose [size][keys]. A cache line of each key of a panel at a time.
+/// Four values; every processor has these.
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/// out[d * panel_columns + n] = keys[n][d] for four keys and four d.
+void transpose_four(const float* const (&keys)[4], int64_t d, float* out) {
+  Four row[4];
+  for (int n = 0; n < 4; ++n) row[n] = *reinterpret_cast<const Four*>(keys[n] + d);
+  typedef int Order __attribute__((vector_size(16)));
+  const Four a = __builtin_shuffle(row[0], row[1], Order{0, 4, 1, 5}), b = __builtin_shuffle(row[0], row[1], Order{2, 6, 3, 7});
+  const Four c = __builtin_shuffle(row[2], row[3], Order{0, 4, 1, 5}), e = __builtin_shuffle(row[2], row[3], Order{2, 6, 3, 7});
+  const Four columns[4] = {__builtin_shuffle(a, c, Order{0, 1, 4, 5}), __builtin_shuffle(a, c, Order{2, 3, 6, 7}),
+                           __builtin_shuffle(b, e, Order{0, 1, 4, 5}), __builtin_shuffle(b, e, Order{2, 3, 6, 7})};
+  for (int i = 0; i < 4; ++i) *reinterpret_cast<Four*>(out + (d + i) * panel_columns) = columns[i];
+}
+
+/// Zeros behind the `count` columns of a row of a panel, as far as a tile reads: whole vectors of at most 16.
+void zero_behind(float* row, int64_t count) {
+  for (int64_t end = cpu::rounded_up(count, 16); count < end; ++count) row[count] = 0;
+}
+
+/// Panels of the keys' transpose [size][keys], zeros behind the last key.
 void pack_keys(const Tokens& keys, int64_t size, float* panels) {
-  constexpr int64_t line = 16;
   for (int64_t first = 0; first < keys.count; first += panel_columns, panels += size * panel_columns) {
     const int64_t count = std::min(panel_columns, keys.count - first);
-    for (int64_t begin = 0; begin < size; begin += line) {
-      const int64_t end = std::min(size, begin + line);
-      for (int64_t n = 0; n < count; ++n)
-        for (int64_t d = begin; d < end; ++d) panels[d * panel_columns + n] = keys[first + n][d];
-      for (int64_t d = begin; d < end && count < panel_columns; ++d)
-        std::fill_n(panels + d * panel_columns + count, panel_columns - count, 0.f);
+    int64_t n = 0;
+    for (; n + 4 <= count; n += 4) {
+      const float* four[] = {keys[first + n], keys[first + n + 1], keys[first + n + 2], keys[first + n + 3]};
+      int64_t d = 0;
+      for (; d + 4 <= size; d += 4) transpose_four(four, d, panels + n);
+      for (; d < size; ++d)
+        for (int i = 0; i < 4; ++i) panels[d * panel_columns + n + i] = four[i][d];
     }
+    for (; n < count; ++n)
+      for (int64_t d = 0; d < size; ++d) panels[d * panel_columns + n] = keys[first + n][d];
+    for (int64_t d = 0; d < size; ++d) zero_behind(panels + d * panel_columns, count);
   }
 }
 
@@ -45,15 +68,21 @@ void pack_values(const Tokens& values, int64_t size, float* panels) {
   for (int64_t first = 0; first < size; first += panel_columns) {
     const int64_t count = std::min(panel_columns, size - first);
     for (int64_t key = 0; key < values.count; ++key, panels += panel_columns) {
-      std::memcpy(panels, values[key] + first, size_t(count) * 4);
-      std::fill_n(panels + count, panel_columns - count, 0.f);
+      if (count == panel_columns) std::memcpy(panels, values[key] + first, panel_columns * 4);   // of a size that the compiler knows
+      else std::memcpy(panels, values[key] + first, size_t(count) * 4);
+      zero_behind(panels, count);
     }
   }
 }
 
-/// One head; `bias(query)` gives what is added to a query's scores, or null.
-template <class Bias>
-void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Tokens& v, int64_t size, float scale, Bias bias,
+/// What is added to a query's scores: rows so far apart, or null.
+struct BiasRows {
+  const float* values = nullptr;
+  int64_t stride = 0;
+};
+
+/// One head.
+void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Tokens& v, int64_t size, float scale, const BiasRows& bias,
             float* out, int64_t out_stride, Scratch& scratch) {
   const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
   const int64_t keys = k.count, score_stride = cpu::rounded_up(keys, panel_columns);
@@ -68,14 +97,12 @@ void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Token
     const int64_t rows = std::min(cpu::row_block, q.count - row);
     cpu::multiply_block<cpu::Room::whole_tiles>(cpu::FloatTiles{simd}, 0, rows, 0, keys, size, cpu::PackRows{q[row], rows, q.stride},
                                                 cpu::NearPanels{key_panels, size}, scores, score_stride, nothing);
-    for (int64_t r = 0; r < rows; ++r) simd.softmax(scores + r * score_stride, keys, scale, bias(row + r));
+    simd.softmax(scores, score_stride, rows, keys, scale, bias.values ? bias.values + row * bias.stride : nullptr, bias.stride);
     cpu::multiply_block<cpu::Room::whole_tiles>(cpu::FloatTiles{simd}, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, score_stride},
                                                 cpu::NearPanels{value_panels, keys}, mixed, mixed_stride, nothing);
     for (int64_t r = 0; r < rows; ++r) std::memcpy(out + (row + r) * out_stride, mixed + r * mixed_stride, size_t(size) * 4);
   }
 }
-
-const float* no_bias(int64_t) { return nullptr; }
 
 }  // namespace
 
@@ -92,14 +119,9 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
     const int64_t first_query = b * queries * token + h * size;
     const Tokens of_q{cpu::floats(q) + first_query, queries, token}, of_k{cpu::floats(k) + first_key, keys, token},
         of_v{cpu::floats(v) + first_key, keys, token};
-    float* result = cpu::floats(out) + first_query;
-    if (!bias) {
-      attend(simd_, of_q, of_k, of_v, size, scale, no_bias, result, token, scratch);
-      continue;
-    }
-    const float* added = cpu::floats(bias->values) + b * bias->batch_stride + h * bias->head_stride;
-    attend(simd_, of_q, of_k, of_v, size, scale, [&](int64_t query) { return added + query * bias->query_stride; }, result,
-           token, scratch);
+    BiasRows added;
+    if (bias) added = {cpu::floats(bias->values) + b * bias->batch_stride + h * bias->head_stride, bias->query_stride};
+    attend(simd_, of_q, of_k, of_v, size, scale, added, cpu::floats(out) + first_query, token, scratch);
   }
 }
 
@@ -108,11 +130,14 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
 void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
   const int64_t batch = qkv.shape[0], length = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], token = heads * size;
   const int64_t group = length <= 64 ? heads : 1;
-  const auto head_of = [&](const float* x, const std::optional<View>& norm, bool turned, int64_t t, float* to) {
-    if (norm) simd_.rms_norm(x, to, size, with.epsilon, cpu::floats(*norm));
-    else std::memcpy(to, x, size_t(size) * 4);
-    if (turned)
-      cpu::rotate_head(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
+  // The heads of token t of queries, keys or values to scratch, `length` tokens apart.
+  const auto take = [&](const float* x, const std::optional<View>& norm, bool turned, int64_t t, float* to) {
+    const int64_t apart = length * size;
+    if (norm) simd_.rms_norm(x, size, to, apart, group, size, with.epsilon, cpu::floats(*norm));
+    for (int64_t h = 0; h < group; ++h, x += size, to += apart) {
+      if (!norm) std::memcpy(to, x, size_t(size) * 4);
+      if (turned) simd_.rotate(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
+    }
   };
 #pragma omp parallel for schedule(dynamic) if (batch * heads / group > 1 && worth_threads(out.size() * (2 * length + 64)))
   for (int64_t task = 0; task < batch * heads / group; ++task) {
@@ -123,14 +148,14 @@ void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View ou
     float* v = with_room(scratch.v, group * head);
     for (int64_t t = 0; t < length; ++t) {
       const float* x = cpu::floats(qkv) + (b * length + t) * 3 * token + first * size;
-      for (int64_t h = 0; h < group; ++h) head_of(x + h * size, with.q_norm, bool(with.cosines), t, q + h * head + t * size);
-      for (int64_t h = 0; h < group; ++h) head_of(x + token + h * size, with.k_norm, bool(with.cosines), t, k + h * head + t * size);
-      for (int64_t h = 0; h < group; ++h) head_of(x + 2 * token + h * size, {}, false, t, v + h * head + t * size);
+      take(x, with.q_norm, bool(with.cosines), t, q + t * size);
+      take(x + token, with.k_norm, bool(with.cosines), t, k + t * size);
+      take(x + 2 * token, {}, false, t, v + t * size);
     }
     float* result = cpu::floats(out) + b * length * token + first * size;
     for (int64_t h = 0; h < group; ++h)
       attend(simd_, Tokens{q + h * head, length, size}, Tokens{k + h * head, length, size}, Tokens{v + h * head, length, size}, size,
-             with.scale, no_bias, result + h * size, token, scratch);
+             with.scale, {}, result + h * size, token, scratch);
   }
 }
 

@@ -94,15 +94,6 @@ inline void modulate_row(const float* x, const float* shift, const float* scale,
   for (int64_t c = 0; c < n; ++c) out[c] = x[c] * (1 + scale[c]) + shift[c];
 }
 
-/// A token's head of rotate(); out may be x.
-inline void rotate_head(const float* x, const float* cosines, const float* sines, int64_t half, float* out) {
-  for (int64_t i = 0; i < half; ++i) {
-    const float first = x[2 * i], second = x[2 * i + 1];
-    out[2 * i] = first * cosines[i] - second * sines[i];
-    out[2 * i + 1] = second * cosines[i] + first * sines[i];
-  }
-}
-
 /// Splits [0, n) into pieces for OpenMP where there is enough to do; each index is computed alike in whatever piece it falls.
 /// `elements`: of an index, read or written.
 template <class Body>

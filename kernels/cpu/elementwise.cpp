@@ -62,7 +62,7 @@ void CpuBackend::rotate(View x, View cosines, View sines, View out) {
       const float* sine = cpu::floats(sines) + row % tokens * half;
       for (int64_t h = 0; h < heads; ++h) {
         const int64_t at = (row * heads + h) * size;
-        cpu::rotate_head(cpu::floats(x) + at, cosine, sine, half, cpu::floats(out) + at);
+        simd_.rotate(cpu::floats(x) + at, cosine, sine, half, cpu::floats(out) + at);
       }
     }
   });

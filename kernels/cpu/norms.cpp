@@ -33,8 +33,7 @@ void CpuBackend::modulated_norm(View x, float epsilon, View shift, View scale, V
 void CpuBackend::rms_norm(View x, float epsilon, View weight, View out) {
   const int64_t n = x.shape.back();
   cpu::parallel_pieces(x.size() / n, n, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      simd_.rms_norm(cpu::floats(x) + r * n, cpu::floats(out) + r * n, n, epsilon, cpu::floats(weight));
+    simd_.rms_norm(cpu::floats(x) + begin * n, n, cpu::floats(out) + begin * n, n, end - begin, n, epsilon, cpu::floats(weight));
   });
 }
 

@@ -19,6 +19,16 @@ constexpr int width = 4;
 typedef float Vector __attribute__((vector_size(width * 4), aligned(4), may_alias));
 constexpr int lanes = 16;   // partial sums of a reduction, whatever the vector width
 
+/// v as a number of its own: the compiler joins a product with a sum that follows into one rounding unless it passes through here.
+inline Vector rounded(Vector v) {
+  asm("" : "+x"(v));
+  return v;
+}
+inline float rounded(float v) {
+  asm("" : "+x"(v));
+  return v;
+}
+
 // tile_rows x (Vectors * width) of c stay in registers while k runs.
 template <int Vectors>
 inline void tile_part(int64_t depth, const float* a, const float* b, float* c, int64_t stride, bool accumulate) {
@@ -92,8 +102,8 @@ inline void tile_of_integers_part(int64_t pairs, const int16_t* a, const float* 
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
       Vector& out = *reinterpret_cast<Vector*>(c + r * stride + v * width);
-      Vector product = a_steps[r] * *reinterpret_cast<const Vector*>(b_steps + v * width) * __builtin_convertvector(sum[r][v], Vector);
-      asm("" : "+x"(product));   // rounded: the compiler would join some of these with the sum and others not
+      // Rounded: the compiler would join some of these products with the sum and others not.
+      const Vector product = rounded(a_steps[r] * *reinterpret_cast<const Vector*>(b_steps + v * width) * __builtin_convertvector(sum[r][v], Vector));
       out = accumulate ? out + product : product;
     }
 }
@@ -154,18 +164,94 @@ inline float sum_over(int64_t n, Term term) {
   return total;
 }
 
+/// The first `count` of a vector's values, zeros behind.
+inline Vector first_of(const float* x, int64_t count) {
+  if (count >= width) return *reinterpret_cast<const Vector*>(x);
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vector>(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), x));
+#else
+  Vector out{};
+  for (int64_t l = 0; l < count; ++l) out[l] = x[l];
+  return out;
+#endif
+}
+
+/// a * b + c, rounded once where the instruction set can: left to the compiler, some of several rows would be and some not.
+inline Vector multiply_add(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vector>(_mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__FMA__)
+  return reinterpret_cast<Vector>(_mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+#else
+  return rounded(a * b) + c;
+#endif
+}
+
+constexpr int parts = lanes / width;   // vectors that hold a row's partial sums
+
+/// The partial sums of each row added up, one lane after the other as sum_over does, the rows' chains of additions beside each other.
+template <int Rows>
+inline void add_lanes(const Vector (&sums)[Rows][parts], float (&totals)[Rows]) {
+  float lane[Rows][lanes];
+  __builtin_memcpy(lane, sums, sizeof lane);
+  for (float& total : totals) total = 0;
+#pragma GCC unroll 16
+  for (int l = 0; l < lanes; ++l)
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) totals[r] += lane[r][l];
+}
+
+/// The sum of x^2 of each row.
+template <int Rows>
+inline void sums_of_squares(const float* x, int64_t stride, int64_t n, float (&totals)[Rows]) {
+  Vector sums[Rows][parts] = {};
+  for (int64_t i = 0; i < n; i += lanes)
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) {
+      const int64_t count = n - i - p * width;
+      if (count <= 0) break;
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        const Vector v = first_of(x + r * stride + i + p * width, count);
+        sums[r][p] = multiply_add(v, v, sums[r][p]);
+      }
+    }
+  add_lanes<Rows>(sums, totals);
+}
+
+/// act<4>(row) on as many rows as there are fours of, act<1>(row) on the rest.
+template <class Act>
+inline void for_rows(int64_t rows, Act act) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) act.template operator()<4>(row);
+  for (; row < rows; ++row) act.template operator()<1>(row);
+}
+
+inline float largest_lane(Vector v) {
+#pragma GCC unroll 4
+  for (int half = width / 2; half > 0; half /= 2) {
+    Integers other;
+#pragma GCC unroll 16
+    for (int l = 0; l < width; ++l) other[l] = l ^ half;
+    const Vector turned = __builtin_shuffle(v, other);
+    v = turned > v ? turned : v;
+  }
+  return v[0];
+}
+
 float integers(const float* x, int64_t n, int16_t* out) {
   typedef int16_t Short __attribute__((vector_size(width * 2), aligned(2), may_alias));
-  const float square = sum_over(n, [&](int64_t i) { return x[i] * x[i]; });
+  float squares[1];
+  sums_of_squares<1>(x, 0, n, squares);
+  const float square = squares[0];
   Vector sizes{};
   int64_t done = 0;
   for (; done + width <= n; done += width) {
     const auto size = reinterpret_cast<Vector>(*reinterpret_cast<const Integers*>(x + done) & 0x7fffffff);
     sizes = size > sizes ? size : sizes;
   }
-  float largest = 0;
+  float largest = largest_lane(sizes);
   for (; done < n; ++done) largest = __builtin_fabsf(x[done]) > largest ? __builtin_fabsf(x[done]) : largest;
-  for (int l = 0; l < width; ++l) largest = sizes[l] > largest ? sizes[l] : largest;
   const bool none = square < 1e-30f;   // false where it is no number
   const float by_norm = __builtin_sqrtf(square) / 46000.f, by_largest = largest / 32700.f, step = by_norm > by_largest ? by_norm : by_largest;
   const float scale = none ? 0.f : 1.f / step;
@@ -186,23 +272,51 @@ float integers(const float* x, int64_t n, int16_t* out) {
   return none ? 0.f : (square - square == 0 ? step : square);
 }
 
-// Scaled, biased and shifted values are each rounded: the loops must not be joined into multiply-adds.
-void softmax(float* x, int64_t n, float scale, const float* bias) {
+// Scaled, biased and shifted values are each rounded, never joined into multiply-adds.
+template <int Rows>
+inline void softmax_rows(float* x, int64_t stride, int64_t n, float scale, const float* bias, int64_t bias_stride) {
   const int64_t whole = (n + lanes - 1) / lanes * lanes;
-  for (int64_t i = 0; i < n; ++i) x[i] *= scale;
-  if (bias)
-    for (int64_t i = 0; i < n; ++i) x[i] += bias[i];
-  for (int64_t i = n; i < whole; ++i) x[i] = -__builtin_inff();   // counts for nothing
-  Vector highest = *reinterpret_cast<const Vector*>(x);
-  for (int64_t i = width; i < whole; i += width) {
-    const Vector v = *reinterpret_cast<const Vector*>(x + i);
-    highest = v > highest ? v : highest;
-  }
-  float largest = highest[0];
-  for (int l = 1; l < width; ++l) largest = highest[l] > largest ? highest[l] : largest;
-  map(x, x, whole, [&](Vector v) { return exponential_or_zero(v - largest); });
-  const float share = 1 / sum_over(whole, [&](int64_t i) { return x[i]; });
-  map(x, x, whole, [&](Vector v) { return v * share; });
+  const auto at = [&](int r, int64_t i) -> Vector& { return *reinterpret_cast<Vector*>(x + r * stride + i); };
+  Vector highest[Rows];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) highest[r] = Vector{} - __builtin_inff();
+  for (int64_t i = 0; i < n; i += width)
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      Vector v = rounded(at(r, i) * scale);
+      if (bias) v += first_of(bias + r * bias_stride + i, n - i);
+      if (n - i < width)
+        for (int64_t l = n - i; l < width; ++l) v[l] = -__builtin_inff();   // counts for nothing
+      at(r, i) = v;
+      highest[r] = v > highest[r] ? v : highest[r];
+    }
+  for (int64_t i = (n + width - 1) / width * width; i < whole; i += width)
+    for (int r = 0; r < Rows; ++r) at(r, i) = Vector{} - __builtin_inff();
+  float largest[Rows], totals[Rows];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) largest[r] = largest_lane(highest[r]);
+  Vector sums[Rows][parts] = {};
+  for (int64_t i = 0; i < whole; i += lanes)
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p)
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        const Vector v = rounded(exponential_or_zero(at(r, i + p * width) - largest[r]));
+        at(r, i + p * width) = v;
+        sums[r][p] += v;
+      }
+  add_lanes<Rows>(sums, totals);
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) totals[r] = 1 / totals[r];
+  for (int64_t i = 0; i < whole; i += width)
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) at(r, i) *= totals[r];
+}
+
+void softmax(float* x, int64_t stride, int64_t rows, int64_t n, float scale, const float* bias, int64_t bias_stride) {
+  for_rows(rows, [&]<int Rows>(int64_t row) {
+    softmax_rows<Rows>(x + row * stride, stride, n, scale, bias ? bias + row * bias_stride : nullptr, bias_stride);
+  });
 }
 
 void activate(Activation activation, const float* x, float* out, int64_t n) {
@@ -236,10 +350,43 @@ void layer_norm(const float* x, float* out, int64_t n, float epsilon, const floa
     for (int64_t i = 0; i < n; ++i) out[i] = out[i] + bias[i];
 }
 
-void rms_norm(const float* x, float* out, int64_t n, float epsilon, const float* weight) {
-  const float mean_square = sum_over(n, [&](int64_t i) { return x[i] * x[i]; }) / float(n);
-  const float scale = 1 / __builtin_sqrtf(mean_square + epsilon);
-  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+void rms_norm(const float* x, int64_t stride, float* out, int64_t out_stride, int64_t rows, int64_t n, float epsilon, const float* weight) {
+  for_rows(rows, [&]<int Rows>(int64_t row) {
+    const float* from = x + row * stride;
+    float factors[Rows];
+    sums_of_squares<Rows>(from, stride, n, factors);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) factors[r] = 1 / __builtin_sqrtf(factors[r] / float(n) + epsilon);
+    for (int r = 0; r < Rows; ++r) {
+      float* to = out + (row + r) * out_stride;
+      for (int64_t i = 0; i < n; ++i) to[i] = from[r * stride + i] * factors[r] * weight[i];
+    }
+  });
+}
+
+void rotate(const float* x, const float* cosines, const float* sines, int64_t half, float* out) {
+  Integers even, odd, low, high;
+#pragma GCC unroll 16
+  for (int l = 0; l < width; ++l) {
+    even[l] = 2 * l;
+    odd[l] = 2 * l + 1;
+    low[l] = l / 2 + l % 2 * width;
+    high[l] = width / 2 + l / 2 + l % 2 * width;
+  }
+  const auto at = [](const float* p) { return *reinterpret_cast<const Vector*>(p); };
+  int64_t i = 0;
+  for (; i + width <= half; i += width) {
+    const Vector a = at(x + 2 * i), b = at(x + 2 * i + width), cosine = at(cosines + i), sine = at(sines + i);
+    const Vector first = __builtin_shuffle(a, b, even), second = __builtin_shuffle(a, b, odd);
+    const Vector p = rounded(first * cosine) - rounded(second * sine), q = rounded(second * cosine) + rounded(first * sine);
+    *reinterpret_cast<Vector*>(out + 2 * i) = __builtin_shuffle(p, q, low);
+    *reinterpret_cast<Vector*>(out + 2 * i + width) = __builtin_shuffle(p, q, high);
+  }
+  for (; i < half; ++i) {
+    const float first = x[2 * i], second = x[2 * i + 1];
+    out[2 * i] = rounded(first * cosines[i]) - rounded(second * sines[i]);
+    out[2 * i + 1] = rounded(second * cosines[i]) + rounded(first * sines[i]);
+  }
 }
 
 void add_moments(const float* x, int64_t n, double* sum, double* square) {
@@ -280,7 +427,7 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, integers, tile_of_integers, softmax, activate, layer_norm, rms_norm,
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, integers, tile_of_integers, softmax, activate, layer_norm, rms_norm, rotate,
                               add_moments, widen, multiply_adds, chains * width};
   return table;
 }

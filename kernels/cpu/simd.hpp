@@ -33,12 +33,16 @@ struct Simd {
   /// a [tile_rows] rows integer_stride apart, b [pairs][panel_columns][2]; the sums are whole numbers, and exact.
   void (*tile_of_integers)(int64_t pairs, const int16_t* a, const float* a_steps, const int16_t* b, const float* b_steps, int64_t columns,
                            float* c, int64_t stride, bool accumulate);
-  /// x = exp(y - max y) / sum, y = scale * x + bias; bias may be null. x has room for n rounded up to 16.
-  void (*softmax)(float* x, int64_t n, float scale, const float* bias);
+  /// Of each of `rows` rows, `stride` floats apart: x = exp(y - max y) / sum, y = scale * x + bias; bias may be null, its rows lie
+  /// bias_stride apart. A row of x has room for n rounded up to 16.
+  void (*softmax)(float* x, int64_t stride, int64_t rows, int64_t n, float scale, const float* bias, int64_t bias_stride);
   void (*activate)(Activation activation, const float* x, float* out, int64_t n);
   /// weight and bias may be null.
   void (*layer_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias);
-  void (*rms_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight);
+  /// Of `rows` rows that lie so far apart.
+  void (*rms_norm)(const float* x, int64_t stride, float* out, int64_t out_stride, int64_t rows, int64_t n, float epsilon, const float* weight);
+  /// Turns the pairs (2i, 2i + 1) of x by angles with these cosines and sines, each product rounded; out may be x.
+  void (*rotate)(const float* x, const float* cosines, const float* sines, int64_t half, float* out);
   /// Adds x and x^2 to sum and square.
   void (*add_moments)(const float* x, int64_t n, double* sum, double* square);
   void (*widen)(const bfloat16* x, int64_t n, float* out);
