@@ -12,6 +12,7 @@ using cpu::panel_columns;
 struct Tokens {
   const float* x;
   int64_t count, stride;
+  bool as_tiles = false;   ///< left_stride apart, of one block of depth, with room for whole tiles of rows
   const float* operator[](int64_t i) const { return x + i * stride; }
 };
 
@@ -81,11 +82,23 @@ struct BiasRows {
   int64_t stride = 0;
 };
 
+/// out = left * right for rows of the left factor, `stride` apart. `as_tiles`: they are left_stride apart and have room for whole tiles.
+void multiply_near(const cpu::Simd& simd, const float* left, int64_t stride, bool as_tiles, int64_t rows, const cpu::NearPanels& right, int64_t columns,
+                   float* out, int64_t out_stride) {
+  const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
+  const auto multiply = [&](const auto& tiles, const auto& pack_left) {
+    cpu::multiply_block<cpu::Room::whole_tiles>(tiles, 0, rows, 0, columns, right.depth, pack_left, right, out, out_stride, nothing);
+  };
+  if (as_tiles) multiply(cpu::NearTiles{simd, left}, nullptr);
+  else multiply(cpu::FloatTiles{simd}, cpu::PackRows{left, rows, stride});
+}
+
 /// One head.
 void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Tokens& v, int64_t size, float scale, const BiasRows& bias,
             float* out, int64_t out_stride, Scratch& scratch) {
-  const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
-  const int64_t keys = k.count, score_stride = cpu::rounded_up(keys, panel_columns);
+  const int64_t keys = k.count;
+  const bool few = keys <= cpu::depth_block;
+  const int64_t score_stride = few ? cpu::left_stride : cpu::rounded_up(keys, panel_columns);
   const int64_t mixed_stride = cpu::rounded_up(size, panel_columns);
   float* key_panels = with_room(scratch.keys, cpu::packed_size(keys, size));
   float* value_panels = with_room(scratch.values, cpu::packed_size(size, keys));
@@ -95,11 +108,9 @@ void attend(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Token
   pack_values(v, size, value_panels);
   for (int64_t row = 0; row < q.count; row += cpu::row_block) {
     const int64_t rows = std::min(cpu::row_block, q.count - row);
-    cpu::multiply_block<cpu::Room::whole_tiles>(cpu::FloatTiles{simd}, 0, rows, 0, keys, size, cpu::PackRows{q[row], rows, q.stride},
-                                                cpu::NearPanels{key_panels, size}, scores, score_stride, nothing);
+    multiply_near(simd, q[row], q.stride, q.as_tiles, rows, {key_panels, size}, keys, scores, score_stride);
     simd.softmax(scores, score_stride, rows, keys, scale, bias.values ? bias.values + row * bias.stride : nullptr, bias.stride);
-    cpu::multiply_block<cpu::Room::whole_tiles>(cpu::FloatTiles{simd}, 0, rows, 0, size, keys, cpu::PackRows{scores, rows, score_stride},
-                                                cpu::NearPanels{value_panels, keys}, mixed, mixed_stride, nothing);
+    multiply_near(simd, scores, score_stride, few, rows, {value_panels, keys}, size, mixed, mixed_stride);
     for (int64_t r = 0; r < rows; ++r) std::memcpy(out + (row + r) * out_stride, mixed + r * mixed_stride, size_t(size) * 4);
   }
 }
@@ -130,9 +141,11 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
 void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
   const int64_t batch = qkv.shape[0], length = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], token = heads * size;
   const int64_t group = length <= 64 ? heads : 1;
-  // The heads of token t of queries, keys or values to scratch, `length` tokens apart.
-  const auto take = [&](const float* x, const std::optional<View>& norm, bool turned, int64_t t, float* to) {
-    const int64_t apart = length * size;
+  const bool as_tiles = group > 1 && size <= cpu::depth_block;
+  const int64_t q_stride = as_tiles ? cpu::left_stride : size, head = length * size;
+  const int64_t q_head = as_tiles ? cpu::rounded_up(length, cpu::tile_rows) * q_stride : head;
+  // The heads of token t of queries, keys or values to scratch, so far apart.
+  const auto take = [&](const float* x, const std::optional<View>& norm, bool turned, float* to, int64_t apart, int64_t t) {
     if (norm) simd_.rms_norm(x, size, to, apart, group, size, with.epsilon, cpu::floats(*norm));
     for (int64_t h = 0; h < group; ++h, x += size, to += apart) {
       if (!norm) std::memcpy(to, x, size_t(size) * 4);
@@ -142,19 +155,19 @@ void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View ou
 #pragma omp parallel for schedule(dynamic) if (batch * heads / group > 1 && worth_threads(out.size() * (2 * length + 64)))
   for (int64_t task = 0; task < batch * heads / group; ++task) {
     thread_local static Scratch scratch;
-    const int64_t b = task * group / heads, first = task * group % heads, head = length * size;
-    float* q = with_room(scratch.q, group * head);
+    const int64_t b = task * group / heads, first = task * group % heads;
+    float* q = with_room(scratch.q, group * q_head);
     float* k = with_room(scratch.k, group * head);
     float* v = with_room(scratch.v, group * head);
     for (int64_t t = 0; t < length; ++t) {
       const float* x = cpu::floats(qkv) + (b * length + t) * 3 * token + first * size;
-      take(x, with.q_norm, bool(with.cosines), t, q + t * size);
-      take(x + token, with.k_norm, bool(with.cosines), t, k + t * size);
-      take(x + 2 * token, {}, false, t, v + t * size);
+      take(x, with.q_norm, bool(with.cosines), q + t * q_stride, q_head, t);
+      take(x + token, with.k_norm, bool(with.cosines), k + t * size, head, t);
+      take(x + 2 * token, {}, false, v + t * size, head, t);
     }
     float* result = cpu::floats(out) + b * length * token + first * size;
     for (int64_t h = 0; h < group; ++h)
-      attend(simd_, Tokens{q + h * head, length, size}, Tokens{k + h * head, length, size}, Tokens{v + h * head, length, size}, size,
+      attend(simd_, Tokens{q + h * q_head, length, q_stride, as_tiles}, Tokens{k + h * head, length, size}, Tokens{v + h * head, length, size}, size,
              with.scale, {}, result + h * size, token, scratch);
   }
 }

@@ -90,7 +90,17 @@ struct FloatTiles {
   }
 };
 
-/// The same in block floating point: each row of a block of depth has a step of its own.
+/// Rows that lie in the cache as a tile takes them, left_stride apart; of one block of depth at most.
+struct NearTiles {
+  const Simd& simd;
+  const float* rows;
+  bool pack(std::nullptr_t, int64_t, int64_t, int64_t, int64_t) const { return true; }
+  void multiply(int64_t tile, int64_t depth, const float* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
+    simd.tile(depth, rows + tile * tile_rows * left_stride, right, columns, c, stride, accumulate);
+  }
+};
+
+/// FloatTiles in block floating point: each row of a block of depth has a step of its own.
 struct IntegerTiles {
   const Simd& simd;
   static int16_t* rows(int64_t tile) {
