@@ -244,6 +244,11 @@ float integers(const float* x, int64_t n, int16_t* out) {
   float squares[1];
   sums_of_squares<1>(x, 0, n, squares);
   const float square = squares[0];
+  const bool counts = square >= 1e-30f && square - square == 0;
+  if (!counts) {   // below: nothing; else no number, with which every product is none
+    for (int64_t i = 0; i < n + n % 2; ++i) out[i] = 0;
+    return square < 1e-30f ? 0.f : square - square;
+  }
   Vector sizes{};
   int64_t done = 0;
   for (; done + width <= n; done += width) {
@@ -252,9 +257,8 @@ float integers(const float* x, int64_t n, int16_t* out) {
   }
   float largest = largest_lane(sizes);
   for (; done < n; ++done) largest = __builtin_fabsf(x[done]) > largest ? __builtin_fabsf(x[done]) : largest;
-  const bool none = square < 1e-30f;   // false where it is no number
   const float by_norm = __builtin_sqrtf(square) / 46000.f, by_largest = largest / 32700.f, step = by_norm > by_largest ? by_norm : by_largest;
-  const float scale = none ? 0.f : 1.f / step;
+  const float scale = 1.f / step;
   // Adding 1.5 * 2^23 leaves the nearest whole number in the lowest bits.
   constexpr float whole = 12582912.f;
   int64_t i = 0;
@@ -269,7 +273,7 @@ float integers(const float* x, int64_t n, int16_t* out) {
     out[i] = int16_t(bits);
   }
   if (n % 2) out[n] = 0;
-  return none ? 0.f : (square - square == 0 ? step : square);
+  return step;
 }
 
 // Scaled, biased and shifted values are each rounded, never joined into multiply-adds.

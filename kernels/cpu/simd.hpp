@@ -27,7 +27,7 @@ struct Simd {
   /// Block floating point: out[i] = x[i] / step rounded to nearest, ties to even, and a zero behind an odd n; gives the step, which is as
   /// small as keeps the sum of all |out[i] other[i]| of any two such blocks of at most depth_block values below 2^31 (Cauchy and
   /// Schwarz: it is the block's Euclidean norm over 46000, or its largest value over 32700). 0 where the norm is below 1e-15; NaN
-  /// or infinite where one of x or the norm's square is.
+  /// where one of x or the norm's square is no finite number.
   float (*integers)(const float* x, int64_t n, int16_t* out);
   /// tile() of such blocks: c[r][n] = (accumulate ? c[r][n] : 0) + a_steps[r] * b_steps[n] * sum over k of a[r][k] * b[k / 2][n][k % 2].
   /// a [tile_rows] rows integer_stride apart, b [pairs][panel_columns][2]; the sums are whole numbers, and exact.
