@@ -18,13 +18,14 @@ from pathlib import Path
 here = Path(__file__).resolve().parent
 stages = ["gemm-120x128x384", "conv-3x3-64-64-at-1x6x6", "spatial-attention", "temporal-attention", "cross-attention",
           "norm-modulate", "gate-residual", "gelu", "mlp", "stdit3-pair"]
+fast_stages = ["gemm-120x128x384", "conv-3x3-64-64-at-1x6x6", "mlp", "stdit3-pair"]   # with --dtype auto
 
 
-def instructions(program, stage, repeats):
+def instructions(program, stage, dtype, repeats):
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--collect-atstart=no",
                    "--toggle-collect=pyracast::run_stage*", str(program), "bench", "--size", "demo", "--cpu-isa", "avx2", "--threads", "1",
-                   "--stages", stage, "--without-peaks", "--repeats", str(repeats)]
+                   "--dtype", dtype, "--stages", stage, "--without-peaks", "--repeats", str(repeats)]
         done = subprocess.run(command, capture_output=True, text=True,
                               env={"PATH": "/usr/bin:/bin", "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1"})
     found = re.search(r"Collected : (\d+)", done.stderr)
@@ -43,12 +44,13 @@ def main():
     record = here / "instructions.json"
     known = json.loads(record.read_text()) if record.exists() else {}
     counted, worse = {}, False
-    for stage in stages:
-        counted[stage] = instructions(options.program, stage, 4) // 4
-        before = known.get(stage)
-        change = f"{100 * (counted[stage] / before - 1):+.2f} %" if before else "not recorded"
-        worse |= bool(before) and counted[stage] > 1.03 * before
-        print(f"{stage:28} {counted[stage]:12} instructions a run, {change}", flush=True)
+    for stage, dtype in [*((stage, "float32") for stage in stages), *((stage, "auto") for stage in fast_stages)]:
+        name = stage if dtype == "float32" else f"{stage}, {dtype}"
+        counted[name] = instructions(options.program, stage, dtype, 4) // 4
+        before = known.get(name)
+        change = f"{100 * (counted[name] / before - 1):+.2f} %" if before else "not recorded"
+        worse |= bool(before) and counted[name] > 1.03 * before
+        print(f"{name:32} {counted[name]:12} instructions a run, {change}", flush=True)
     if options.record:
         record.write_text(json.dumps(counted, indent=1) + "\n")
         return 0
