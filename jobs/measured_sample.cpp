@@ -4,6 +4,7 @@
 #include "jobs/device.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/signals.hpp"
+#include "jobs/team_answer.hpp"
 #include "report/branch_profile.hpp"
 
 namespace pyracast {
@@ -39,7 +40,7 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
 
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
                                           const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
-                                          std::function<void(const Tensor&)> guidance_listener, Observer observe) {
+                                          std::function<void(const Tensor&)> guidance_listener, Observer observe, Communicator* team) {
   const DType dtype = weight_storage(settings.model).dtype.value_or(DType::float32);
   const auto noise = noise_of(sample.row, sample.number, settings, dtype);
   VideoRequest request = sample.request;
@@ -50,7 +51,10 @@ std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, cons
   run.guidance_listener = std::move(guidance_listener);
   run.observe = std::move(observe);
   run.decodes = false;
-  run.agree = [](Outcome own) { return own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own; };
+  run.agree = [team](Outcome own) {
+    if (own == Outcome::going_on && asked_to_stop()) own = Outcome::stopped;
+    return team ? agreed(*team, own) : own;
+  };
   VideoResult result = pipeline.generate(request, run);
   require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);
   if (result.outcome == Outcome::stopped) return std::nullopt;

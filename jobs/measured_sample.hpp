@@ -19,10 +19,11 @@ struct SampleToMeasure {
 std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_t limit, const VideoRequests& requests);
 
 /// The latents of one sample in as many steps, and what each evaluation cost; nothing is decoded. Nothing where the job was
-/// asked to stop. Throws Error on a prompt or model that gives no finite latents.
+/// asked to stop. Throws Error on a prompt or model that gives no finite latents. `team`: of a pipeline on several ranks, which stop together.
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
                                           const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
-                                          std::function<void(const Tensor& difference)> guidance_listener = {}, Observer observe = {});
+                                          std::function<void(const Tensor& difference)> guidance_listener = {}, Observer observe = {},
+                                          Communicator* team = nullptr);
 
 /// Whether any rank says so. All call it.
 bool any_rank(const Ranks& ranks, bool own);

@@ -2,7 +2,8 @@
 // of all branches as long as what enters the first block's attention, normalised and modulated, has changed by less than a threshold
 // since the last evaluation that computed (|now - then|_1 / |then|_1, the measure of Liu et al., arXiv 2411.19108, not fitted to
 // outputs); the first and the last evaluation compute. Open-Sora only.
-//   adaptive_bench --config FILE --prompts FILE --samples N --thresholds 0.02,0.05 --against FILE,FILE
+//   [mpirun -n RANKS] adaptive_bench --config FILE --prompts FILE --samples N --thresholds 0.02,0.05 --against FILE,FILE
+// All ranks make a video together, and decide by one small reduction: each sees the change of its own tokens.
 // Such a video is found by making it anew for each evaluation that reuses, with everything behind it computed. Prints a line a
 // threshold and a line a file: cost of denoising (counted computations at the median seconds of each branch), without that of
 // deciding, and |latents - reference|^2 / |reference|^2 against everything computed, mean over samples.
@@ -37,11 +38,19 @@ struct BenchSettings {
   }
 };
 
-double relative_change(const std::vector<float>& then, const std::vector<float>& now) {
-  double off = 0, size = 0;
+/// Of the tokens of all ranks.
+double relative_change(Communicator& team, const std::vector<float>& then, const std::vector<float>& now) {
+  double own[2] = {};
   for (size_t i = 0; i < then.size(); ++i) {
-    off += std::abs(double(now[i]) - double(then[i]));
-    size += std::abs(double(then[i]));
+    own[0] += std::abs(double(now[i]) - double(then[i]));
+    own[1] += std::abs(double(then[i]));
+  }
+  std::vector<double> all(2 * size_t(team.size()));
+  team.all_gather({own, DType::float64, {2}}, {all.data(), DType::float64, {int64_t(all.size())}}, std::vector<int64_t>(size_t(team.size()), 2));
+  double off = 0, size = 0;
+  for (size_t rank = 0; rank < all.size(); rank += 2) {
+    off += all[rank];
+    size += all[rank + 1];
   }
   return off / size;
 }
@@ -54,8 +63,8 @@ double median(std::vector<double> values) {
 
 class Bench {
  public:
-  Bench(const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples, VideoPipeline& pipeline)
-      : settings_(settings), samples_(samples), pipeline_(pipeline) {
+  Bench(const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples, VideoPipeline& pipeline, Communicator& team)
+      : settings_(settings), samples_(samples), pipeline_(pipeline), team_(team) {
     std::array<std::vector<double>, branch_count> branches;
     std::vector<double> rest;
     for (const SampleToMeasure& sample : samples) {
@@ -78,7 +87,7 @@ class Bench {
       Seen seen = see(samples_[i], reused);
       int last = 0;
       for (int e = 1; e < steps - 1; ++e) {
-        if (relative_change(seen.inputs[size_t(last)], seen.inputs[size_t(e)]) >= threshold) {
+        if (relative_change(team_, seen.inputs[size_t(last)], seen.inputs[size_t(e)]) >= threshold) {
           last = e;
           continue;
         }
@@ -105,6 +114,7 @@ class Bench {
   const GenerateSettings& settings_;
   const std::vector<SampleToMeasure>& samples_;
   VideoPipeline& pipeline_;
+  Communicator& team_;
   std::vector<std::vector<float>> references_;
   BranchCosts costs_;
 
@@ -115,7 +125,7 @@ class Bench {
   };
 
   VideoResult made(const SampleToMeasure& sample, const BroadcastPolicy& policy, const Observer& observe) const {
-    auto result = denoise_sample(settings_, sample, sample.request.steps, policy, {}, pipeline_, {}, observe);
+    auto result = denoise_sample(settings_, sample, sample.request.steps, policy, {}, pipeline_, {}, observe, &team_);
     if (!result) throw AskedToStop();
     return *std::move(result);
   }
@@ -148,7 +158,8 @@ class Bench {
 
   double error(size_t sample, const std::vector<float>& latents) const { return relative_mse(references_[sample], latents).value(); }
 
-  static void print(const std::string& name, const std::vector<double>& costs, const std::vector<double>& errors) {
+  void print(const std::string& name, const std::vector<double>& costs, const std::vector<double>& errors) const {
+    if (team_.rank() > 0) return;
     const auto mean = [](const std::vector<double>& values) {
       double sum = 0;
       for (const double value : values) sum += value;
@@ -161,16 +172,16 @@ class Bench {
 };
 
 ExitCode run(const Ranks& ranks, const BenchSettings& settings) {
-  require(ranks.size() == 1, "there are ", ranks.size(), " ranks, expected one");
   const auto model = find_model(settings.generate.model);
   const auto samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
-  const auto backend = open_device(settings.generate.model);
-  const TeamChannels alone = lone_channels();
-  const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);
+  const auto backend = open_device(settings.generate.model, ranks);
+  const Team team = split_into_teams(ranks, ranks.size());
+  const TeamChannels channels = open_channels(team, false, settings.generate.collective_timeout, transport_of("auto", settings.generate.model.device, team.size), *backend);
+  const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, channels);
   try {
-    const Bench bench(settings.generate, samples, *pipeline);
-    std::printf("| %zu samples | cost (least - most) | latents, relative MSE |\n|---|---|---|\n", samples.size());
+    const Bench bench(settings.generate, samples, *pipeline, channels.for_numbers());
+    if (team.leads()) std::printf("| %zu samples | cost (least - most) | latents, relative MSE |\n|---|---|---|\n", samples.size());
     for (const std::string& threshold : settings.thresholds) bench.adaptive(std::stod(threshold));
     for (const std::filesystem::path& file : settings.against) bench.file(file);
   } catch (const AskedToStop&) {

@@ -159,6 +159,17 @@ TEST_F(Generate, EndsWithTheEnvironmentsCodeWhereTheFolderCannotBeWritten) {
   EXPECT_EQ(run(command(0, prompts, "out")).code, 0);
 }
 
+TEST_F(Generate, EndsWhereRanksComputeOnProcessorsThatGiveOtherBits) {
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "this processor has no AVX2";
+  const auto prompts = manifest(1);
+  std::vector<std::string> both = command(1, prompts, "out", {"--cpu-isa", "avx2"}), other = command(1, prompts, "out", {"--cpu-isa", "portable"});
+  both.push_back(":");
+  both.insert(both.end(), other.begin() + 1, other.end());
+  const Ended ended = run(both);
+  EXPECT_EQ(ended.code, 64) << ended.output;
+  EXPECT_THAT(ended.output, AllOf(HasSubstr("the first rank computes on cpu-avx2"), HasSubstr("rank 1 on node"), HasSubstr("cpu-portable"), HasSubstr("--cpu-isa portable")));
+}
+
 TEST_F(Generate, RefusesOtherSettingsInTheSameFolderAndNamesThem) {
   const auto prompts = manifest(1);
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
