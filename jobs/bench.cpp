@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "base/config.hpp"
+#include "base/median.hpp"
 #include "jobs/bench_gpu.hpp"
 #include "jobs/bench_networks.hpp"
 #include "jobs/jobs.hpp"
@@ -83,11 +84,6 @@ class StageTimes {
   const BenchStage& stage_;
   std::function<void()> run_;
   std::vector<double> seconds_, wall_, peaks_;
-
-  static double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-  }
 };
 
 bool named(const std::string& list, const std::string& name) {

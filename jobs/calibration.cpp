@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "base/median.hpp"
 #include "jobs/signals.hpp"
 #include "pab/branch_changes.hpp"
 #include "tune/schedule_file.hpp"
@@ -23,13 +24,6 @@ double product(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
   return sum;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + long(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Seconds of all evaluations: of a block of each branch, and of the rest; and whole, with the halves of guidance together and apart.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/median.hpp"
 #include "dataset/child_process.hpp"
 #include "dataset/failure_class.hpp"
 #include "dataset/folder_lock.hpp"
@@ -24,13 +25,6 @@ struct StatusReader::Row {
 };
 
 namespace {
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + long(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// The kept manifest. A run that begins replaces its files: another look finds them.
 Manifest opened(const fs::path& output) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/median.hpp"
 #include "jobs/calibration.hpp"
 #include "jobs/device.hpp"
 #include "jobs/node_weights.hpp"
@@ -53,12 +54,6 @@ double relative_change(Communicator& team, const std::vector<float>& then, const
     size += all[rank + 1];
   }
   return off / size;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 class Bench {

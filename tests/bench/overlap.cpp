@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <numeric>
 
+#include "base/median.hpp"
 #include "base/stopwatch.hpp"
 #include "comm/ranks.hpp"
 #include "comm/sequence_parallel.hpp"
@@ -118,11 +119,6 @@ class Exchange {
     return concatenate(parts, 1);
   }
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 int run(int argc, char** argv) {
   const Ranks ranks(argc, argv);
