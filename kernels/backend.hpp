@@ -27,7 +27,7 @@ struct View {
 enum class Activation { none, relu, silu, gelu_tanh };
 
 /// A weight matrix [columns, depth] laid out as its device multiplies fastest: float32, bfloat16, or in block floating point
-/// (int16: whole numbers, each column of 192 values of depth with a step of its own).
+/// (int16: whole numbers, each column of 192 values of depth with a scale of its own).
 struct PackedWeights {
   std::shared_ptr<void> data;
   DType dtype = DType::float32;

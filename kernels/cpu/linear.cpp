@@ -18,11 +18,11 @@ void pack_panels(const Element* weight, int64_t columns, int64_t depth, Element*
   });
 }
 
-/// Each column's blocks of depth, rounded with a step of their own (cpu::Simd::integers).
+/// Each column's blocks of depth, quantized with a scale of their own.
 template <class Element>
-void pack_integer_panels(const cpu::Simd& simd, const Element* weight, int64_t columns, int64_t depth, std::byte* panels) {
+void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t columns, int64_t depth, std::byte* panels) {
   using cpu::panel_columns;
-  const int64_t panel_bytes = cpu::integer_panel_bytes(depth);
+  const int64_t panel_bytes = cpu::quantized_panel_bytes(depth);
   cpu::parallel_pieces((columns + panel_columns - 1) / panel_columns, depth * panel_columns, [&](int64_t begin, int64_t end) {
     float values[cpu::depth_block];
     int16_t rounded[cpu::depth_block + 1];
@@ -31,14 +31,14 @@ void pack_integer_panels(const cpu::Simd& simd, const Element* weight, int64_t c
       for (int64_t k = 0; k < depth; k += cpu::depth_block) {
         const int64_t count = std::min(cpu::depth_block, depth - k), pairs = (count + 1) / 2;
         auto* integers = reinterpret_cast<int16_t*>(block);
-        auto* steps = reinterpret_cast<float*>(integers + pairs * 2 * panel_columns);
+        auto* scales = reinterpret_cast<float*>(integers + pairs * 2 * panel_columns);
         for (int64_t n = 0; n < panel_columns; ++n) {
           const int64_t column = p * panel_columns + n;
           for (int64_t i = 0; i < count; ++i) values[i] = column < columns ? float(weight[column * depth + k + i]) : 0;
-          steps[n] = simd.integers(values, count, rounded);
+          scales[n] = simd.quantize(values, count, rounded);
           for (int64_t i = 0; i < 2 * pairs; ++i) integers[(i / 2 * panel_columns + n) * 2 + i % 2] = rounded[i];
         }
-        block += cpu::integer_block_bytes(count);
+        block += cpu::quantized_block_bytes(count);
       }
     }
   });
@@ -52,7 +52,7 @@ PackedWeights CpuBackend::pack(View weight, DType as) {
   PackedWeights packed{allocate(bytes), as, columns, depth, bytes};
   const auto pack_from = [&](const auto* elements) {
     using Element = std::remove_cvref_t<decltype(*elements)>;
-    if (as == DType::int16) pack_integer_panels(simd_, elements, columns, depth, static_cast<std::byte*>(packed.data.get()));
+    if (as == DType::int16) pack_quantized_panels(simd_, elements, columns, depth, static_cast<std::byte*>(packed.data.get()));
     else pack_panels(elements, columns, depth, static_cast<Element*>(packed.data.get()));
   };
   if (weight.dtype == DType::float32) pack_from(cpu::floats(weight));

@@ -18,17 +18,17 @@ inline int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / ste
 /// Floats of the right factor packed as panels [columns / 32][depth][32], zeros behind the last column.
 inline int64_t packed_size(int64_t columns, int64_t depth) { return rounded_up(columns, panel_columns) * depth; }
 
-/// Bytes of a block of so many values of depth in a panel of 16-bit integers: [pairs][32][2], and the steps of its 32 columns behind.
-inline int64_t integer_block_bytes(int64_t count) { return rounded_up(count, 2) * panel_columns * 2 + panel_columns * 4; }
+/// Bytes of a block of so many values of depth in a panel of quantized weights: int16 [pairs][32][2], and the float32 scales of its 32 columns behind.
+inline int64_t quantized_block_bytes(int64_t count) { return rounded_up(count, 2) * panel_columns * 2 + panel_columns * 4; }
 /// Bytes of such a panel: its blocks one after the other.
-inline int64_t integer_panel_bytes(int64_t depth) {
+inline int64_t quantized_panel_bytes(int64_t depth) {
   const int64_t rest = depth % depth_block;
-  return depth / depth_block * integer_block_bytes(depth_block) + (rest ? integer_block_bytes(rest) : 0);
+  return depth / depth_block * quantized_block_bytes(depth_block) + (rest ? quantized_block_bytes(rest) : 0);
 }
 
-/// Bytes of a packed right factor: panels of float32 or bfloat16, or (int16) of integers.
+/// Bytes of a packed right factor: panels of float32 or bfloat16, or (int16) quantized.
 inline int64_t packed_bytes(int64_t columns, int64_t depth, DType dtype) {
-  if (dtype == DType::int16) return rounded_up(columns, panel_columns) / panel_columns * integer_panel_bytes(depth);
+  if (dtype == DType::int16) return rounded_up(columns, panel_columns) / panel_columns * quantized_panel_bytes(depth);
   return packed_size(columns, depth) * int64_t(size_of(dtype));
 }
 
@@ -63,11 +63,11 @@ struct WeightPanels {
 };
 
 /// Panels of weights in block floating point.
-struct IntegerPanels {
+struct QuantizedPanels {
   const PackedWeights& weights;
   std::span<const std::byte> stored(int64_t panel, int64_t k, int64_t count) const {
     const auto* all = static_cast<const std::byte*>(weights.data.get());
-    return {all + panel * integer_panel_bytes(weights.depth) + k / depth_block * integer_block_bytes(depth_block), size_t(integer_block_bytes(count))};
+    return {all + panel * quantized_panel_bytes(weights.depth) + k / depth_block * quantized_block_bytes(depth_block), size_t(quantized_block_bytes(count))};
   }
   const int16_t* operator()(int64_t panel, int64_t k, int64_t count) const {
     return reinterpret_cast<const int16_t*>(stored(panel, k, count).data());
@@ -100,14 +100,14 @@ struct NearTiles {
   }
 };
 
-/// FloatTiles in block floating point: each row of a block of depth has a step of its own.
-struct IntegerTiles {
+/// FloatTiles in block floating point: each row of a block of depth has a scale of its own.
+struct QuantizedTiles {
   const Simd& simd;
   static int16_t* rows(int64_t tile) {
-    alignas(64) thread_local static int16_t all[row_block * integer_stride];
-    return all + tile * tile_rows * integer_stride;
+    alignas(64) thread_local static int16_t all[row_block * quantized_stride];
+    return all + tile * tile_rows * quantized_stride;
   }
-  static float* steps(int64_t tile) {
+  static float* scales(int64_t tile) {
     thread_local static float all[row_block];
     return all + tile * tile_rows;
   }
@@ -115,13 +115,13 @@ struct IntegerTiles {
   bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t k, int64_t count) const {
     alignas(64) float values[tile_rows * left_stride];
     if (!pack_left(row, k, count, values)) return false;
-    for (int64_t r = 0; r < tile_rows; ++r) steps(tile)[r] = simd.integers(values + r * left_stride, count, rows(tile) + r * integer_stride);
+    for (int64_t r = 0; r < tile_rows; ++r) scales(tile)[r] = simd.quantize(values + r * left_stride, count, rows(tile) + r * quantized_stride);
     return true;
   }
   void multiply(int64_t tile, int64_t depth, const int16_t* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
     const int64_t pairs = (depth + 1) / 2;
-    const int16_t* right_steps = right + pairs * 2 * panel_columns;
-    simd.tile_of_integers(pairs, rows(tile), steps(tile), right, reinterpret_cast<const float*>(right_steps), columns, c, stride, accumulate);
+    const int16_t* right_scales = right + pairs * 2 * panel_columns;
+    simd.quantized_tile(pairs, rows(tile), scales(tile), right, reinterpret_cast<const float*>(right_scales), columns, c, stride, accumulate);
   }
 };
 
@@ -184,7 +184,7 @@ void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLe
       multiply_block(tiles, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth, pack_left, panels, out,
                      columns, finish);
     };
-    if (right.dtype == DType::int16) block(IntegerTiles{simd}, IntegerPanels{right});
+    if (right.dtype == DType::int16) block(QuantizedTiles{simd}, QuantizedPanels{right});
     else block(FloatTiles{simd}, WeightPanels{simd, right, widened});
   }
 }

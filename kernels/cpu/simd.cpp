@@ -82,8 +82,8 @@ inline Integers add_products_of_pairs(Integers sum, Integers a, Integers b) {
 }
 
 template <int Vectors>
-inline void tile_of_integers_part(int64_t pairs, const int16_t* a, const float* a_steps, const int16_t* b, const float* b_steps, float* c,
-                                  int64_t stride, bool accumulate) {
+inline void quantized_tile_part(int64_t pairs, const int16_t* a, const float* a_scales, const int16_t* b, const float* b_scales, float* c,
+                                int64_t stride, bool accumulate) {
   Integers sum[tile_rows][Vectors] = {};
 #pragma GCC unroll 2
   for (int64_t k = 0; k < pairs; ++k, a += 2, b += 2 * panel_columns) {
@@ -92,7 +92,7 @@ inline void tile_of_integers_part(int64_t pairs, const int16_t* a, const float* 
     for (int v = 0; v < Vectors; ++v) columns[v] = *reinterpret_cast<const Integers*>(b + 2 * v * width);
 #pragma GCC unroll 8
     for (int r = 0; r < tile_rows; ++r) {
-      const Integers row = *reinterpret_cast<const int __attribute__((may_alias))*>(a + r * integer_stride) - Integers{};
+      const Integers row = *reinterpret_cast<const int __attribute__((may_alias))*>(a + r * quantized_stride) - Integers{};
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) sum[r][v] = add_products_of_pairs(sum[r][v], row, columns[v]);
     }
@@ -103,17 +103,17 @@ inline void tile_of_integers_part(int64_t pairs, const int16_t* a, const float* 
     for (int v = 0; v < Vectors; ++v) {
       Vector& out = *reinterpret_cast<Vector*>(c + r * stride + v * width);
       // Rounded: the compiler would join some of these products with the sum and others not.
-      const Vector product = rounded(a_steps[r] * *reinterpret_cast<const Vector*>(b_steps + v * width) * __builtin_convertvector(sum[r][v], Vector));
+      const Vector product = rounded(a_scales[r] * *reinterpret_cast<const Vector*>(b_scales + v * width) * __builtin_convertvector(sum[r][v], Vector));
       out = accumulate ? out + product : product;
     }
 }
 
-void tile_of_integers(int64_t pairs, const int16_t* a, const float* a_steps, const int16_t* b, const float* b_steps, int64_t columns, float* c,
-                      int64_t stride, bool accumulate) {
+void quantized_tile(int64_t pairs, const int16_t* a, const float* a_scales, const int16_t* b, const float* b_scales, int64_t columns, float* c,
+                    int64_t stride, bool accumulate) {
   constexpr int step = 2 * width;
   for (int64_t n = 0; n < columns; n += step) {
-    if (columns - n > width) tile_of_integers_part<2>(pairs, a, a_steps, b + 2 * n, b_steps + n, c + n, stride, accumulate);
-    else tile_of_integers_part<1>(pairs, a, a_steps, b + 2 * n, b_steps + n, c + n, stride, accumulate);
+    if (columns - n > width) quantized_tile_part<2>(pairs, a, a_scales, b + 2 * n, b_scales + n, c + n, stride, accumulate);
+    else quantized_tile_part<1>(pairs, a, a_scales, b + 2 * n, b_scales + n, c + n, stride, accumulate);
   }
 }
 
@@ -239,7 +239,7 @@ inline float largest_lane(Vector v) {
   return v[0];
 }
 
-float integers(const float* x, int64_t n, int16_t* out) {
+float quantize(const float* x, int64_t n, int16_t* out) {
   typedef int16_t Short __attribute__((vector_size(width * 2), aligned(2), may_alias));
   float squares[1];
   sums_of_squares<1>(x, 0, n, squares);
@@ -257,23 +257,23 @@ float integers(const float* x, int64_t n, int16_t* out) {
   }
   float largest = largest_lane(sizes);
   for (; done < n; ++done) largest = __builtin_fabsf(x[done]) > largest ? __builtin_fabsf(x[done]) : largest;
-  const float by_norm = __builtin_sqrtf(square) / 46000.f, by_largest = largest / 32700.f, step = by_norm > by_largest ? by_norm : by_largest;
-  const float scale = 1.f / step;
+  const float by_norm = __builtin_sqrtf(square) / 46000.f, by_largest = largest / 32700.f, scale = by_norm > by_largest ? by_norm : by_largest;
+  const float inverse = 1.f / scale;
   // Adding 1.5 * 2^23 leaves the nearest whole number in the lowest bits.
   constexpr float whole = 12582912.f;
   int64_t i = 0;
   for (; i + width <= n; i += width) {
-    const Vector shifted = *reinterpret_cast<const Vector*>(x + i) * scale + whole;
+    const Vector shifted = *reinterpret_cast<const Vector*>(x + i) * inverse + whole;
     *reinterpret_cast<Short*>(out + i) = __builtin_convertvector(reinterpret_cast<Integers>(shifted), Short);
   }
   for (; i < n; ++i) {
-    const float shifted = x[i] * scale + whole;
+    const float shifted = x[i] * inverse + whole;
     int bits;
     __builtin_memcpy(&bits, &shifted, sizeof bits);
     out[i] = int16_t(bits);
   }
   if (n % 2) out[n] = 0;
-  return step;
+  return scale;
 }
 
 // Scaled, biased and shifted values are each rounded, never joined into multiply-adds.
@@ -431,7 +431,7 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, integers, tile_of_integers, softmax, activate, layer_norm, rms_norm, rotate,
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, rms_norm, rotate,
                               add_moments, widen, multiply_adds, chains * width};
   return table;
 }

@@ -13,8 +13,8 @@ inline constexpr int64_t tile_rows = 6;
 inline constexpr int64_t depth_block = 192;
 /// From one row of the left factor to the next; not a multiple of 4 KiB, which would put all rows into the same cache lines.
 inline constexpr int64_t left_stride = depth_block + 16;
-/// The same of rows of 16-bit integers.
-inline constexpr int64_t integer_stride = depth_block + 32;
+/// The same of quantized rows.
+inline constexpr int64_t quantized_stride = depth_block + 32;
 
 /// The loops whose speed depends on the instruction set. simd.cpp is compiled once for each set and holds nothing else:
 /// no inline function of a header is compiled for instructions that the processor may lack, and then linked in for all.
@@ -24,15 +24,15 @@ struct Simd {
   /// left_stride apart, b [depth][panel_columns], c tile_rows x panel_columns with row stride `stride`. Columns from
   /// `columns` on are rounded up to whole vectors; what lies behind those is left alone.
   void (*tile)(int64_t depth, const float* a, const float* b, int64_t columns, float* c, int64_t stride, bool accumulate);
-  /// Block floating point: out[i] = x[i] / step rounded to nearest, ties to even, and a zero behind an odd n; gives the step, which is as
+  /// Block floating point: out[i] = x[i] / scale rounded to nearest, ties to even, and a zero behind an odd n; gives the scale, which is as
   /// small as keeps the sum of all |out[i] other[i]| of any two such blocks of at most depth_block values below 2^31 (Cauchy and
   /// Schwarz: it is the block's Euclidean norm over 46000, or its largest value over 32700). 0 where the norm is below 1e-15; NaN
   /// where one of x or the norm's square is no finite number.
-  float (*integers)(const float* x, int64_t n, int16_t* out);
-  /// tile() of such blocks: c[r][n] = (accumulate ? c[r][n] : 0) + a_steps[r] * b_steps[n] * sum over k of a[r][k] * b[k / 2][n][k % 2].
-  /// a [tile_rows] rows integer_stride apart, b [pairs][panel_columns][2]; the sums are whole numbers, and exact.
-  void (*tile_of_integers)(int64_t pairs, const int16_t* a, const float* a_steps, const int16_t* b, const float* b_steps, int64_t columns,
-                           float* c, int64_t stride, bool accumulate);
+  float (*quantize)(const float* x, int64_t n, int16_t* out);
+  /// tile() of such blocks: c[r][n] = (accumulate ? c[r][n] : 0) + a_scales[r] * b_scales[n] * sum over k of a[r][k] * b[k / 2][n][k % 2].
+  /// a [tile_rows] rows quantized_stride apart, b [pairs][panel_columns][2]; the sums are whole numbers, and exact.
+  void (*quantized_tile)(int64_t pairs, const int16_t* a, const float* a_scales, const int16_t* b, const float* b_scales, int64_t columns,
+                         float* c, int64_t stride, bool accumulate);
   /// Of each of `rows` rows, `stride` floats apart: x = exp(y - max y) / sum, y = scale * x + bias; bias may be null, its rows lie
   /// bias_stride apart. A row of x has room for n rounded up to 16.
   void (*softmax)(float* x, int64_t stride, int64_t rows, int64_t n, float scale, const float* bias, int64_t bias_stride);

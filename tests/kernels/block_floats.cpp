@@ -1,4 +1,4 @@
-// Products in block floating point: 16-bit integers, a step for each row and 192 values of depth, exact sums between.
+// Products in block floating point: 16-bit integers, a scale for each row and 192 values of depth, exact sums between.
 #include <gtest/gtest.h>
 #include <omp.h>
 
@@ -47,7 +47,7 @@ Product random_product(int64_t rows, int64_t depth, int64_t columns) {
   return {rows, depth, columns, random_values(rows * depth, 1), random_values(columns * depth, 2)};
 }
 
-// A factor's rounding errs by sqrt(depth / 12) of its steps and a step is the norm over 46000: 8.7e-5 of a block's norm for each factor,
+// A factor's rounding errs by sqrt(depth / 12) of its scale, which is the norm over 46000: 8.7e-5 of a block's norm for each factor,
 // and an element by that over the square root of the depth, a few times as much at most.
 TEST(BlockFloats, ErrByAFewTenThousandthsOfTheFactorsNorms) {
   for (const auto& device : processors())
@@ -151,7 +151,7 @@ TEST(BlockFloats, AreThoseOfTheWidenedWeightsWhereTheseAreBfloat16) {
     DeviceArray out(*device, {rows, columns});
     device->linear(in.view, weight, nullptr, Activation::none, out.view);
     EXPECT_EQ(out.values(), product.on(*device)) << device->name();
-    EXPECT_LE(double(weight.bytes), 1.02 * 64 * double(depth) * 2) << "two bytes a weight of two panels, and the steps";
+    EXPECT_LE(double(weight.bytes), 1.02 * 64 * double(depth) * 2) << "two bytes a weight of two panels, and the scales";
   }
 }
 

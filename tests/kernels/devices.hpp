@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstdio>
 #include <random>
+#include <set>
+#include <string>
 
 #include "base/error.hpp"
 #include "kernels/backend.hpp"
@@ -28,7 +30,9 @@ inline std::vector<std::shared_ptr<Backend>> test_devices() {
   for (const CpuIsa isa : {CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512vnni}) {
     try {
       devices.push_back(make_cpu_backend(isa));
-    } catch (const Error&) {   // the processor lacks it
+    } catch (const Error& error) {
+      static std::set<std::string> told_of;
+      if (told_of.insert(error.what()).second) std::printf("%s\n", error.what());
     }
   }
   static const TestGpu gpu(CudaPrecision::float32);
