@@ -34,8 +34,10 @@ def hashes_of(output):
 
 def made(program, folder, name, more):
     output = folder / name
-    subprocess.run([program, "generate", "--config", root / "configs/demo.cfg", "--prompts", folder / "prompts.jsonl", "--output", output,
-                    "--save", "frames,latents", *more], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ended = subprocess.run([program, "generate", "--config", root / "configs/demo.cfg", "--prompts", folder / "prompts.jsonl", "--output", output,
+                            "--save", "frames,latents", *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if ended.returncode:
+        sys.exit(f"{name}: generate ended with {ended.returncode}\n{ended.stdout}")
     return hashes_of(output)
 
 
