@@ -34,7 +34,7 @@ struct BenchSettings {
     visit("Bench", "dtype", s.dtype, "how weights are kept: float32, bfloat16 (on a GPU products are computed so), or auto (the CPU's fast products; generate --help)");
     visit("Bench", "device", s.device, "cpu or cuda");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
-    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512 or avx512vnni");
+    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx");
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
     visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
     visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");

@@ -40,7 +40,10 @@ bool changes_pixels(const std::string& name) {
 }
 
 /// The device's name; of processors' instruction sets all with fused multiply-add have one, for they give the same bits.
-std::string name_of_results(const Backend& backend) { return backend.name().starts_with("cpu-avx") ? "cpu-avx2" : backend.name(); }
+std::string name_of_results(const Backend& backend) {
+  const std::string name = backend.name();
+  return name.starts_with("cpu-") && name != "cpu-portable" ? "cpu-avx2" : name;
+}
 
 Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot, const Backend& backend) {
   Json content = Json::object();

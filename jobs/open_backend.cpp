@@ -10,7 +10,8 @@ CpuIsa isa_of(const std::string& name) {
   if (name == "avx2") return CpuIsa::avx2;
   if (name == "avx512") return CpuIsa::avx512;
   if (name == "avx512vnni") return CpuIsa::avx512vnni;
-  fail("cpu-isa is \"", name, "\", expected auto, portable, avx2, avx512 or avx512vnni");
+  if (name == "amx") return CpuIsa::amx;
+  fail("cpu-isa is \"", name, "\", expected auto, portable, avx2, avx512, avx512vnni or amx");
 }
 
 std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, int gpu) {

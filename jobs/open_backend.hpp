@@ -3,7 +3,7 @@
 
 namespace pyracast {
 
-/// auto, portable, avx2, avx512 or avx512vnni. Throws Error on another name.
+/// auto, portable, avx2, avx512, avx512vnni or amx. Throws Error on another name.
 CpuIsa isa_of(const std::string& name);
 
 /// The device "cpu", or GPU `gpu` for "cuda": there products are computed in bfloat16 where dtype says bfloat16, else in

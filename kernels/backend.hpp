@@ -157,8 +157,8 @@ struct Backend {
   virtual void packed_attention(View qkv, const PackedAttention& with, View out);
 };
 
-/// Which processor instructions the CPU back end may use. avx2 and those of avx512 give the same bits; portable gives others.
-enum class CpuIsa { automatic, portable, avx2, avx512, avx512vnni };
+/// Which processor instructions the CPU back end may use; amx are those of avx512vnni and AMX. All but portable give the same bits.
+enum class CpuIsa { automatic, portable, avx2, avx512, avx512vnni, amx };
 
 /// The CPU back end. Throws Error when the processor lacks the instruction set asked for.
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa = CpuIsa::automatic);

@@ -29,14 +29,16 @@ void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t
     for (int64_t p = begin; p < end; ++p) {
       std::byte* block = panels + p * panel_bytes;
       for (int64_t k = 0; k < depth; k += cpu::depth_block) {
-        const int64_t count = std::min(cpu::depth_block, depth - k), pairs = (count + 1) / 2;
+        const int64_t count = std::min(cpu::depth_block, depth - k);
         auto* integers = reinterpret_cast<int16_t*>(block);
-        auto* scales = reinterpret_cast<float*>(integers + pairs * 2 * panel_columns);
+        auto* scales = reinterpret_cast<float*>(block + cpu::quantized_values_bytes(count));
         for (int64_t n = 0; n < panel_columns; ++n) {
           const int64_t column = p * panel_columns + n;
           for (int64_t i = 0; i < count; ++i) values[i] = column < columns ? float(weight[column * depth + k + i]) : 0;
           scales[n] = simd.quantize(values, count, rounded);
-          for (int64_t i = 0; i < 2 * pairs; ++i) integers[(i / 2 * panel_columns + n) * 2 + i % 2] = rounded[i];
+          if (simd.amx) simd.amx->set_right(rounded, n, count, block);
+          else
+            for (int64_t i = 0; i < count + count % 2; ++i) integers[(i / 2 * panel_columns + n) * 2 + i % 2] = rounded[i];
         }
         block += cpu::quantized_block_bytes(count);
       }

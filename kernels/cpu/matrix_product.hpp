@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/amx.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 
 namespace pyracast::cpu {
@@ -18,8 +19,11 @@ inline int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / ste
 /// Floats of the right factor packed as panels [columns / 32][depth][32], zeros behind the last column.
 inline int64_t packed_size(int64_t columns, int64_t depth) { return rounded_up(columns, panel_columns) * depth; }
 
-/// Bytes of a block of so many values of depth in a panel of quantized weights: int16 [pairs][32][2], and the float32 scales of its 32 columns behind.
-inline int64_t quantized_block_bytes(int64_t count) { return rounded_up(count, 2) * panel_columns * 2 + panel_columns * 4; }
+/// Bytes of the integers of a block of so many values of depth in a panel of quantized weights: int16 [pairs][32][2], or tiles of AMX's (amx.hpp); as
+/// many on every instruction set, so that the plan of memory need not know which.
+inline int64_t quantized_values_bytes(int64_t count) { return rounded_up(count, amx_depth) * panel_columns * 2; }
+/// Bytes of such a block: the integers, and the float32 scales of its 32 columns behind.
+inline int64_t quantized_block_bytes(int64_t count) { return quantized_values_bytes(count) + panel_columns * 4; }
 /// Bytes of such a panel: its blocks one after the other.
 inline int64_t quantized_panel_bytes(int64_t depth) {
   const int64_t rest = depth % depth_block;
@@ -69,39 +73,43 @@ struct QuantizedPanels {
     const auto* all = static_cast<const std::byte*>(weights.data.get());
     return {all + panel * quantized_panel_bytes(weights.depth) + k / depth_block * quantized_block_bytes(depth_block), size_t(quantized_block_bytes(count))};
   }
-  const int16_t* operator()(int64_t panel, int64_t k, int64_t count) const {
-    return reinterpret_cast<const int16_t*>(stored(panel, k, count).data());
-  }
+  const std::byte* operator()(int64_t panel, int64_t k, int64_t count) const { return stored(panel, k, count).data(); }
 };
 
-/// The left factor of a task's block of rows in float32, a tile of rows at a time.
+/// The scales of a block of quantized weights.
+inline const float* quantized_scales(const std::byte* block, int64_t count) { return reinterpret_cast<const float*>(block + quantized_values_bytes(count)); }
+
+/// The left factor of a task's block of rows in float32, a tile of rows at a time. Where all of a tile's rows are zeros, pack() gives false.
 struct FloatTiles {
+  static constexpr int64_t tile_rows = cpu::tile_rows;
   const Simd& simd;
   static float* rows(int64_t tile) {
     alignas(64) thread_local static float all[row_block * left_stride];
     return all + tile * tile_rows * left_stride;
   }
   template <class PackLeft>
-  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t k, int64_t count) const {
+  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t, int64_t k, int64_t count) const {
     return pack_left(row, k, count, rows(tile));
   }
-  void multiply(int64_t tile, int64_t depth, const float* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
+  void multiply(int64_t tile, int64_t, int64_t depth, const float* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
     simd.tile(depth, rows(tile), right, columns, c, stride, accumulate);
   }
 };
 
 /// Rows that lie in the cache as a tile takes them, left_stride apart; of one block of depth at most.
 struct NearTiles {
+  static constexpr int64_t tile_rows = cpu::tile_rows;
   const Simd& simd;
   const float* rows;
-  bool pack(std::nullptr_t, int64_t, int64_t, int64_t, int64_t) const { return true; }
-  void multiply(int64_t tile, int64_t depth, const float* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
+  bool pack(std::nullptr_t, int64_t, int64_t, int64_t, int64_t, int64_t) const { return true; }
+  void multiply(int64_t tile, int64_t, int64_t depth, const float* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
     simd.tile(depth, rows + tile * tile_rows * left_stride, right, columns, c, stride, accumulate);
   }
 };
 
 /// FloatTiles in block floating point: each row of a block of depth has a scale of its own.
 struct QuantizedTiles {
+  static constexpr int64_t tile_rows = cpu::tile_rows;
   const Simd& simd;
   static int16_t* rows(int64_t tile) {
     alignas(64) thread_local static int16_t all[row_block * quantized_stride];
@@ -112,16 +120,54 @@ struct QuantizedTiles {
     return all + tile * tile_rows;
   }
   template <class PackLeft>
-  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t k, int64_t count) const {
+  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t, int64_t k, int64_t count) const {
     alignas(64) float values[tile_rows * left_stride];
     if (!pack_left(row, k, count, values)) return false;
     for (int64_t r = 0; r < tile_rows; ++r) scales(tile)[r] = simd.quantize(values + r * left_stride, count, rows(tile) + r * quantized_stride);
     return true;
   }
-  void multiply(int64_t tile, int64_t depth, const int16_t* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
-    const int64_t pairs = (depth + 1) / 2;
-    const int16_t* right_scales = right + pairs * 2 * panel_columns;
-    simd.quantized_tile(pairs, rows(tile), scales(tile), right, reinterpret_cast<const float*>(right_scales), columns, c, stride, accumulate);
+  void multiply(int64_t tile, int64_t, int64_t depth, const std::byte* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
+    simd.quantized_tile((depth + 1) / 2, rows(tile), scales(tile), reinterpret_cast<const int16_t*>(right), quantized_scales(right, depth), columns, c,
+                        stride, accumulate);
+  }
+};
+
+/// QuantizedTiles on AMX, whose tiles are ready as long as this lives.
+struct AmxTiles {
+  static constexpr int64_t tile_rows = amx_rows;
+  const Simd& simd;
+  explicit AmxTiles(const Simd& simd) : simd(simd) { simd.amx->configure(); }
+  ~AmxTiles() { simd.amx->release(); }
+  AmxTiles(const AmxTiles&) = delete;
+  AmxTiles& operator=(const AmxTiles&) = delete;
+
+  static std::byte* rows(int64_t tile) {
+    alignas(64) thread_local static std::byte all[row_block * 2 * depth_block];
+    return all + tile * tile_rows * 2 * depth_block;
+  }
+  static float* scales(int64_t tile) {
+    thread_local static float all[row_block];
+    return all + tile * tile_rows;
+  }
+  template <class PackLeft>
+  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t rows_there, int64_t k, int64_t count) const {
+    alignas(64) float values[cpu::tile_rows * left_stride];
+    int16_t rounded[depth_block + 1];
+    bool any = false;
+    for (int64_t begin = 0; begin < rows_there; begin += cpu::tile_rows) {
+      const bool some = pack_left(row + begin, k, count, values);
+      if (!some) std::memset(values, 0, sizeof values);
+      any |= some;
+      for (int64_t r = 0; r < cpu::tile_rows; ++r) {
+        scales(tile)[begin + r] = simd.quantize(values + r * left_stride, count, rounded);
+        simd.amx->set_left(rounded, begin + r, count, rows(tile));
+      }
+    }
+    return any;
+  }
+  void multiply(int64_t tile, int64_t rows_there, int64_t depth, const std::byte* right, int64_t columns, float* c, int64_t stride,
+                bool accumulate) const {
+    simd.amx->multiply(rows_there, depth, rows(tile), scales(tile), right, quantized_scales(right, depth), columns, c, stride, accumulate);
   }
 };
 
@@ -131,13 +177,14 @@ struct QuantizedTiles {
 template <Room room = Room::exact, class Tiles, class PackLeft, class Panel, class Finish>
 void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end,
                     int64_t depth, PackLeft pack_left, Panel panel, float* out, int64_t out_stride, Finish finish) {
+  constexpr int64_t tile_rows = Tiles::tile_rows;
   alignas(64) float edge[tile_rows * panel_columns];
   bool any[row_block / tile_rows];
   const size_t tile_count = size_t((row_end - row_begin + tile_rows - 1) / tile_rows);
   for (int64_t k = 0; k < depth; k += depth_block) {
     const int64_t count = std::min(depth_block, depth - k);
     const bool last = k + count == depth;
-    for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile) any[tile] = tiles.pack(pack_left, tile, r, k, count);
+    for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile) any[tile] = tiles.pack(pack_left, tile, r, std::min(tile_rows, row_end - r), k, count);
     for (int64_t n = column_begin; n < column_end; n += panel_columns) {
       const auto* right = panel(n / panel_columns, k, count);
       const int64_t columns = std::min(panel_columns, column_end - n);
@@ -154,11 +201,11 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
         if (!any[tile]) {   // zeros change no sum
           for (int64_t i = 0; i < rows && k == 0; ++i) std::fill_n(c + i * out_stride, columns, 0.f);
         } else if (room == Room::whole_tiles || (rows == tile_rows && columns == panel_columns)) {
-          tiles.multiply(tile, count, right, columns, c, out_stride, k > 0);
+          tiles.multiply(tile, rows, count, right, columns, c, out_stride, k > 0);
         } else {
           for (int64_t i = 0; i < rows && k > 0; ++i)
             std::memcpy(edge + i * panel_columns, c + i * out_stride, size_t(columns) * 4);
-          tiles.multiply(tile, count, right, columns, edge, panel_columns, k > 0);
+          tiles.multiply(tile, rows, count, right, columns, edge, panel_columns, k > 0);
           for (int64_t i = 0; i < rows; ++i)
             std::memcpy(c + i * out_stride, edge + i * panel_columns, size_t(columns) * 4);
         }
@@ -184,7 +231,8 @@ void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLe
       multiply_block(tiles, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth, pack_left, panels, out,
                      columns, finish);
     };
-    if (right.dtype == DType::int16) block(QuantizedTiles{simd}, QuantizedPanels{right});
+    if (right.dtype == DType::int16 && simd.amx) block(AmxTiles{simd}, QuantizedPanels{right});
+    else if (right.dtype == DType::int16) block(QuantizedTiles{simd}, QuantizedPanels{right});
     else block(FloatTiles{simd}, WeightPanels{simd, right, widened});
   }
 }

@@ -5,6 +5,8 @@
 
 namespace pyracast::cpu {
 
+struct Amx;
+
 /// Columns of a panel of packed weights; the same for all instruction sets, so that packed weights can be shared.
 inline constexpr int64_t panel_columns = 32;
 /// Rows of a tile of the matrix product; the same everywhere for the same reason.
@@ -50,6 +52,8 @@ struct Simd {
   /// processor can go: the yardstick of the other loops.
   float (*multiply_adds)(int64_t rounds);
   int fma_lanes;
+  /// Where it is there, it multiplies in place of quantized_tile.
+  const Amx* amx = nullptr;
 };
 
 const Simd& simd_portable();

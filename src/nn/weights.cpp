@@ -136,7 +136,7 @@ Tensor Weights::table(const std::string& name, const Shape& shape) const {
 
 WeightBlock Weights::shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype,
                             const std::function<WeightBlock()>& make) const {
-  return contents_->storage.shared->at(concat(use, ' ', stored.file, ' ', prefix_, name, ' ', name_of(dtype)), make);
+  return contents_->storage.shared->at(concat(use, ' ', stored.file, ' ', prefix_, name, ' ', name_of(dtype), " for ", backend().name()), make);
 }
 
 PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, int64_t columns, int64_t depth,

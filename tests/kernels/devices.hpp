@@ -27,7 +27,7 @@ struct TestGpu {
 /// The back ends that this machine can run, each with its name; no test is written for one device.
 inline std::vector<std::shared_ptr<Backend>> test_devices() {
   std::vector<std::shared_ptr<Backend>> devices{make_cpu_backend(CpuIsa::portable)};
-  for (const CpuIsa isa : {CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512vnni}) {
+  for (const CpuIsa isa : {CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512vnni, CpuIsa::amx}) {
     try {
       devices.push_back(make_cpu_backend(isa));
     } catch (const Error& error) {
