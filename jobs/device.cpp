@@ -36,20 +36,19 @@ Transport transport_of(const std::string& comm, const std::string& device, int r
   return comm == "mpi" ? Transport::staged_mpi : Transport::nccl;
 }
 
-int set_threads(int threads, const Ranks& ranks) {
+RankThreads set_threads(int threads, const Ranks& ranks) {
   require(threads >= 0, "threads is ", threads, ", expected 0 (automatic) or more");
-  if (threads == 0) {
-    cpu_set_t bound;
-    CPU_ZERO(&bound);
-    sched_getaffinity(0, sizeof bound, &bound);
-    std::vector<cpu_set_t> all(size_t(ranks.node().size()));
-    check_mpi(MPI_Allgather(&bound, sizeof bound, MPI_BYTE, all.data(), sizeof bound, MPI_BYTE, ranks.node()),
-              "comparing the bindings of a node's ranks");
-    const auto sharing = std::count_if(all.begin(), all.end(), [&](const cpu_set_t& other) { return CPU_EQUAL(&bound, &other); });
-    threads = std::max(1, int(CPU_COUNT(&bound) / sharing));
-  }
+  cpu_set_t bound;
+  CPU_ZERO(&bound);
+  sched_getaffinity(0, sizeof bound, &bound);
+  std::vector<cpu_set_t> all(size_t(ranks.node().size()));
+  check_mpi(MPI_Allgather(&bound, sizeof bound, MPI_BYTE, all.data(), sizeof bound, MPI_BYTE, ranks.node()),
+            "comparing the bindings of a node's ranks");
+  const auto sharing = std::count_if(all.begin(), all.end(), [&](const cpu_set_t& other) { return CPU_EQUAL(&bound, &other); });
+  const int cores = std::max(1, int(CPU_COUNT(&bound) / sharing));
+  if (threads == 0) threads = cores;
   omp_set_num_threads(threads);
-  return threads;
+  return {threads, std::max(0, cores - threads)};
 }
 
 WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared) {

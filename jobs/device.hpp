@@ -20,9 +20,13 @@ std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks&
 /// does not fit the device.
 Transport transport_of(const std::string& comm, const std::string& device, int ranks_per_video);
 
-/// Gives OpenMP as many threads as the settings say; 0: the cores this rank is bound to, divided by the ranks of the
-/// node that are bound to the same ones.
-int set_threads(int threads, const Ranks& ranks);
+/// OpenMP's threads, and those of a rank's cores that they leave idle.
+struct RankThreads {
+  int threads = 1, idle_cores = 0;
+};
+/// Gives OpenMP as many threads as the settings say; 0: the cores of this rank, which are those it is bound to, divided by the ranks of the
+/// node that are bound to the same ones. All ranks call this.
+RankThreads set_threads(int threads, const Ranks& ranks);
 
 /// weight_storage(device, dtype) of these settings; `shared`: where weights are kept.
 WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared = nullptr);

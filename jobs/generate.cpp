@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/memory.hpp"
+#include "base/stopwatch.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/earlier_manifest.hpp"
 #include "dataset/manifest_on_ranks.hpp"
@@ -14,6 +14,7 @@
 #include "jobs/allocation.hpp"
 #include "jobs/audit.hpp"
 #include "jobs/choose_teams.hpp"
+#include "jobs/decoding_beside.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
@@ -38,12 +39,6 @@
 namespace pyracast {
 
 namespace {
-
-double now() {
-  timespec time{};
-  clock_gettime(CLOCK_REALTIME, &time);
-  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
-}
 
 /// What the ranks of a job share besides the settings.
 struct Job {
@@ -79,17 +74,23 @@ void tell_of_audit(const SampleRecord& record, const AuditFinding& finding, std:
 /// Where the progress of passes without reuse is kept: beside that of the videos, since both are of one sample.
 std::filesystem::path progress_of_audits(const std::filesystem::path& output) { return OutputLayout{output}.work() / "audit"; }
 
-/// A sample's video as the settings say, or with nothing reused; stopped when the team was asked to, or its time is up.
-VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, const Prompt& row, uint32_t sample, bool reuses) {
+/// How a sample is made: as the settings say or with nothing reused, to its pixels or to its latents.
+struct Making {
+  bool reuses = true, decodes = true;
+};
+
+/// A sample's video; stopped when the team was asked to, or its time is up.
+VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, const Prompt& row, uint32_t sample, Making making) {
   const DType dtype = weight_storage(job.settings.model).dtype.value_or(DType::float32);
   const auto noise = noise_of(row, sample, job.settings, dtype);
   VideoRun run{*noise};
-  if (reuses) run.broadcast = job.requests.broadcast();
+  if (making.reuses) run.broadcast = job.requests.broadcast();
+  run.decodes = making.decodes;
   run.keeps_step_latents = saves(job.settings, "step-latents");
   const std::filesystem::path& output = job.settings.output;
-  SampleProgress progress(reuses ? output : progress_of_audits(output), {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
+  SampleProgress progress(making.reuses ? output : progress_of_audits(output), {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
   auto continued = job.saves.never() ? std::nullopt : progress_of(progress, job.channels.for_numbers());
-  const char* const pass = reuses ? "" : " without reuse";
+  const char* const pass = making.reuses ? "" : " without reuse";
   if (continued) {
     spdlog::info("{} sample {}{} goes on after {} evaluations", row.id, sample, pass, continued->result.evaluations.size());
     ++continued->result.continuations;
@@ -111,33 +112,38 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   return result;
 }
 
-/// One sample; false when the team was asked to stop, or its time is up.
+/// One sample; false when the team was asked to stop, or its time is up. With `beside` a sample that need not be compared is decoded there.
 bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
-                 Savings& savings) {
-  const double started = now();
+                 Savings& savings, DecodingBeside* beside) {
+  const double started = system_seconds();
+  const VideoRequest request = job.requests(row);
+  if (job.audit.chooses(row, sample) || request.clips > 1) beside = nullptr;
   auto made = make_audited(job.audit, row, sample, job.team.leads(), [&](bool reuses) {
-    VideoResult result = make_video(job, time, pipeline, queue, row, sample, reuses);
+    VideoResult result = make_video(job, time, pipeline, queue, row, sample, {.reuses = reuses, .decodes = !beside});
     if (reuses && result.outcome != Outcome::stopped) savings.add(result);
     return result;
   });
   if (!made) return false;
   if (made->finding) savings.add(*made->finding);
   if (!job.team.leads()) return true;
-  VideoResult& result = made->result;
-  SampleRecord record = record_of(row, sample, job.requests(row), result, job.settings, job.requests.broadcast());
-  if (made->finding) made->finding->write_to(record);
-  record.host = job.ranks.node_name();
-  record.rank = job.ranks.rank();
-  record.team = job.team.index;
-  record.attempt = job.attempt;
-  record.started = started;
-  record.ended = now();
-  const bool failed = result.outcome == Outcome::failed;
-  if (failed) spdlog::warn("{} sample {} failed: {}", row.id, sample, result.reason);
-  else spdlog::info("{} sample {} made in {:.3f} s", row.id, sample, record.ended - started);
-  if (made->finding) tell_of_audit(record, *made->finding, job.settings.audit_bound);
-  shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
-  queue.report(!failed, failed);
+  const auto keep = [&job, &queue, shards, row, sample, started, request, finding = made->finding](VideoResult result, double ended) {
+    SampleRecord record = record_of(row, sample, request, result, job.settings, job.requests.broadcast());
+    if (finding) finding->write_to(record);
+    record.host = job.ranks.node_name();
+    record.rank = job.ranks.rank();
+    record.team = job.team.index;
+    record.attempt = job.attempt;
+    record.started = started;
+    record.ended = ended;
+    const bool failed = result.outcome == Outcome::failed;
+    if (failed) spdlog::warn("{} sample {} failed: {}", row.id, sample, result.reason);
+    else spdlog::info("{} sample {} made in {:.3f} s", row.id, sample, record.ended - started);
+    if (finding) tell_of_audit(record, *finding, job.settings.audit_bound);
+    shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
+    queue.report(!failed, failed);
+  };
+  if (beside && made->result.outcome == Outcome::going_on) beside->begin(request, std::move(made->result), keep);
+  else keep(std::move(made->result), system_seconds());
   return true;
 }
 
@@ -151,9 +157,13 @@ bool is_time_for(double cost, const Job& job, const TimeLeft& time) {
   return false;
 }
 
-/// Claims and makes samples until none is left; false when the job was stopped first, or its time is up.
-bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWriter* shards, const FinishedSamples& finished, uint64_t& failed) {
+/// Claims and makes samples until none is left; false when the job was stopped first, or its time is up. `idle_cores`: on which videos are
+/// decoded beside the next.
+bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, int idle_cores, ShardWriter* shards, const FinishedSamples& finished,
+              uint64_t& failed) {
   Savings savings;
+  std::optional<DecodingBeside> beside;
+  if (idle_cores > 0) beside.emplace(pipeline, idle_cores);
   WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
   bool going_on = true;
   {
@@ -163,10 +173,12 @@ bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, ShardWrite
       for (uint32_t i = 0; i < claim->samples && going_on; ++i) {
         const double passes = job.audit.chooses(row, claim->first_sample + i) ? 2 : 1, cost = passes * job.requests.cost(row);
         const double started = steady_seconds();
-        going_on = is_time_for(cost, job, time) && make_sample(job, time, pipeline, queue, shards, row, claim->first_sample + i, savings);
-        time.took(cost, steady_seconds() - started);
+        going_on = is_time_for(cost, job, time) && make_sample(job, time, pipeline, queue, shards, row, claim->first_sample + i, savings,
+                                                                beside ? &*beside : nullptr);
+        time.took(cost, steady_seconds() - started + (beside ? beside->last_seconds() : 0));
       }
     }
+    if (beside) beside->finish();
     if (shards) shards->close();
     queue.leave();   // the last line counts what all teams have made
   }
@@ -202,12 +214,13 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
 
 /// The bytes of tensors that videos take at most on this rank: told, and refused where they cannot fit the first node, since nodes of
 /// a job are alike. Rank 0 plans for all.
-int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team) {
+int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
+                       bool decodes_beside) {
   std::array<int64_t, 3> most{};
   ranks.on_first([&] {
     VideoRequest request = requests.typical();
     request.prompt = longest_prompt();
-    const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), {0, settings.ranks_per_video, settings.cfg_parallel},
+    const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), {0, settings.ranks_per_video, settings.cfg_parallel, decodes_beside},
                                                shares_weights(ranks, settings.model));
     check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
@@ -275,7 +288,9 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   if (ranks.rank() == 0)
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
-  const auto memory = settings.model.device == "cpu" ? std::optional(planned_memory(*model, settings, requests, ranks, team)) : std::nullopt;
+  const RankThreads threads = set_threads(settings.model.threads, ranks);
+  const int cores_to_decode_on = settings.model.device == "cpu" && team.size == 1 ? threads.idle_cores : 0;
+  const auto memory = settings.model.device == "cpu" ? std::optional(planned_memory(*model, settings, requests, ranks, team, cores_to_decode_on > 0)) : std::nullopt;
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
@@ -284,7 +299,6 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   }
   const OutputFolder output(ranks, settings.output);
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
-  const int threads = set_threads(settings.model.threads, ranks);
   if (!fingerprint) fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
   ranks.on_first([&] {
     continue_or_begin(settings, *fingerprint);
@@ -292,7 +306,8 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   });
   const Manifest manifest = build_manifest(ranks, settings.prompts.string(), settings.output, rows);
   spdlog::info("rank {} of {} on {}: {}, {} threads, team {} of {}", ranks.rank(), ranks.size(), ranks.node_name(),
-               backend->name(), threads, team.index, team.count);
+               backend->name(), threads.threads, team.index, team.count);
+  if (cores_to_decode_on) spdlog::info("videos are decoded on {} idle cores, each beside the next", cores_to_decode_on);
 
   FinishedSamples finished(manifest);
   ChangedRows changed(manifest, settings, requests, fingerprint->hash);
@@ -338,7 +353,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const Audit audit(settings);
   const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, attempt, earlier_saves};
   uint64_t failed = 0;
-  const bool complete = make_all(job, time, *pipeline, shards ? &*shards : nullptr, finished, failed);
+  const bool complete = make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
 
   if (memory) spdlog::info("{}", describe_use(*backend, *memory));
 

@@ -36,7 +36,8 @@ std::string describe(const NodeMemory& memory) {
   const MemoryPlan& plan = memory.node_first;
   const std::string shared = memory.shared_bytes ? concat(", and the ranks of a node share ", size_text(memory.shared_bytes), " of weights") : "";
   return concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes), " of weights), at ",
-                plan.most_is_loading() ? "loading" : plan.most().doing, shared);
+                plan.most_is_loading() ? "loading" : plan.most().doing, plan.decodes_beside && !plan.most_is_loading() ? " with another video's decoding beside" : "",
+                shared);
 }
 
 std::string describe_use(const Backend& backend, int64_t planned) {

@@ -18,14 +18,16 @@ static_assert(amx_tile == tile_side * tile_side * 4 && amx_rows % tile_side == 0
 // Tiles 0 to 3: sums of high * high, high * low, low * high and low * low; 4 and 5: high and low of the left factor, 6 and 7 of the right one.
 #if defined(__AMX_INT8__)
 
+struct alignas(64) TileConfiguration {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {tile_side, tile_side, tile_side, tile_side, tile_side, tile_side, tile_side, tile_side};
+};
+static_assert(sizeof(TileConfiguration) == 64);
+
 void configure() {
-  struct alignas(64) {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {tile_side, tile_side, tile_side, tile_side, tile_side, tile_side, tile_side, tile_side};
-  } const tiles;
-  static_assert(sizeof tiles == 64);
-  _tile_loadconfig(&tiles);
+  static constexpr TileConfiguration all;   // not on the stack: gcc 12 takes _tile_loadconfig to read 8 bytes, and leaves out stores of the others
+  _tile_loadconfig(&all);
 }
 
 void release() { _tile_release(); }

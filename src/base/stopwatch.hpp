@@ -3,6 +3,9 @@
 
 namespace pyracast {
 
+/// Seconds since 1970 on the system's clock.
+inline double system_seconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
 /// Seconds since it was made.
 class Stopwatch {
  public:

@@ -8,6 +8,8 @@ namespace pyracast {
 
 namespace {
 
+constexpr const char* decoding = "decoding";   // as pipelines say (TeamChannels::set_doing)
+
 /// Takes down what was in use, from one change of what the team is about to the next.
 class Phases {
  public:
@@ -50,7 +52,13 @@ const MemoryPlan::Phase& MemoryPlan::most() const {
   return *std::max_element(phases.begin(), phases.end(), [](const Phase& a, const Phase& b) { return a.most_bytes < b.most_bytes; });
 }
 
-int64_t MemoryPlan::most_bytes() const { return most_is_loading() ? loading_bytes : most().most_bytes; }
+/// Besides the weights.
+int64_t MemoryPlan::decoding_bytes() const {
+  int64_t most = weight_bytes;
+  for (const Phase& phase : phases)
+    if (phase.doing == decoding) most = std::max(most, phase.most_bytes);
+  return most - weight_bytes;
+}
 
 const std::string& longest_prompt() {
   static const std::string prompt = [] {
@@ -64,6 +72,7 @@ const std::string& longest_prompt() {
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
                        bool saves) {
   MemoryPlan plan;
+  plan.decodes_beside = of.decodes_beside;
   PlanningBackend backend;
   Phases phases(backend, plan);
   const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { phases.begin(doing); });

@@ -17,18 +17,25 @@ struct MemoryPlan {
   int64_t loading_bytes = 0;   ///< the most while weights are read
   int64_t weight_bytes = 0;    ///< weights, when all are read
   std::vector<Phase> phases;
+  bool decodes_beside = false;   ///< a video may be decoded during any phase of the next
 
   /// The phase that takes the most; there is none where videos take no tensors.
   const Phase& most() const;
-  bool most_is_loading() const { return phases.empty() || loading_bytes > most().most_bytes; }
+  bool most_is_loading() const { return phases.empty() || loading_bytes > making_bytes(); }
   /// The most at any time.
-  int64_t most_bytes() const;
+  int64_t most_bytes() const { return most_is_loading() ? loading_bytes : making_bytes(); }
+
+ private:
+  int64_t decoding_bytes() const;
+  /// The most while videos are made.
+  int64_t making_bytes() const { return most().most_bytes + (decodes_beside ? decoding_bytes() : 0); }
 };
 
 /// A rank of a team: the first one also encodes the text.
 struct PlannedRank {
   int rank = 0, ranks = 1;
-  bool cfg_parallel = false;   ///< the halves of guidance lie on the halves of the team
+  bool cfg_parallel = false;     ///< the halves of guidance lie on the halves of the team
+  bool decodes_beside = false;   ///< videos are decoded beside the next; in a team of one
 };
 
 /// A prompt with more words than any family's text encoder is given tokens.

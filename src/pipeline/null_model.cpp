@@ -50,9 +50,10 @@ class NullPipeline : public VideoPipeline {
       result.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
       if (result.outcome != Outcome::going_on) return result;
     }
-    result.video = moving_colour(request, result.latents);
+    if (run.decodes) decode(request, result);
     return result;
   }
+  void decode(const VideoRequest& request, VideoResult& result) const override { result.video = moving_colour(request, result.latents); }
 
   std::vector<float> timesteps(const VideoRequest& request) const override {
     std::vector<float> all;

@@ -21,6 +21,15 @@ void show(const Observer& observe, const char* name, const std::vector<float>& v
   if (observe) observe(name, Tensor(backend, std::move(shape), values));
 }
 
+/// Puts frames [1, 3, frames, height, width] behind those of the video.
+void append(const Tensor& frames, Video& video) {
+  const std::vector<uint8_t> pixels = to_pixels(frames);
+  video.rgb.insert(video.rgb.end(), pixels.begin(), pixels.end());
+  video.frames += int(frames.dim(2));
+  video.height = int(frames.dim(3));
+  video.width = int(frames.dim(4));
+}
+
 RectifiedFlowSettings flow_settings(const Json& index, const std::string& where) {
   RectifiedFlowSettings flow;
   flow.use_timestep_transform = value_or(index, "use_timestep_transform", flow.use_timestep_transform, where);
@@ -164,11 +173,10 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   return latents;
 }
 
-std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text,
-                                                  VideoProgress& progress) {
+std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text, VideoProgress& progress,
+                                          const Observer& observe) {
   VideoResult& result = progress.result;
   const int clip = progress.clip;
-  const Observer observe = run.observe ? run.observe / concat("loop", clip) : Observer();
   const Stopwatch text_time;
   team_.set_doing("encoding the prompt");
   const EncodedText encoded = parts_.text_encoder(text, parts_.transformer.config().model_max_length, run.encode_padding, backend_, *team_.whole);
@@ -203,30 +211,19 @@ std::optional<OpenSora::Clip> OpenSora::make_clip(const VideoRequest& request, c
   observe("z_start", latents);
   show(observe, "mask", mask, backend_, {1, shape[2]});
 
-  const auto denoised = denoise(request, run, encoded, latents, mask, progress, observe);
-  if (!denoised) return std::nullopt;
-  if (!run.decodes) {
-    result.latent_shape = {denoised->dim(1), denoised->dim(2), denoised->dim(3), denoised->dim(4)};
-    result.latents = denoised->to_host();
-    return std::nullopt;
-  }
-  const Stopwatch decode_time;
-  team_.set_doing("decoding");
-  const Tensor pixels = parts_.vae.decode(*denoised, request.frames, *team_.whole);
+  return denoise(request, run, encoded, latents, mask, progress, observe);
+}
+
+Tensor OpenSora::decoded(const Tensor& latents, const VideoRequest& request, VideoResult& result) const {
+  const Stopwatch time;
+  const Tensor pixels = parts_.vae.decode(latents, request.frames, *team_.whole);
   backend_.finish();
-  result.decode_seconds += decode_time.seconds();
-  observe("video", pixels);
-  Outcome decoded = Outcome::going_on;
+  result.decode_seconds += time.seconds();
   if (!all_finite(pixels.to_host())) {
-    decoded = Outcome::failed;
+    result.outcome = Outcome::failed;
     result.reason = "the decoded pixels are not finite";
   }
-  decoded = run.agreed(decoded);
-  if (decoded == Outcome::failed) {   // being asked to stop does not discard a clip that is done
-    result.outcome = decoded;
-    return std::nullopt;
-  }
-  return Clip{*denoised, pixels};
+  return pixels;
 }
 
 VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run) {
@@ -245,21 +242,33 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
 
   if (!run.continued) result.video = {0, int(request.height), int(request.width), request.fps, {}};
   for (; progress.clip < request.clips; ++progress.clip, progress.evaluations = 0) {
-    const auto made = make_clip(request, run, texts[size_t(progress.clip)], progress);
-    if (!made) return result;
-    if (progress.clip + 1 < request.clips) progress.previous = {made->pixels.shape(), made->pixels.to_host()};
+    const Observer observe = run.observe ? run.observe / concat("loop", progress.clip) : Observer();
+    const auto latents = make_clip(request, run, texts[size_t(progress.clip)], progress, observe);
+    if (!latents) return result;
+    result.latent_shape = {latents->dim(1), latents->dim(2), latents->dim(3), latents->dim(4)};
+    result.latents = latents->to_host();
+    if (!run.decodes) return result;
+    team_.set_doing("decoding");
+    const Tensor pixels = decoded(*latents, request, result);
+    observe("video", pixels);
+    const Outcome agreed = run.agreed(result.outcome);
+    if (agreed == Outcome::failed) {   // being asked to stop does not discard a clip that is done
+      result.outcome = agreed;
+      return result;
+    }
+    if (progress.clip + 1 < request.clips) progress.previous = {pixels.shape(), pixels.to_host()};
     // A later clip begins with the frames it continues from.
     const int64_t repeated = progress.clip ? frames_repeated(request.condition_latents) : 0;
-    const Tensor fresh = slice(made->pixels, 2, std::min(repeated, request.frames), request.frames);
-    const std::vector<uint8_t> pixels = to_pixels(fresh);
-    result.video.rgb.insert(result.video.rgb.end(), pixels.begin(), pixels.end());
-    result.video.frames += int(fresh.dim(2));
-    result.video.height = int(fresh.dim(3));
-    result.video.width = int(fresh.dim(4));
-    result.latent_shape = {made->latents.dim(1), made->latents.dim(2), made->latents.dim(3), made->latents.dim(4)};
-    result.latents = made->latents.to_host();
+    append(slice(pixels, 2, std::min(repeated, request.frames), request.frames), result.video);
   }
   return result;
+}
+
+void OpenSora::decode(const VideoRequest& request, VideoResult& result) const {
+  Shape shape = result.latent_shape;
+  shape.insert(shape.begin(), 1);
+  const Tensor pixels = decoded(Tensor(backend_, shape, result.latents), request, result);
+  if (result.outcome == Outcome::going_on) append(pixels, result.video);
 }
 
 std::vector<uint8_t> to_pixels(const Tensor& decoded) {

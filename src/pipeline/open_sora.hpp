@@ -23,6 +23,7 @@ class OpenSora final : public VideoPipeline {
   OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype, const TeamChannels& team);
 
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
+  void decode(const VideoRequest& request, VideoResult& result) const override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return flow(request).timesteps; }
   int blocks() const override { return int(parts_.transformer.config().depth); }
   BranchOrder branches() const override { return open_sora_branches(); }
@@ -30,11 +31,6 @@ class OpenSora final : public VideoPipeline {
   VideoPlan plan(const VideoRequest& request, const BroadcastSchedule& schedule) const override;
 
  private:
-  struct Clip {
-    Tensor latents;   // [1, channels, time, height, width]
-    Tensor pixels;    // [1, 3, frames, height, width], about -1 to 1
-  };
-
   Backend& backend_;
   DType condition_dtype_;
   OpenSoraParts parts_;
@@ -42,8 +38,12 @@ class OpenSora final : public VideoPipeline {
 
   RectifiedFlowSchedule flow(const VideoRequest& request) const;
   Shape latent_shape(const VideoRequest& request) const;
-  /// The clip that `progress` is at; nothing when the team stopped or failed (then its result says so).
-  std::optional<Clip> make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text, VideoProgress& progress);
+  /// The latents of the clip that `progress` is at [1, channels, time, height, width]; nothing when the team stopped or failed (then its result
+  /// says so).
+  std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text, VideoProgress& progress,
+                                  const Observer& observe);
+  /// Latents -> pixels [1, 3, frames, height, width], about -1 to 1; a result with pixels that are not finite has failed.
+  Tensor decoded(const Tensor& latents, const VideoRequest& request, VideoResult& result) const;
   std::optional<Tensor> denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,
                                 const std::vector<float>& mask, VideoProgress& progress, const Observer& observe);
 };

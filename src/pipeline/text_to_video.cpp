@@ -162,26 +162,37 @@ VideoResult TextToVideo::generate(const VideoRequest& request, const VideoRun& r
 
   const Shape shape = latent_shape(request);
   const Tensor noise(backend_, shape, run.noise.draw(NoiseUse::latents, 0, 0, shape));
-  const auto latents = denoise(noise, text, request, run, progress);
-  if (!latents) return result;
-  result.latent_shape = {shape.begin() + 1, shape.end()};
-  result.latents = latents->to_host();
-  if (!run.decodes) return result;
-
-  const Stopwatch decode_time;
-  team_.set_doing("decoding");
-  const Tensor pictures = decode(*latents);
-  const Tensor wanted = slice(pictures, 1, 0, std::min(request.frames, pictures.dim(1)));
-  const bool finite = all_finite(wanted.to_host());
-  if (!finite) result.reason = "the decoded pixels are not finite";
-  result.decode_seconds = decode_time.seconds();
-  const Outcome outcome = run.agreed(finite ? Outcome::going_on : Outcome::failed);
-  if (outcome == Outcome::failed) {   // being asked to stop does not discard a clip that is done
-    result.outcome = outcome;
+  if (const auto latents = denoise(noise, text, request, run, progress)) {
+    result.latent_shape = {shape.begin() + 1, shape.end()};
+    result.latents = latents->to_host();
+  } else {
     return result;
   }
-  result.video = {int(wanted.dim(1)), int(wanted.dim(2)), int(wanted.dim(3)), request.fps, to_8_bit(shown(wanted))};
+  if (!run.decodes) return result;
+  team_.set_doing("decoding");
+  decode(request, result);
+  const Outcome agreed = run.agreed(result.outcome);
+  if (agreed == Outcome::failed) {   // being asked to stop does not discard a clip that is done
+    result.outcome = agreed;
+    result.video = {};
+  }
   return result;
+}
+
+void TextToVideo::decode(const VideoRequest& request, VideoResult& result) const {
+  const Stopwatch time;
+  Shape shape = result.latent_shape;
+  shape.insert(shape.begin(), 1);
+  const Tensor pictures = decode(Tensor(backend_, shape, result.latents));
+  const Tensor wanted = slice(pictures, 1, 0, std::min(request.frames, pictures.dim(1)));
+  const bool finite = all_finite(wanted.to_host());
+  result.decode_seconds = time.seconds();
+  if (finite) {
+    result.video = {int(wanted.dim(1)), int(wanted.dim(2)), int(wanted.dim(3)), request.fps, to_8_bit(shown(wanted))};
+  } else {
+    result.outcome = Outcome::failed;
+    result.reason = "the decoded pixels are not finite";
+  }
 }
 
 }  // namespace pyracast

@@ -42,6 +42,7 @@ class TextToVideo final : public VideoPipeline {
   TextToVideo(TextToVideoParts parts, std::optional<TeamTextEncoder> text_encoder, Backend& backend, const TeamChannels& team);
 
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
+  void decode(const VideoRequest& request, VideoResult& result) const override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return sampler(request)->timesteps(); }
   int blocks() const override;
   BranchOrder branches() const override;

@@ -135,7 +135,7 @@ struct VideoRun {
   const VideoProgress* continued = nullptr;
   /// Of the team's first rank; absent: nothing is kept.
   ProgressKeeper* keeper = nullptr;
-  /// False: the result holds the latents, of the first clip, and no video.
+  /// False: the result holds the latents, of the first clip, and no video; see VideoPipeline::decode.
   bool decodes = true;
 
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
@@ -149,6 +149,9 @@ class VideoPipeline {
   /// Makes one video, the same on every rank. What is wrong with the prompt, or a result that is not finite, is a failure with
   /// its reason.
   virtual VideoResult generate(const VideoRequest& request, const VideoRun& run) = 0;
+  /// Decodes a result that generate() left at its latents: afterwards it is what generate() would have given, or a failure with its reason. Of
+  /// requests for one clip. In a team of one it may go on in one thread while another one generates the next video.
+  virtual void decode(const VideoRequest& request, VideoResult& result) const = 0;
 
   /// The timesteps of a clip, one an evaluation of the network: as many as steps, or more (PNDM).
   virtual std::vector<float> timesteps(const VideoRequest& request) const = 0;

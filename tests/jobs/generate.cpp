@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <sched.h>
+
 #include <csignal>
 #include <fstream>
 
@@ -45,6 +47,22 @@ TEST_F(Generate, GivesTheSameBytesOnAnyNumberOfRanksAndThreads) {
     ASSERT_EQ(ended.code, 0) << ended.output;
     EXPECT_EQ(content_of(folder / output), reference) << ranks << " ranks, " << threads << " threads";
   }
+}
+
+TEST_F(Generate, DecodesBesideTheNextVideoOnCoresThatAreIdle) {
+  cpu_set_t bound;
+  CPU_ZERO(&bound);
+  sched_getaffinity(0, sizeof bound, &bound);
+  if (CPU_COUNT(&bound) < 2) GTEST_SKIP() << "this process has one core";
+  const auto prompts = manifest(5);
+  ASSERT_EQ(run(command(1, prompts, "at-once")).code, 0);
+  const Ended ended = run(command(1, prompts, "beside", {"--threads", "1"}));
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("with another video's decoding beside"));
+  EXPECT_THAT(read_text(folder / "beside" / "logs" / "rank-0.log"), HasSubstr("idle cores, each beside the next"));
+  EXPECT_EQ(content_of(folder / "beside"), content_of(folder / "at-once"));
+  for (const char* output : {"at-once", "beside"})
+    EXPECT_EQ(read_text(folder / output / "logs" / "rank-0.log").find("each beside the next") != std::string::npos, output == std::string("beside"));
 }
 
 TEST_F(Generate, GivesTheSameBytesOnTeamsOfAnySize) {

@@ -1,0 +1,38 @@
+#pragma once
+#include <functional>
+#include <future>
+#include <optional>
+
+#include "pipeline/video_pipeline.hpp"
+
+namespace pyracast {
+
+/// Decodes a video while the next one is denoised, on cores that a rank's threads leave idle. One video at a time.
+class DecodingBeside {
+ public:
+  /// What becomes of a decoded video; `ended`: when that was, on the system's clock.
+  using Keep = std::function<void(VideoResult, double ended)>;
+
+  /// `threads`: of OpenMP, for decoding. `pipeline` must outlive this.
+  DecodingBeside(const VideoPipeline& pipeline, int threads) : pipeline_(pipeline), threads_(threads) {}
+
+  /// Begins to decode what generate() left at its latents, when the video before is decoded and kept.
+  void begin(VideoRequest request, VideoResult result, Keep keep);
+  /// Waits for the video in hand, and calls its `keep`, in the calling thread. Throws what decoding threw.
+  void finish();
+  /// How long the last finished one took.
+  double last_seconds() const { return last_seconds_; }
+
+ private:
+  struct Decoded {
+    VideoResult result;
+    double ended = 0;
+  };
+  const VideoPipeline& pipeline_;
+  int threads_;
+  std::future<Decoded> in_hand_;   // waits where it is destroyed
+  Keep keep_;
+  double last_seconds_ = 0;
+};
+
+}  // namespace pyracast
