@@ -38,7 +38,8 @@ void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t
           scales[n] = simd.quantize(values, count, rounded);
           if (simd.amx) simd.amx->set_right(rounded, n, count, block);
           else
-            for (int64_t i = 0; i < count + count % 2; ++i) integers[(i / 2 * panel_columns + n) * 2 + i % 2] = rounded[i];
+            for (int64_t i = 0; i < cpu::rounded_up(count, cpu::amx_depth); ++i)
+              integers[(i / 2 * panel_columns + n) * 2 + i % 2] = i < count ? rounded[i] : int16_t(0);
         }
         block += cpu::quantized_block_bytes(count);
       }
