@@ -23,4 +23,8 @@ void DecodingBeside::finish() {
   keep_(std::move(decoded.result), decoded.ended);
 }
 
+void DecodingBeside::keep_finished() {
+  if (in_hand_.valid() && in_hand_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) finish();
+}
+
 }  // namespace pyracast

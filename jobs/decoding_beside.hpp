@@ -19,6 +19,8 @@ class DecodingBeside {
   void begin(VideoRequest request, VideoResult result, Keep keep);
   /// Waits for the video in hand, and calls its `keep`, in the calling thread. Throws what decoding threw.
   void finish();
+  /// finish(), where that need not wait.
+  void keep_finished();
   /// How long the last finished one took.
   double last_seconds() const { return last_seconds_; }
 

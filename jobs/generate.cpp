@@ -77,6 +77,7 @@ std::filesystem::path progress_of_audits(const std::filesystem::path& output) { 
 /// How a sample is made: as the settings say or with nothing reused, to its pixels or to its latents.
 struct Making {
   bool reuses = true, decodes = true;
+  DecodingBeside* beside = nullptr;   ///< where the sample before may be in hand
 };
 
 /// A sample's video; stopped when the team was asked to, or its time is up.
@@ -101,6 +102,7 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   double last_agreed = steady_seconds();
   run.agree = [&](Outcome own) {
     time.evaluation_took(steady_seconds() - last_agreed);
+    if (making.beside) making.beside->keep_finished();   // what is decoded is not lost with this one
     const bool is_up = !job.saves.never() && !time.suffices_for_evaluation(progress.foreseen());
     const Outcome answer = agreed(job.channels.for_numbers(), own < Outcome::stopped && (queue.stopping() || is_up) ? Outcome::stopped : own);
     last_agreed = steady_seconds();
@@ -112,14 +114,14 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   return result;
 }
 
-/// One sample; false when the team was asked to stop, or its time is up. With `beside` a sample that need not be compared is decoded there.
+/// One sample; false when the team was asked to stop, or its time is up. With `beside` one that need not be compared is decoded there.
 bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
                  Savings& savings, DecodingBeside* beside) {
   const double started = system_seconds();
   const VideoRequest request = job.requests(row);
-  if (job.audit.chooses(row, sample) || request.clips > 1) beside = nullptr;
+  const bool decodes = !beside || job.audit.chooses(row, sample) || request.clips > 1;
   auto made = make_audited(job.audit, row, sample, job.team.leads(), [&](bool reuses) {
-    VideoResult result = make_video(job, time, pipeline, queue, row, sample, {.reuses = reuses, .decodes = !beside});
+    VideoResult result = make_video(job, time, pipeline, queue, row, sample, {reuses, decodes, beside});
     if (reuses && result.outcome != Outcome::stopped) savings.add(result);
     return result;
   });
@@ -142,7 +144,7 @@ bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQu
     shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
     queue.report(!failed, failed);
   };
-  if (beside && made->result.outcome == Outcome::going_on) beside->begin(request, std::move(made->result), keep);
+  if (!decodes && made->result.outcome == Outcome::going_on) beside->begin(request, std::move(made->result), keep);
   else keep(std::move(made->result), system_seconds());
   return true;
 }
