@@ -291,8 +291,10 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     for (const std::string& line : model->notes()) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const VideoRequests requests(settings, *model);
   const RankThreads threads = set_threads(settings.model.threads, ranks);
-  const int cores_to_decode_on = settings.model.device == "cpu" && team.size == 1 ? threads.idle_cores : 0;
-  const auto memory = settings.model.device == "cpu" ? std::optional(planned_memory(*model, settings, requests, ranks, team, cores_to_decode_on > 0)) : std::nullopt;
+  const bool on_cpu = settings.model.device == "cpu";
+  const int cores_to_decode_on = on_cpu && team.size == 1 ? threads.idle_cores : 0;
+  std::optional<int64_t> memory;
+  if (on_cpu) memory = planned_memory(*model, settings, requests, ranks, team, cores_to_decode_on > 0);
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {

@@ -184,7 +184,8 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
   for (int64_t k = 0; k < depth; k += depth_block) {
     const int64_t count = std::min(depth_block, depth - k);
     const bool last = k + count == depth;
-    for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile) any[tile] = tiles.pack(pack_left, tile, r, std::min(tile_rows, row_end - r), k, count);
+    for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile)
+      any[tile] = tiles.pack(pack_left, tile, r, std::min(tile_rows, row_end - r), k, count);
     for (int64_t n = column_begin; n < column_end; n += panel_columns) {
       const auto* right = panel(n / panel_columns, k, count);
       const int64_t columns = std::min(panel_columns, column_end - n);
