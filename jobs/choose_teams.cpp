@@ -29,7 +29,9 @@ JobPlan planned(const Ranks& ranks, const GenerateSettings& settings) {
   require(*std::min_element(of_nodes.begin(), of_nodes.end()) == of_nodes.front() && *std::max_element(of_nodes.begin(), of_nodes.end()) == of_nodes.front(),
           "ranks-per-video is auto, but nodes hold ", of_nodes, " ranks: expected as many on each");
   Machine machine = machine_with(of_nodes.front(), settings);
-  machine.memory_per_node = machine.memory_per_node > 0 ? std::min(machine.memory_per_node, memory_limit()) : memory_limit();
+  const auto least_known = [](int64_t of_file, int64_t here) { return of_file > 0 ? std::min(of_file, here) : here; };
+  machine.memory_per_node = least_known(machine.memory_per_node, memory_limit());
+  if (settings.model.device == "cuda") machine.memory_per_gpu = least_known(machine.memory_per_gpu, open_device(settings.model)->memory().available);
   const auto model = find_model(settings.model);
   const VideoRequests requests(settings, *model);
   PlanWishes wishes;

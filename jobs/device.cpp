@@ -13,8 +13,7 @@ std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu) {
   return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu);
 }
 
-std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks& ranks, bool share) {
-  if (settings.device != "cuda") return open_device(settings);
+RankGpu gpu_of(const Ranks& ranks, bool share) {
   std::string names;
   const std::vector<std::string> gpus = visible_gpus();
   for (const std::string& name : gpus) names += name + ' ';
@@ -25,7 +24,13 @@ std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks&
   if (!share && together > int(gpus.size()) && !gpus.empty())
     throw Error(concat(together, " ranks of node ", ranks.node_name(), " see the same ", gpus.size(), gpus.size() == 1 ? " GPU" : " GPUs",
                        ": use as many ranks a node as it has GPUs, or --comm mpi, with which ranks may share one"), ExitCode::environment);
-  return open_device(settings, gpus.empty() ? 0 : before % int(gpus.size()));
+  if (gpus.empty()) return {};
+  const int count = int(gpus.size()), own_gpu = before % count;
+  return {own_gpu, together / count + (own_gpu < together % count)};
+}
+
+std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks& ranks, bool share) {
+  return open_device(settings, settings.device == "cuda" ? gpu_of(ranks, share).index : 0);
 }
 
 Transport transport_of(const std::string& comm, const std::string& device, int ranks_per_video) {
@@ -56,6 +61,8 @@ WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* share
   storage.shared = shared;
   return storage;
 }
+
+PlannedDevice planned_device(const ModelSettings& settings) { return planned_device(settings.device, settings.dtype); }
 
 SnapshotPaths find_given(const ModelSettings& s) { return {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}; }
 

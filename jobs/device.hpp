@@ -12,8 +12,14 @@ namespace pyracast {
 /// The device of the settings; of several GPUs the one with this index. Throws Error on a name that does not exist or a
 /// device that is not there.
 std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu = 0);
-/// The device of the settings for this rank. The GPUs that ranks of a node see alike are dealt out to them in their order (a launcher may
-/// show each rank its own only); more such ranks than GPUs are an error, unless they may `share` them. All ranks call this.
+/// This rank's GPU: those that ranks of a node see alike are dealt out to them in their order (a launcher may show each rank its own only).
+struct RankGpu {
+  int index = 0;
+  int ranks = 1;   ///< that compute on it
+};
+/// More ranks than GPUs are an error, unless they may `share` them. All ranks call this.
+RankGpu gpu_of(const Ranks& ranks, bool share);
+/// The device of the settings for this rank: of GPUs gpu_of(). All ranks call this.
 std::unique_ptr<Backend> open_device(const ModelSettings& settings, const Ranks& ranks, bool share = false);
 
 /// How tensors travel within a team of so many ranks, by the settings `comm` and `device`. Throws Error on a `comm` that does not exist or
@@ -30,6 +36,9 @@ RankThreads set_threads(int threads, const Ranks& ranks);
 
 /// weight_storage(device, dtype) of these settings; `shared`: where weights are kept.
 WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared = nullptr);
+
+/// The device of the settings as memory is planned for it.
+PlannedDevice planned_device(const ModelSettings& settings);
 
 /// The parts whose places the settings name.
 SnapshotPaths find_given(const ModelSettings& settings);

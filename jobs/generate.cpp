@@ -214,17 +214,22 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
-/// The bytes of tensors that videos take at most on this rank: told, and refused where they cannot fit the first node, since nodes of
-/// a job are alike. Rank 0 plans for all.
+/// The bytes of tensors that videos take at most on this rank: told, and refused where they cannot fit the first node or its GPUs, since
+/// nodes of a job are alike. Rank 0 plans for all.
 int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
-                       bool decodes_beside) {
+                       const Backend& backend, bool decodes_beside) {
   std::array<int64_t, 3> most{};
+  const int ranks_of_gpu = settings.model.device == "cuda" ? gpu_of(ranks, settings.comm == "mpi").ranks : 0, ranks_of_node = ranks.ranks_of_nodes().front();
   ranks.on_first([&] {
     VideoRequest request = requests.typical();
     request.prompt = longest_prompt();
-    const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), {0, settings.ranks_per_video, settings.cfg_parallel, decodes_beside},
-                                               shares_weights(ranks, settings.model));
-    check_memory(memory, ranks.ranks_of_nodes().front(), memory_limit());
+    const auto plan_of = [&](int team_ranks) {
+      return plan_node_memory(model, settings, request, requests.broadcast(), {0, team_ranks, settings.cfg_parallel, decodes_beside},
+                              shares_weights(ranks, settings.model));
+    };
+    const NodeMemory memory = plan_of(settings.ranks_per_video);
+    if (ranks_of_gpu == 0) check_memory(memory, ranks_of_node, memory_limit());
+    else check_gpu_memory(memory, ranks_of_gpu, ranks_of_node, backend.memory().available, [&](int larger) { return plan_of(larger).most_of_rank(); });
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
     most = {memory.node_first.most_bytes(), memory.first.most_bytes(), memory.other.most_bytes()};
   });
@@ -293,8 +298,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const RankThreads threads = set_threads(settings.model.threads, ranks);
   const bool on_cpu = settings.model.device == "cpu";
   const int cores_to_decode_on = on_cpu && team.size == 1 ? threads.idle_cores : 0;
-  std::optional<int64_t> memory;
-  if (on_cpu) memory = planned_memory(*model, settings, requests, ranks, team, cores_to_decode_on > 0);
+  const int64_t memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0);
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
@@ -359,7 +363,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   uint64_t failed = 0;
   const bool complete = make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
 
-  if (memory) spdlog::info("{}", describe_use(*backend, *memory));
+  spdlog::info("{}", describe_use(*backend, memory));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

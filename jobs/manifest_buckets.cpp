@@ -59,7 +59,7 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
       const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};
       demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
       if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
-      const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), rank, true);
+      const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), rank, settings.model.device == "cpu");
       demand.once_bytes = memory.bytes_once();
       demand.first_bytes = memory.first.most_bytes();
       if (layout.ranks > 1) demand.other_bytes = memory.other.most_bytes();

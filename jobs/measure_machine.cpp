@@ -179,7 +179,9 @@ Machine machine_without_costs(const Ranks& ranks, const GenerateSettings& settin
   machine.memory_per_node = memory_limit();
   machine.model = settings.model.model;
   machine.dtype = settings.model.dtype;
-  machine.device = open_device(settings.model)->name();
+  const auto device = open_device(settings.model);
+  machine.device = device->name();
+  machine.memory_per_gpu = device->memory().available;
   return machine;
 }
 

@@ -5,7 +5,6 @@
 #include "base/memory.hpp"
 #include "jobs/device.hpp"
 #include "jobs/sample_progress.hpp"
-#include "kernels/cpu/cpu_backend.hpp"
 
 namespace pyracast {
 
@@ -20,7 +19,8 @@ NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& set
                             PlannedRank team, bool shares_weights) {
   const auto plan_of = [&](int rank, SharedWeights* shared) {
     team.rank = rank;
-    return plan_memory(model, weight_storage(settings.model, shared), request, policy, team, !SaveInterval(settings.checkpoint_every).never());
+    return plan_memory(model, weight_storage(settings.model, shared), request, policy, team, !SaveInterval(settings.checkpoint_every).never(),
+                       planned_device(settings.model));
   };
   PlannedWeights laid_down(false), found(true);
   NodeMemory memory;
@@ -41,11 +41,9 @@ std::string describe(const NodeMemory& memory) {
 }
 
 std::string describe_use(const Backend& backend, int64_t planned) {
-  std::string tensors;
-  if (const auto* cpu = dynamic_cast<const CpuBackend*>(&backend))
-    tensors = concat(size_text(int64_t(cpu->pool().most_in_use())), " for tensors, ", size_text(planned),
-                     " planned for videos of the run's own size with the longest prompt; ");
-  return concat("memory, at most: ", tensors, size_text(most_resident_bytes()), " resident, files that are mapped included");
+  return concat("memory, at most: ", size_text(backend.memory().most_in_use), " for tensors, ", size_text(planned),
+                " planned for videos of the run's own size with the longest prompt; ", size_text(most_resident_bytes()),
+                " resident, files that are mapped included");
 }
 
 void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit) {
@@ -57,6 +55,18 @@ void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit) {
        size_text(wanted), " on a node with ", ranks_of_node, " ranks, which has ", size_text(limit), ": ",
        fitting > 0 ? concat("use at most ", fitting * memory.ranks_per_video, " ranks a node, ") : std::string(),
        "--dtype bfloat16 where it is not used yet, more ranks a video, or smaller videos");
+}
+
+void check_gpu_memory(const NodeMemory& memory, int ranks_of_gpu, int ranks_of_node, int64_t limit,
+                      const std::function<int64_t(int)>& of_larger_team) {
+  const int64_t wanted = ranks_of_gpu * memory.most_of_rank();
+  if (wanted <= limit) return;
+  std::string fitting = ranks_of_gpu > 1 && memory.most_of_rank() <= limit ? "one rank a GPU, " : "";
+  for (int ranks = 2 * memory.ranks_per_video; ranks <= ranks_of_node && fitting.empty(); ranks *= 2)
+    if (ranks_of_node % ranks == 0 && ranks_of_gpu * of_larger_team(ranks) <= limit) fitting = concat("--ranks-per-video ", ranks, ", ");
+  fail("videos of this size take ", size_text(memory.most_of_rank()), " for tensors on a rank of a team of ", memory.ranks_per_video,
+       ranks_of_gpu > 1 ? concat(", of which ", ranks_of_gpu, " compute on a GPU") : std::string(), ", and a GPU has ", size_text(limit), " free: use ",
+       fitting, "--dtype bfloat16 where it is not used yet, a broadcast schedule that stores less, or smaller videos");
 }
 
 }  // namespace pyracast

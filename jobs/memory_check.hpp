@@ -6,13 +6,14 @@
 
 namespace pyracast {
 
-/// What the videos of a node take on the CPU.
+/// What the videos of a node take: of the host's memory, or each rank of its GPU's.
 struct NodeMemory {
   MemoryPlan node_first;      ///< of the node's first rank, which reads the weights for all where they are shared
   MemoryPlan first, other;    ///< of a team's first rank, and of any other
   int ranks_per_video = 1;
   int64_t shared_bytes = 0;   ///< weights that all ranks of the node share
 
+  int64_t most_of_rank() const { return std::max(first.most_bytes(), other.most_bytes()); }
   int64_t bytes_of_team() const { return first.most_bytes() + (ranks_per_video - 1) * other.most_bytes(); }
   /// What is there once, however many teams the node has.
   int64_t bytes_once() const { return shared_bytes + node_first.most_bytes() - first.most_bytes(); }
@@ -29,10 +30,14 @@ std::string size_text(int64_t bytes);
 /// 1.00 GiB of weights".
 std::string describe(const NodeMemory& memory);
 
-/// What this rank had in use, for its log: tensors, where `backend` counts them, beside the bytes that were planned, and resident memory.
+/// What this rank had in use, for its log: tensors beside the bytes that were planned, and resident memory.
 std::string describe_use(const Backend& backend, int64_t planned);
 
 /// Throws Error that says what would fit where the teams of a node with so many ranks take more than `limit` bytes.
 void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit);
+/// The same where a rank takes more than `limit` bytes of a GPU that `ranks_of_gpu` of them compute on; `of_larger_team`: what a rank would
+/// take in a team of so many.
+void check_gpu_memory(const NodeMemory& memory, int ranks_of_gpu, int ranks_of_node, int64_t limit,
+                      const std::function<int64_t(int ranks_per_video)>& of_larger_team);
 
 }  // namespace pyracast

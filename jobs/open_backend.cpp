@@ -15,15 +15,20 @@ CpuIsa isa_of(const std::string& name) {
 }
 
 std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, int gpu) {
-  if (device == "cuda") return make_cuda_backend(gpu, dtype == "bfloat16" ? CudaPrecision::bfloat16 : CudaPrecision::float32);
+  if (device == "cuda") return make_cuda_backend(gpu, dtype == "float32" ? CudaPrecision::float32 : CudaPrecision::bfloat16);
   require(device == "cpu", "device is \"", device, "\", expected cpu or cuda");
   return make_cpu_backend(isa);
 }
 
 WeightStorage weight_storage(const std::string& device, const std::string& dtype) {
-  if (dtype == "auto") return {.dtype = {}, .block_floats = device == "cpu"};
+  if (dtype == "auto") return device == "cpu" ? WeightStorage{.dtype = {}, .block_floats = true} : WeightStorage{.dtype = DType::bfloat16};
   require(dtype == "float32" || dtype == "bfloat16", "dtype is \"", dtype, "\", expected float32, bfloat16 or auto");
   return {.dtype = dtype == "float32" ? DType::float32 : DType::bfloat16};
+}
+
+PlannedDevice planned_device(const std::string& device, const std::string& dtype) {
+  if (device == "cpu") return PlannedDevice::cpu;
+  return dtype == "float32" ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
 }
 
 }  // namespace pyracast

@@ -73,9 +73,16 @@ struct Moment {
   std::shared_ptr<void> event = {};              ///< of others
 };
 
+/// Bytes of a device's memory.
+struct DeviceMemory {
+  int64_t most_in_use = 0;   ///< by tensors of this process, at once, so far
+  int64_t available = 0;     ///< to this process when it began; 0: as much as the host gives
+};
+
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
 /// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
-/// Activations are float32 in every device's memory. Each output row depends on its own input rows only, summed in an
+/// Activations are float32, or bfloat16 where activations() says so: x, other activations and out of an operation are of one type then,
+/// computed with in float32 and rounded once; factors, norms' weights, angles and biases of scores are float32 always. Each output row depends on its own input rows only, summed in an
 /// order that depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
 /// CudaPrecision::bfloat16 alone is let off the second half: there the same shapes give the same bits.
 /// Operations may end after the call returns, in the order of calls; download and finish wait for them.
@@ -87,8 +94,11 @@ struct Backend {
 
   /// Memory for `bytes` bytes, given back to the device's pool when the last owner lets go.
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
+  virtual DeviceMemory memory() const = 0;
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
+  /// What a network's tokens and pictures are kept in, float32 or bfloat16; latents, conditions and text are float32 always.
+  virtual DType activations() const { return DType::float32; }
   /// False where nothing is computed and memory is only counted: what is read from there are zeros, and weights need not be read.
   virtual bool computes() const { return true; }
   /// Waits until all that was asked for is done.
@@ -102,13 +112,15 @@ struct Backend {
   virtual void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
                     const Shape& out_strides, const Shape& shape) = 0;
   virtual void fill(View out, float value) = 0;
+  /// out = x, of the same shape, each float32 or bfloat16; rounded to nearest even.
+  virtual void convert(View x, View out) = 0;
 
   /// weight [columns, depth], float32 or bfloat16, in the published order (PyTorch's Linear). `as` int16, on the CPU: the weights and
   /// what they are multiplied with are rounded to block floating point (Rouhani et al., arXiv 2302.08007, of 16 bits and by the block's
   /// norm), which errs by 1e-4 of the product's norm; else the weight's own type, in which nothing is rounded.
   virtual PackedWeights pack(View weight, DType as) = 0;
   PackedWeights pack_exactly(View weight) { return pack(weight, weight.dtype); }
-  /// out = activation(x weight^T + bias); x [rows, depth], bias [columns] or absent, out [rows, columns].
+  /// out = activation(x weight^T + bias); x [rows, depth], bias [columns], of either type, or absent, out [rows, columns].
   virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) = 0;
   /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from
   /// [output channels, kernel time, kernel height, kernel width, channels].
@@ -142,7 +154,7 @@ struct Backend {
   virtual void multiply(View a, View b, View out) = 0;
   /// out = a * x + b * y.
   virtual void combine(float a, View x, float b, View y, View out) = 0;
-  /// out[i] = table[indices[i]]; table [n, columns], float32 or bfloat16; out float32.
+  /// out[i] = table[indices[i]]; table [n, columns], out of its type.
   virtual void gather_rows(View table, std::span<const int64_t> indices, View out) = 0;
 
   // Several of the above in a row, for devices that save passes over memory by doing them at once; the results are

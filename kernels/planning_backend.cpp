@@ -4,12 +4,17 @@
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cuda/scratch.hpp"
 
 namespace pyracast {
 
+PlanningBackend::PlanningBackend(PlannedDevice device) : device_(device) {
+  if (on_tensor_cores()) workspace_ = allocate(cuda::product_workspace_bytes);
+}
+
 std::shared_ptr<void> PlanningBackend::allocate(size_t bytes) {
   static char nowhere;   // a tensor is told from none by where its memory lies
-  const size_t block = MemoryPool::block_bytes(bytes);
+  const size_t block = on_gpu() ? cuda::block_bytes(bytes) : MemoryPool::block_bytes(bytes);
   count_->in_use += block;
   count_->most = std::max(count_->most, count_->in_use);
   return {&nowhere, [count = count_, block](void*) { count->in_use -= block; }};
@@ -17,16 +22,49 @@ std::shared_ptr<void> PlanningBackend::allocate(size_t bytes) {
 
 void PlanningBackend::download(View x, void* host) { std::memset(host, 0, size_t(x.size()) * size_of(x.dtype)); }
 
-PackedWeights PlanningBackend::pack(View weight, DType as) {
-  const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  const size_t bytes = size_t(cpu::packed_bytes(columns, depth, as));
-  return {allocate(bytes), as, columns, depth, bytes};
+std::shared_ptr<void> PlanningBackend::as(DType dtype, const View& x) {
+  return x.dtype == dtype ? nullptr : allocate(size_t(x.size()) * size_of(dtype));
 }
 
-void PlanningBackend::attention(View q, View k, View, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) {
-  const int64_t per_key = q.size() / q.shape[0];   // of a batch entry
-  if (keys_of.empty()) return count_products(2 * q.size(), k.shape[1]);
+PackedWeights PlanningBackend::pack(View weight, DType as) {
+  const int64_t columns = weight.shape[0], depth = weight.size() / columns;
+  const DType kept = on_gpu() ? activations() : as;
+  const size_t bytes = on_gpu() ? size_t(weight.size()) * size_of(kept) : size_t(cpu::packed_bytes(columns, depth, as));
+  return {allocate(bytes), kept, columns, depth, bytes};
+}
+
+void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) {
+  count_products(x.size(), weight.columns);
+  if (!on_tensor_cores() || x.size() == 0) return;
+  const auto added = bias ? as(out.dtype, *bias) : nullptr, narrow = as(DType::bfloat16, x);
+}
+
+void PlanningBackend::convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out) {
+  count_products(out.size(), weight.depth);
+  if (!on_tensor_cores() || out.size() == 0) return;
+  const int64_t rows = cuda::convolution_rows(out.size() / weight.columns, weight.depth);
+  const auto added = bias ? as(out.dtype, *bias) : nullptr, patches = allocate(size_t(rows * weight.depth) * sizeof(bfloat16));
+}
+
+void PlanningBackend::attention(View q, View k, View v, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) {
+  const int64_t per_key = q.size() / std::max<int64_t>(1, q.shape[0]);   // of a batch entry
+  if (keys_of.empty()) count_products(2 * q.size(), k.shape[1]);
   for (const KeyRange& keys : keys_of) count_products(2 * per_key, keys.end - keys.begin);
+  if (!on_gpu() || q.size() == 0) return;
+  const auto wide_q = as(DType::float32, q), wide_k = as(DType::float32, k), wide_v = as(DType::float32, v);
+}
+
+void PlanningBackend::group_norm(View x, int64_t, float, View, View, Activation, View) {
+  if (!on_gpu() || x.size() == 0) return;
+  const auto sums = allocate(cuda::group_norm_sums_bytes(x.shape[0], x.shape[1], x.shape[2]));
+  const auto factors = allocate(cuda::group_norm_factors_bytes(x.shape[0], x.shape[2]));
+}
+
+void PlanningBackend::packed_attention(View, const PackedAttention& with, View out) {
+  if (!on_gpu()) return count_products(2 * out.size(), out.shape[1]);
+  const size_t bytes = size_t(out.size()) * size_of(out.dtype);
+  const std::shared_ptr<void> memory[3] = {allocate(bytes), allocate(bytes), allocate(bytes)};
+  attention(out, out, out, with.scale, nullptr, {}, out);
 }
 
 }  // namespace pyracast

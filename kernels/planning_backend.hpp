@@ -3,11 +3,16 @@
 
 namespace pyracast {
 
-/// A device that computes nothing and counts: the memory that the CPU back end would have in use for the same calls, and the work. What a
+/// Whose memory is planned: the CPU's, or a GPU's that computes in this precision.
+enum class PlannedDevice { cpu, gpu_float32, gpu_bfloat16 };
+
+/// A device that computes nothing and counts: the memory that another one would have in use for the same calls, and the work. What a
 /// network takes at any size is known in no time, without its weights. What is read from it are zeros.
 class PlanningBackend : public Backend {
  public:
-  /// Bytes in use now, and the most at once since forget_most(), in blocks as the CPU's pool takes them.
+  explicit PlanningBackend(PlannedDevice device = PlannedDevice::cpu);
+
+  /// Bytes in use now, and the most at once since forget_most(), in blocks as the device's pool takes them.
   size_t in_use() const { return count_->in_use; }
   size_t most_in_use() const { return count_->most; }
   void forget_most() { count_->most = count_->in_use; }
@@ -16,19 +21,22 @@ class PlanningBackend : public Backend {
 
   std::string name() const override { return "planning"; }
   bool computes() const override { return false; }
+  DType activations() const override { return device_ == PlannedDevice::gpu_bfloat16 ? DType::bfloat16 : DType::float32; }
   std::shared_ptr<void> allocate(size_t bytes) override;
+  DeviceMemory memory() const override { return {int64_t(count_->most), 0}; }
   void upload(const void*, View) override {}
   void download(View x, void* host) override;
   void finish() override {}
   void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape&) override {}
   void fill(View, float) override {}
+  void convert(View, View) override {}
   PackedWeights pack(View weight, DType as) override;
-  void linear(View x, const PackedWeights& weight, const View*, Activation, View) override { count_products(x.size(), weight.columns); }
-  void convolution(View, const PackedWeights& weight, const View*, const ConvolutionGeometry&, View out) override { count_products(out.size(), weight.depth); }
-  void attention(View q, View k, View, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) override;
+  void linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) override;
+  void convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out) override;
+  void attention(View q, View k, View v, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) override;
   void layer_norm(View, float, const View*, const View*, View) override {}
   void rms_norm(View, float, View, View) override {}
-  void group_norm(View, int64_t, float, View, View, Activation, View) override {}
+  void group_norm(View x, int64_t, float, View, View, Activation, View) override;
   void modulate(View, View, View, View) override {}
   void gate(View, View, View) override {}
   void rotate(View, View, View, View) override {}
@@ -37,12 +45,16 @@ class PlanningBackend : public Backend {
   void multiply(View, View, View) override {}
   void combine(float, View, float, View, View) override {}
   void gather_rows(View, std::span<const int64_t>, View) override {}
-  // The CPU has its own of these, which take no memory besides their output.
+  // The CPU's own of these take no memory besides their output, nor do a GPU's but for the last.
   void modulated_norm(View, float, View, View, View) override {}
   void add_gated(View, View, View, View) override {}
-  void packed_attention(View, const PackedAttention&, View out) override { count_products(2 * out.size(), out.shape[1]); }
+  void packed_attention(View, const PackedAttention& with, View out) override;
 
  private:
+  bool on_gpu() const { return device_ != PlannedDevice::cpu; }
+  bool on_tensor_cores() const { return device_ == PlannedDevice::gpu_bfloat16; }
+  /// Memory for x in another type, where it is not of that type.
+  std::shared_ptr<void> as(DType dtype, const View& x);
   void count_products(int64_t outputs, int64_t depth) { count_->multiply_adds += double(outputs) * double(depth); }
 
   struct Count {
@@ -50,6 +62,8 @@ class PlanningBackend : public Backend {
     double multiply_adds = 0;
   };
   std::shared_ptr<Count> count_ = std::make_shared<Count>();   // tensors may outlive the backend, as they may the pool
+  PlannedDevice device_;
+  std::shared_ptr<void> workspace_;
 };
 
 }  // namespace pyracast

@@ -51,12 +51,14 @@ class CpuBackend final : public Backend {
 
   std::string name() const override;
   std::shared_ptr<void> allocate(size_t bytes) override { return pool_->allocate(bytes); }
+  DeviceMemory memory() const override { return {int64_t(pool_->most_in_use()), 0}; }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override {}
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;
+  void convert(View x, View out) override;
   PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,

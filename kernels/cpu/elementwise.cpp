@@ -90,16 +90,9 @@ void CpuBackend::combine(float a, View x, float b, View y, View out) {
 }
 
 void CpuBackend::gather_rows(View table, std::span<const int64_t> indices, View out) {
-  const int64_t columns = table.shape.back();
-  for (size_t i = 0; i < indices.size(); ++i) {
-    float* row = cpu::floats(out) + int64_t(i) * columns;
-    if (table.dtype == DType::float32) {
-      std::memcpy(row, cpu::floats(table) + indices[i] * columns, size_t(columns) * 4);
-    } else {
-      const bfloat16* stored = static_cast<const bfloat16*>(table.data) + indices[i] * columns;
-      for (int64_t c = 0; c < columns; ++c) row[c] = float(stored[c]);
-    }
-  }
+  const size_t row = size_t(table.shape.back()) * size_of(table.dtype);
+  for (size_t i = 0; i < indices.size(); ++i)
+    std::memcpy(static_cast<char*>(out.data) + i * row, static_cast<const char*>(table.data) + size_t(indices[i]) * row, row);
 }
 
 }  // namespace pyracast

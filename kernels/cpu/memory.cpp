@@ -143,4 +143,16 @@ void CpuBackend::copy(View in, int64_t in_offset, const Shape& in_strides, View 
 
 void CpuBackend::fill(View out, float value) { std::fill_n(cpu::floats(out), out.size(), value); }
 
+void CpuBackend::convert(View x, View out) {
+  const auto convert = [n = x.size()](const auto* from, auto* to) {
+    using To = std::remove_pointer_t<decltype(to)>;
+    std::transform(from, from + n, to, [](auto value) { return To(float(value)); });
+  };
+  const auto* const wide = cpu::floats(x);
+  const auto* const narrow = static_cast<const bfloat16*>(x.data);
+  auto* const rounded = static_cast<bfloat16*>(out.data);
+  if (out.dtype == DType::float32) x.dtype == DType::float32 ? convert(wide, cpu::floats(out)) : convert(narrow, cpu::floats(out));
+  else x.dtype == DType::float32 ? convert(wide, rounded) : convert(narrow, rounded);
+}
+
 }  // namespace pyracast

@@ -23,6 +23,11 @@ void CudaBackend::attention(View q, View k, View v, float scale, const Attention
   using namespace cuda;
   const int64_t batch = q.shape[0];
   if (q.size() == 0) return;
+  if (q.dtype != DType::float32) {
+    const Owned wide_q = as(DType::float32, q), wide_k = as(DType::float32, k), wide_v = as(DType::float32, v);
+    attention(wide_q.view, wide_k.view, wide_v.view, scale, bias, keys_of, wide_q.view);   // a block reads its queries before it writes
+    return convert(wide_q.view, out);
+  }
   AttentionCall call{floats(q), floats(k), floats(v), floats(out), q.shape[1], q.shape[2], q.shape[3], scale,
                      nullptr, 0, 0, 0};
   if (bias) {

@@ -1,8 +1,10 @@
 // In float32 patches are gathered a tile at a time straight into the product's left factor. For the tensor cores a chunk
 // of the matrix of patches is written out in bfloat16 and multiplied by the weights, chunk after chunk.
 #include "kernels/cuda/cuda_backend.hpp"
+#include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/matrix_product.cuh"
 #include "kernels/cuda/patches.hpp"
+#include "kernels/cuda/scratch.hpp"
 
 namespace pyracast {
 
@@ -10,14 +12,26 @@ namespace cuda {
 namespace {
 
 constexpr int threads = 256;
-constexpr int64_t chunk_bytes = int64_t(256) << 20;
-constexpr int64_t chunk_step = 64;   // rows: each chunk's output begins at a multiple of 256 bytes, whatever its columns
 
-// A block a patch, of `first` and what follows.
-__global__ void patches_kernel(Patches patches, int64_t first, bfloat16* out) {
-  const Patches::Row row = patches.row(first + blockIdx.x);
-  for (int64_t k = threadIdx.x; k < patches.depth; k += blockDim.x)
-    out[blockIdx.x * patches.depth + k] = bfloat16(patches(row, patches.tap(k)));
+// A block a patch, of `first` and what follows; n channels lie in the same tap.
+template <int n, class T>
+__global__ void patches_kernel(Patches<T> patches, int64_t first, bfloat16* out) {
+  const auto row = patches.row(first + blockIdx.x);
+  for (int k = threadIdx.x * n; k < patches.depth; k += blockDim.x * n) {
+    Pack<bfloat16, n> pack;
+    const T* const from = patches.at(row, patches.tap(k));
+    const Pack<T, n> found = from ? load<n>(from) : Pack<T, n>{};
+#pragma unroll
+    for (int i = 0; i < n; ++i) pack.of[i] = rounded<bfloat16>(float(found.of[i]));
+    store(out + blockIdx.x * int64_t(patches.depth) + k, pack);
+  }
+}
+
+template <class T>
+void write_patches(cudaStream_t stream, View x, const Patches<T>& patches, int64_t first, int64_t rows, bfloat16* out) {
+  constexpr int n = pack_elements<bfloat16>;
+  const auto kernel = in_packs(patches.channels, n, x) ? patches_kernel<n, T> : patches_kernel<1, T>;
+  launch(stream, "patches of a convolution", rows, threads, 0, kernel, patches, first, out);
 }
 
 }  // namespace
@@ -26,24 +40,27 @@ __global__ void patches_kernel(Patches patches, int64_t first, bfloat16* out) {
 void CudaBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                               View out) {
   if (out.size() == 0) return;
-  const cuda::Patches patches = cuda::patches_of(x, geometry, out);
-  const float* const added = cuda::floats_or_null(bias);
+  require(weight.depth <= INT_MAX, "a convolution on a GPU: a patch has ", weight.depth, " values, of which the kernel holds ", INT_MAX);
+  const Owned added = bias ? as(out.dtype, *bias) : Owned();
   if (!tensor_cores_) {
+    const auto patches = cuda::patches_of<float>(x, geometry, out);
     cuda::multiply(stream(), "convolution", patches, {static_cast<const float*>(weight.data.get()), weight.columns, weight.depth},
-                   {added, Activation::none, cuda::floats(out), patches.positions, weight.columns}, multiprocessors_);
+                   {cuda::floats(added.view), Activation::none, cuda::floats(out), patches.positions, weight.columns}, multiprocessors_);
     return;
   }
-  const int64_t row_bytes = weight.depth * int64_t(sizeof(bfloat16));
-  const int64_t steps = std::max<int64_t>(1, cuda::chunk_bytes / (row_bytes * cuda::chunk_step));
-  const int64_t most = std::min(patches.positions, steps * cuda::chunk_step);
-  const auto chunk = allocate(size_t(most * row_bytes));
-  auto* const left = static_cast<bfloat16*>(chunk.get());
-  for (int64_t first = 0; first < patches.positions; first += most) {
-    const int64_t rows = std::min(most, patches.positions - first);
-    cuda::launch(stream(), "patches of a convolution", rows, cuda::threads, 0, cuda::patches_kernel, patches, first, left);
-    tensor_cores_->multiply({left, static_cast<const bfloat16*>(weight.data.get()), added, rows, weight.columns, weight.depth,
-                             Activation::none, cuda::floats(out) + first * weight.columns}, stream());
-  }
+  cuda::with_type(x.dtype, [&](auto type) {
+    const auto patches = cuda::patches_of<decltype(type)>(x, geometry, out);
+    const int64_t row_bytes = weight.depth * int64_t(sizeof(bfloat16)), out_row = weight.columns * int64_t(size_of(out.dtype));
+    const int64_t most = cuda::convolution_rows(patches.positions, weight.depth);
+    const auto chunk = allocate(size_t(most * row_bytes));
+    auto* const left = static_cast<bfloat16*>(chunk.get());
+    for (int64_t first = 0; first < patches.positions; first += most) {
+      const int64_t rows = std::min(most, patches.positions - first);
+      cuda::write_patches(stream(), x, patches, first, rows, left);
+      tensor_cores_->multiply({left, static_cast<const bfloat16*>(weight.data.get()), added.view.data, rows, weight.columns, weight.depth,
+                               Activation::none, static_cast<char*>(out.data) + first * out_row, out.dtype}, stream());
+    }
+  });
 }
 
 }  // namespace pyracast

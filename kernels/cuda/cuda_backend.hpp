@@ -1,6 +1,8 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <atomic>
+
 #include "kernels/backend.hpp"
 #include "kernels/cuda/tensor_cores.hpp"
 
@@ -20,16 +22,19 @@ class DeviceStream {
   cudaStream_t current() const;
   /// Memory in the order of the stream: it may be given back while the GPU still works on it.
   static std::shared_ptr<void> allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes);
+  /// The most bytes of blocks that were in use at once.
+  size_t most_in_use() const { return most_in_use_; }
 
  private:
   int device_;
   cudaStream_t stream_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
+  std::atomic<size_t> in_use_ = 0, most_in_use_ = 0;
 };
 
 }  // namespace cuda
 
-/// One GPU. Activations are float32 in memory; CudaPrecision says in what products are computed.
+/// One GPU. CudaPrecision says in what activations are kept and products computed.
 class CudaBackend final : public Backend {
  public:
   CudaBackend(int device, CudaPrecision precision);
@@ -38,7 +43,9 @@ class CudaBackend final : public Backend {
   cudaStream_t stream() const { return stream_->current(); }
 
   std::string name() const override { return name_; }
+  DType activations() const override { return tensor_cores_ ? DType::bfloat16 : DType::float32; }
   std::shared_ptr<void> allocate(size_t bytes) override { return cuda::DeviceStream::allocate(stream_, bytes); }
+  DeviceMemory memory() const override { return {int64_t(stream_->most_in_use()), available_}; }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override;
@@ -47,6 +54,7 @@ class CudaBackend final : public Backend {
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;
+  void convert(View x, View out) override;
   PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
@@ -70,10 +78,19 @@ class CudaBackend final : public Backend {
   void packed_attention(View qkv, const PackedAttention& with, View out) override;
 
  private:
+  /// A tensor, and its memory where it is a copy in another type.
+  struct Owned {
+    View view;
+    std::shared_ptr<void> memory;
+  };
+
   std::shared_ptr<cuda::DeviceStream> stream_;
   std::string name_;
   int multiprocessors_ = 0;
+  int64_t available_ = 0;
   std::unique_ptr<cuda::TensorCores> tensor_cores_;   // none: products are computed in float32
+
+  Owned as(DType dtype, const View& x);
 };
 
 }  // namespace pyracast

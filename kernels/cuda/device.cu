@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/scratch.hpp"
 
 namespace pyracast {
 
@@ -35,7 +36,12 @@ std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>
   void* block = nullptr;
   const cudaError_t result = cudaMallocFromPoolAsync(&block, std::max<size_t>(1, bytes), from->pool_, from->current());
   check(result, concat("taking ", bytes, " bytes of GPU memory"));
-  return {block, [from](void* given) { cudaFreeAsync(given, from->stream_); }};
+  const size_t taken = block_bytes(bytes), now = from->in_use_ += taken;
+  for (size_t most = from->most_in_use_; most < now && !from->most_in_use_.compare_exchange_weak(most, now);) {}
+  return {block, [from, taken](void* given) {
+            cudaFreeAsync(given, from->stream_);
+            from->in_use_ -= taken;
+          }};
 }
 
 namespace {
@@ -54,6 +60,9 @@ CudaBackend::CudaBackend(int device, CudaPrecision precision) : stream_(std::mak
   const int minor = cuda::attribute(cudaDevAttrComputeCapabilityMinor, device);
   multiprocessors_ = cuda::attribute(cudaDevAttrMultiProcessorCount, device);
   const bool narrow = precision == CudaPrecision::bfloat16;
+  size_t available = 0, total = 0;
+  cuda::check(cudaMemGetInfo(&available, &total), "asking for the GPU's memory");
+  available_ = int64_t(available);
   name_ = concat("cuda-sm", major, minor, narrow ? "-bfloat16" : "-float32");
   if (narrow) tensor_cores_ = cuda::make_tensor_cores([this](size_t bytes) { return allocate(bytes); });
 }

@@ -1,6 +1,7 @@
 // Sums are taken over pieces of fixed length and added up in a fixed order, in double, as on the CPU.
 #include "kernels/cuda/cuda_backend.hpp"
-#include "kernels/cuda/device_code.cuh"
+#include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/scratch.hpp"
 
 namespace pyracast {
 
@@ -8,7 +9,6 @@ namespace cuda {
 namespace {
 
 constexpr int threads = 256;
-constexpr int64_t piece_positions = 256;
 
 /// x [batch, positions, channels], cut into pieces of positions.
 struct Pieces {
@@ -16,14 +16,15 @@ struct Pieces {
 };
 
 // A block a piece, a thread a channel: sums [batch][piece][2][channels] of x and of x^2.
-__global__ void piece_sums_kernel(Pieces s, const float* x, double* sums) {
+template <class T>
+__global__ void piece_sums_kernel(Pieces s, const T* x, double* sums) {
   const int64_t piece = blockIdx.x, batch = piece / s.pieces;
-  const int64_t first = piece % s.pieces * piece_positions;
-  const int64_t last = first + piece_positions < s.positions ? first + piece_positions : s.positions;
+  const int64_t first = piece % s.pieces * group_norm_piece;
+  const int64_t last = first + group_norm_piece < s.positions ? first + group_norm_piece : s.positions;
   for (int64_t c = threadIdx.x; c < s.channels; c += blockDim.x) {
     double sum = 0, square = 0;
     for (int64_t i = first; i < last; ++i) {
-      const double value = x[(batch * s.positions + i) * s.channels + c];
+      const double value = float(x[(batch * s.positions + i) * s.channels + c]);
       sum += value;
       square += value * value;
     }
@@ -60,13 +61,24 @@ __global__ void group_factors_kernel(Pieces s, const double* sums, double epsilo
   }
 }
 
-__global__ void apply_factors_kernel(int64_t n, Pieces s, const float* x, const float* factors, Activation activation,
-                                     float* out) {
-  const int64_t i = global_index();
-  if (i >= n) return;
-  const int64_t at = i / (s.positions * s.channels) * 2 * s.channels + i % s.channels;
-  out[i] = activated(activation, x[i] * factors[at] + factors[at + s.channels]);
-}
+struct ApplyFactors {
+  Pieces s;
+  const float* factors;
+  Activation activation;
+  template <int n>
+  struct Factors {
+    Pack<float, n> scale, shift;
+  };
+  template <int n>
+  __device__ Factors<n> of_pack(int64_t i) const {
+    const int64_t at = i / (s.positions * s.channels) * 2 * s.channels + i % s.channels;
+    return {load<n>(factors + at), load<n>(factors + at + s.channels)};
+  }
+  template <int n>
+  __device__ float operator()(const Factors<n>& by, int k, float x) const {
+    return activated(activation, x * by.scale.of[k] + by.shift.of[k]);
+  }
+};
 
 }  // namespace
 }  // namespace cuda
@@ -76,17 +88,18 @@ void CudaBackend::group_norm(View x, int64_t groups, float epsilon, View weight,
   using namespace cuda;
   const int64_t batch = x.shape[0];
   if (x.size() == 0) return;
-  const Pieces s{x.shape[1], pieces_of(x.shape[1], piece_positions), x.shape[2], groups};
-  const auto sums = allocate(size_t(batch * s.pieces * 2 * s.channels) * sizeof(double));
-  const auto factors = allocate(size_t(batch * 2 * s.channels) * sizeof(float));
+  const Pieces s{x.shape[1], pieces_of(x.shape[1], group_norm_piece), x.shape[2], groups};
+  const auto sums = allocate(group_norm_sums_bytes(batch, s.positions, s.channels)), factors = allocate(group_norm_factors_bytes(batch, s.channels));
   double* const sums_data = static_cast<double*>(sums.get());
   float* const factors_data = static_cast<float*>(factors.get());
   const cudaStream_t on = stream();
-  launch(on, "group_norm", batch * s.pieces, threads, 0, piece_sums_kernel, s, floats(x), sums_data);
+  with_type(x.dtype, [&](auto type) {
+    using T = decltype(type);
+    launch(on, "group_norm", batch * s.pieces, threads, 0, piece_sums_kernel<T>, s, elements<const T>(x), sums_data);
+  });
   launch(on, "group_norm", batch * groups, threads, 0, group_factors_kernel, s, sums_data, double(epsilon), floats(weight),
          floats(bias), factors_data);
-  launch(on, "group_norm", pieces_of(x.size(), threads), threads, 0, apply_factors_kernel, x.size(), s, floats(x),
-         factors_data, activation, floats(out));
+  map(on, "group_norm", out, s.channels, ApplyFactors{s, factors_data, activation}, x);
 }
 
 }  // namespace pyracast

@@ -16,7 +16,7 @@ struct MatrixRows {
   int64_t rows, depth;
 
   constexpr const float* row(int64_t r) const { return r < rows ? x + r * depth : nullptr; }
-  constexpr int64_t tap(int64_t k) const { return k; }
+  constexpr int tap(int k) const { return k; }
   constexpr float operator()(const float* row, int64_t k) const { return row && k < depth ? row[k] : 0.f; }
 };
 
@@ -50,7 +50,7 @@ product_kernel(Left left, MatrixRows right, int64_t depth, ProductEnd end) {
 
   float sums[each][each] = {};
   for (int64_t k = 0; k < depth; k += depth_step) {
-    const auto left_tap = left.tap(k + across);
+    const auto left_tap = left.tap(int(k) + across);
 #pragma unroll
     for (int i = 0; i < each; ++i) {
       a[across][down + i * product_side] = left(left_rows[i], left_tap);

@@ -1,6 +1,6 @@
 #include "kernels/cuda/copy_plan.hpp"
 #include "kernels/cuda/cuda_backend.hpp"
-#include "kernels/cuda/device_code.cuh"
+#include "kernels/cuda/elements.cuh"
 
 namespace pyracast {
 
@@ -26,10 +26,11 @@ void copy_elements(cudaStream_t stream, const CopyPlan& plan, const void* in, vo
          static_cast<const Element*>(in), static_cast<Element*>(out));
 }
 
-__global__ void fill_kernel(int64_t n, float* out, float value) {
-  const int64_t i = global_index();
-  if (i < n) out[i] = value;
-}
+struct Fill : Nothing {
+  float value;
+  explicit Fill(float value) : value(value) {}
+  __device__ float operator()(Nothing, int) const { return value; }
+};
 
 }  // namespace
 }  // namespace cuda
@@ -94,8 +95,9 @@ void CudaBackend::copy(View in, int64_t in_offset, const Shape& in_strides, View
 }
 
 void CudaBackend::fill(View out, float value) {
-  cuda::launch(stream(), "fill", pieces_of(out.size(), cuda::threads), cuda::threads, 0, cuda::fill_kernel, out.size(),
-               cuda::floats(out), value);
+  cuda::map(stream(), "fill", out, out.size(), cuda::Fill(value));
 }
+
+void CudaBackend::convert(View x, View out) { cuda::convert(stream(), x, out); }
 
 }  // namespace pyracast

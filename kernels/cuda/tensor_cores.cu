@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/tensor_cores.hpp"
 
 namespace pyracast::cuda {
@@ -53,6 +54,8 @@ struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
   }
 };
 
+cudaDataType_t type_of(DType type) { return type == DType::bfloat16 ? CUDA_R_16BF : CUDA_R_32F; }
+
 cublasLtEpilogue_t epilogue_of(Activation activation, bool bias) {
   switch (activation) {   // cuBLASLt's GELU is the tanh approximation
     case Activation::relu: return bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
@@ -69,13 +72,13 @@ struct Plan {
   Activation applied = Activation::none;
 
   Plan(cublasLtHandle_t library, const TensorCoreProduct& p, size_t workspace_bytes)
-      : right(CUDA_R_16BF, p.depth, p.columns), left(CUDA_R_16BF, p.depth, p.rows), out(CUDA_R_32F, p.columns, p.rows) {
+      : right(CUDA_R_16BF, p.depth, p.columns), left(CUDA_R_16BF, p.depth, p.rows), out(type_of(p.out_type), p.columns, p.rows) {
     // out^T [columns x rows] = right [columns x depth] left^T, all column-major.
     description.set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     description.set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
     if (p.bias) {
-      description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
-      description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(p.bias));
+      description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.out_type));
+      description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     }
     const Preference preference(workspace_bytes);
     for (const Activation activation : {p.activation, Activation::none})
@@ -101,24 +104,23 @@ struct Plan {
 
 class CublasLt final : public TensorCores {
  public:
-  explicit CublasLt(const Allocate& allocate) : workspace_(allocate(workspace_bytes)) {
+  explicit CublasLt(const Allocate& allocate) : workspace_(allocate(product_workspace_bytes)) {
     check(cublasLtCreate(&library_.handle), "starting");
   }
 
   Activation multiply(const TensorCoreProduct& p, void* stream) override {
-    const Key key{p.rows, p.columns, p.depth, p.activation, p.bias != nullptr};
-    Plan& plan = plans_.try_emplace(key, library_.handle, p, workspace_bytes).first->second;
-    if (p.bias) plan.description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(p.bias));
+    const Key key{p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type};
+    Plan& plan = plans_.try_emplace(key, library_.handle, p, product_workspace_bytes).first->second;
+    if (p.bias) plan.description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     const float one = 1, zero = 0;
     check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right, plan.right.handle, p.left, plan.left.handle,
                          &zero, p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
-                         workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
+                         product_workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
     return plan.applied == p.activation ? Activation::none : p.activation;
   }
 
  private:
-  static constexpr size_t workspace_bytes = size_t(32) << 20;   // what NVIDIA recommends for Hopper
-  using Key = std::tuple<int64_t, int64_t, int64_t, Activation, bool>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, Activation, bool, DType>;
   Owned<cublasLtHandle_t, cublasLtDestroy> library_;
   std::shared_ptr<void> workspace_;
   std::map<Key, Plan> plans_;

@@ -9,15 +9,16 @@ namespace pyracast::cuda {
 /// Gives GPU memory.
 using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
-/// out [rows, columns] = activation(left right^T + bias), factors in bfloat16, sums and out in float32. All memory begins
+/// out [rows, columns] = activation(left right^T + bias), factors in bfloat16, sums in float32, out in either. All memory begins
 /// at a multiple of 256 bytes.
 struct TensorCoreProduct {
   const bfloat16* left = nullptr;    ///< [rows, depth]
   const bfloat16* right = nullptr;   ///< [columns, depth]
-  const float* bias = nullptr;       ///< [columns], or null
+  const void* bias = nullptr;        ///< [columns], of out's type, or null
   int64_t rows = 0, columns = 0, depth = 0;
   Activation activation = Activation::none;
-  float* out = nullptr;
+  void* out = nullptr;
+  DType out_type = DType::float32;
 };
 
 /// Matrix products on the tensor cores.

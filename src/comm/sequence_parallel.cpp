@@ -71,7 +71,7 @@ Tensor SequenceParallel::part_of(Backend& backend, const float* whole, const Sha
   const auto uploaded = [&](const float* values, const Shape& own) {
     const Tensor part(backend, own);
     if (part.size() > 0) backend.upload(values, part.view());
-    return part;
+    return to_activations(part);
   };
   if (team_.size() == 1) return uploaded(whole, shape);
   const auto begin = [&](int64_t count, int later) { return part_start(count, team_.rank() + later, team_.size()); };

@@ -198,7 +198,7 @@ Tensor KlDecoder::operator()(const Tensor& latents, const Observer& observe) con
     show(observe, concat("up_blocks.", i).c_str(), h);
   }
   h = norm_out_(h, Activation::silu);
-  return conv_out_(h);
+  return to_float32(conv_out_(h));
 }
 
 AutoencoderKl::AutoencoderKl(const Weights& weights, const AutoencoderKlConfig& config, AutoencoderParts parts)
@@ -225,7 +225,7 @@ Tensor AutoencoderKl::decode(const Tensor& latents, const Observer& observe) con
   require(latents.axes() == 5 && latents.dim(1) == 1 && latents.dim(4) == config_.latent_channels,
           "autoencoder: latents are ", latents.shape(), ", expected [images, 1, height, width, ",
           config_.latent_channels, "]");
-  const Tensor h = post_quant_conv_(latents);
+  const Tensor h = post_quant_conv_(to_activations(latents));
   show(observe, "post_quant_conv", h);
   return decoder_(h, observe);
 }

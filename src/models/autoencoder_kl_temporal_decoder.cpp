@@ -69,7 +69,7 @@ SpatioTemporalDecoder::SpatioTemporalDecoder(const Weights& weights, const Autoe
 }
 
 Tensor SpatioTemporalDecoder::operator()(const Tensor& latents, int64_t frames, const Observer& observe) const {
-  Tensor h = conv_in_(latents);
+  Tensor h = conv_in_(to_activations(latents));
   show(observe, "conv_in", h);
   h = middle_.front()(h, frames, observe / "mid_block" / "resnets" / 0);
   show(observe, "mid_block.resnets.0", h);
@@ -89,7 +89,7 @@ Tensor SpatioTemporalDecoder::operator()(const Tensor& latents, int64_t frames, 
   h = norm_out_(h, Activation::silu);
   h = conv_out_(h);
   show(observe, "conv_out", h);
-  return time_conv_out_(videos_of(h, frames)).reshape(h.shape());
+  return to_float32(time_conv_out_(videos_of(h, frames))).reshape(h.shape());
 }
 
 AutoencoderKlTemporalDecoder::AutoencoderKlTemporalDecoder(const Weights& weights, const AutoencoderKlConfig& config)

@@ -322,7 +322,7 @@ Tensor CausalVae::moments(const Tensor& x, const Observer& observe) const {
 
 Tensor CausalVae::frames(const Tensor& z, const Observer& observe) const {
   const Observer see = observe / "decoder";
-  Tensor h = post_quant_(z);
+  Tensor h = post_quant_(to_activations(z));
   show(observe, "post_quant_conv", h);
   show(see, "conv_in", h = decoder_in_(h));
   show(see, "mid.block_1", h = decoder_middle_.first(h));
@@ -336,7 +336,7 @@ Tensor CausalVae::frames(const Tensor& z, const Observer& observe) const {
   }
   h = decoder_norm_(h, Activation::silu);
   show(see, "conv_out", h = decoder_out_(h));
-  return h;
+  return to_float32(h);
 }
 
 Tensor CausalVae::encode(const Tensor& x, const std::optional<CausalVaeTiling>& t, const Observer& observe) const {

@@ -133,7 +133,7 @@ Shape Latte::token_shape(const Shape& latents) const {
 }
 
 LatteCaption embed_caption(const Mlp& projection, const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe) {
-  LatteCaption caption{projection(y), {}};
+  LatteCaption caption{to_activations(projection(y)), {}};
   observe("caption_projection", caption.tokens);
   if (mask.empty()) return caption;
   require(int64_t(mask.size()) == y.dim(0) * y.dim(1), "a caption mask of ", mask.size(), " values does not fit captions ", y.shape());
@@ -216,7 +216,7 @@ Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timest
     return run.parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, batch) + embedded);
   };
   x = final_linear_(modulate(layer_norm(x, final_epsilon), final_part(0), final_part(1)));
-  const Tensor output = unpatchified(run.parallel.gather(x).reshape({batch, frames, rows, columns, -1}), p, config_.out_channels);
+  const Tensor output = unpatchified(run.gather(x).reshape({batch, frames, rows, columns, -1}), p, config_.out_channels);
   observe("sample", output);
   return output;
 }

@@ -153,7 +153,7 @@ Tensor OpenSoraT2v::operator()(const Tensor& latents, const std::vector<float>& 
     return run.parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, batch) + embedded);
   };
   x = final_linear_(modulate(layer_norm(x, final_epsilon), final_part(0), final_part(1)));
-  const Tensor output = unpatchified(run.parallel.gather(x).reshape({batch, frames, rows, columns, -1}), patch, sizes.out_channels);
+  const Tensor output = unpatchified(run.gather(x).reshape({batch, frames, rows, columns, -1}), patch, sizes.out_channels);
   observe("sample", output);
   return output;
 }

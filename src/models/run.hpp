@@ -48,7 +48,9 @@ class Run {
   const std::array<Sent, branch_count>& sent() const { return sent_; }
 
   /// Whole x [batch, time, space, channels] -> this rank's part, as the first branch, `site`, wants it.
-  Tensor shard(const Tensor& x, Site site) { return parallel.shard(x, plan_.resting(cached.evaluation(), site)); }
+  Tensor shard(const Tensor& x, Site site) { return parallel.shard(to_activations(x), plan_.resting(cached.evaluation(), site)); }
+  /// And back, in float32.
+  Tensor gather(const Tensor& x) { return to_float32(parallel.gather(x)); }
 
   /// x plus a branch: branch(x).
   template <class F>

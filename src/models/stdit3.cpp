@@ -145,7 +145,7 @@ CaptionTokens Stdit3::embed_caption(const Tensor& y, const std::vector<int64_t>&
   const int64_t batch = y.dim(0), length = y.dim(1), masked = int64_t(mask.size()) / length;
   require(mask.empty() || (masked > 0 && masked * length == int64_t(mask.size()) && batch % masked == 0),
           "a caption mask of ", mask.size(), " values does not fit captions ", y.shape());
-  const Tensor embedded = y_proj_(y);
+  const Tensor embedded = to_activations(y_proj_(y));
   observe("y_embedder", embedded.reshape({batch, 1, length, -1}));
   CaptionTokens caption;
   std::vector<int64_t> kept;
@@ -239,7 +239,7 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
   }
   x = final_layer(x, t, t0, conditioning.frame_mask, run.parallel);
   observe("final_layer", x);
-  x = run.parallel.gather(x);
+  x = run.gather(x);
   const Tensor output = unpatchify(x.reshape({batch, time, rows, columns, -1}), latents.shape());
   observe("output", output);
   return output;

@@ -111,7 +111,7 @@ Tensor T5Encoder::operator()(std::span<const int64_t> ids, std::span<const int64
   bias = repeat(bias, 0, batch) + repeat(key_mask, 1, config_.num_heads * length)
                                       .reshape({batch, config_.num_heads, length, length});
 
-  Tensor x = gather_rows(embedding_, ids).reshape({batch, length, config_.d_model});
+  Tensor x = to_float32(gather_rows(embedding_, ids)).reshape({batch, length, config_.d_model});
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     x = x + attend(layer, rms_norm(x, config_.layer_norm_epsilon, layer.attention_norm), bias);

@@ -174,9 +174,9 @@ Tensor TemporalVae::decode(const Tensor& z, int64_t frames, const Observer& obse
   require(z.axes() == 5 && z.dim(4) == config_.embed_dim && frames > 0 && z.dim(1) == config_.latent_frames(frames),
           "temporal VAE: the latents are ", z.shape(), ", expected [batch, ", config_.latent_frames(frames),
           ", height, width, ", config_.embed_dim, "] for ", frames, " frames");
-  const Tensor h = post_quant_conv_(z);
+  const Tensor h = post_quant_conv_(to_activations(z));
   show(observe, "post_quant_conv", h);
-  const Tensor decoded = decoder_(h, observe);
+  const Tensor decoded = to_float32(decoder_(h, observe));
   return slice(decoded, 1, decoded.dim(1) - frames, decoded.dim(1));   // the encoder's padding stood in front
 }
 

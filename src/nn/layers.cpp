@@ -5,7 +5,7 @@
 namespace pyracast {
 
 Linear::Linear(const Weights& weights, int64_t in, int64_t out, bool has_bias)
-    : weight_(weights.matrix("weight", out, in)), bias_(has_bias ? weights.tensor("bias", {out}) : Tensor()) {}
+    : weight_(weights.matrix("weight", out, in)), bias_(has_bias ? to_activations(weights.tensor("bias", {out})) : Tensor()) {}
 
 Tensor Linear::operator()(const Tensor& x, Activation activation) const { return linear(x, weight_, bias_, activation); }
 
@@ -15,7 +15,7 @@ Convolution::Convolution(const Weights& weights, int64_t in, int64_t out, Convol
   Shape shape{out, in};
   for (int axis = 3 - stored_axes; axis < 3; ++axis) shape.push_back(geometry.kernel[axis]);
   weight_ = weights.kernel("weight", shape);
-  if (has_bias) bias_ = weights.tensor("bias", {out});
+  if (has_bias) bias_ = to_activations(weights.tensor("bias", {out}));
 }
 
 ConvolutionGeometry same_2d(int64_t kernel) {

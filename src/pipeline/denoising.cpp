@@ -179,7 +179,7 @@ Tensor Denoising::whole_output(StoredSite stored) {
   const std::vector<int64_t> frames = part_sizes(tokens_[0] * tokens_[1], team_.sharing_tokens().size());
   std::vector<int64_t> sizes;
   for (int rank = 0; rank < team.size(); ++rank) sizes.push_back(frames[size_t(rank) % frames.size()] * tokens_[2] * tokens_[3]);
-  return gather_on_first(team, halves_.parts()[stored.unconditional].run.stored_frames(stored.site), sizes);
+  return to_float32(gather_on_first(team, halves_.parts()[stored.unconditional].run.stored_frames(stored.site), sizes));
 }
 
 void Denoising::restore_outputs(Backend& backend) {

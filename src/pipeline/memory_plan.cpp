@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/planning_backend.hpp"
-
 namespace pyracast {
 
 namespace {
@@ -70,10 +68,10 @@ const std::string& longest_prompt() {
 }
 
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
-                       bool saves) {
+                       bool saves, PlannedDevice device) {
   MemoryPlan plan;
   plan.decodes_beside = of.decodes_beside;
-  PlanningBackend backend;
+  PlanningBackend backend(device);
   Phases phases(backend, plan);
   const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { phases.begin(doing); });
   const auto pipeline = model.open(backend, storage, channels);

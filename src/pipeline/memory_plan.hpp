@@ -1,12 +1,13 @@
 #pragma once
 #include <vector>
 
+#include "kernels/planning_backend.hpp"
 #include "pipeline/video_model.hpp"
 
 namespace pyracast {
 
 /// The memory that a rank of a team has in use for tensors while it makes a video: known beforehand from the same calls on a device
-/// that only counts. What is in use on the CPU equals it.
+/// that only counts. What is in use on the device equals it.
 struct MemoryPlan {
   /// What the team is about, in order, and the most bytes in use at once during it. Evaluations that take as much as the one
   /// before are not listed.
@@ -41,9 +42,9 @@ struct PlannedRank {
 /// A prompt with more words than any family's text encoder is given tokens.
 const std::string& longest_prompt();
 
-/// The plan of one rank for one video on the CPU; with `saves`, one whose progress is saved behind every evaluation. Nothing is read but
+/// The plan of one rank for one video on a device; with `saves`, one whose progress is saved behind every evaluation. Nothing is read but
 /// configurations, names and shapes of weights, and the tokenizer. Throws Error as VideoModel::open and VideoPipeline::generate do.
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
-                       bool saves = false);
+                       bool saves = false, PlannedDevice device = PlannedDevice::cpu);
 
 }  // namespace pyracast

@@ -108,7 +108,7 @@ VideoPlan OpenSora::plan(const VideoRequest& request, const BroadcastSchedule& s
   Shape tokens = token_shape(request);
   return plan_halves(schedule, tokens[0], [&](const BroadcastSchedule& of_run, int64_t batch) {
     tokens[0] = batch;
-    return plan_video(of_run, open_sora_branches(), tokens, team_.sharing_tokens(), Axis::space);
+    return plan_video(of_run, open_sora_branches(), tokens, team_.sharing_tokens(), Axis::space, backend_.activations());
   });
 }
 

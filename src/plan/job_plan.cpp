@@ -37,7 +37,11 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.node_bytes = demand.once_bytes + teams * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes);
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  if (machine.memory_per_node > 0 && found.node_bytes > machine.memory_per_node)
+  const int64_t rank_bytes = std::max(found.first_bytes, found.other_bytes);
+  const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
+  if (on_gpus && machine.memory_per_gpu > 0 && rank_bytes > machine.memory_per_gpu)
+    found.obstacle = concat("the tensors of a rank take ", rank_bytes, " bytes, and a GPU has ", machine.memory_per_gpu);
+  else if (!on_gpus && machine.memory_per_node > 0 && found.node_bytes > machine.memory_per_node)
     found.obstacle = concat("the tensors of ", teams, teams == 1 ? " team" : " teams", " take ", found.node_bytes, " bytes, and a node has ", machine.memory_per_node);
   else if (wishes.latency && found.latency > *wishes.latency)
     found.obstacle = concat("a video takes ", found.latency, " s, and ", *wishes.latency, " s are wished for");

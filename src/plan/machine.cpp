@@ -87,6 +87,7 @@ Machine machine_from_json(const Json& json, const std::string& where) {
   machine.cores_per_rank = small_count(json, "cores_per_rank", where);
   machine.gpus_per_rank = int(count_or_0(json, "gpus_per_rank", where));
   machine.memory_per_node = count_or_0(json, "memory_per_node", where);
+  machine.memory_per_gpu = count_or_0(json, "memory_per_gpu", where);
   if (json.contains("all_to_all")) {
     const std::string name = where + ", all_to_all";
     machine.exchange_seconds = number(object_of(json, "all_to_all", where), "latency", name);
@@ -125,6 +126,7 @@ Machine read_machine(const std::filesystem::path& file) { return machine_from_js
 Json to_json(const Machine& machine) {
   Json json{{"nodes", machine.nodes}, {"ranks_per_node", machine.ranks_per_node}, {"cores_per_rank", machine.cores_per_rank},
             {"gpus_per_rank", machine.gpus_per_rank}, {"memory_per_node", machine.memory_per_node}};
+  if (machine.gpus_per_rank > 0) json["memory_per_gpu"] = machine.memory_per_gpu;
   json["all_to_all"] = Json{{"latency", machine.exchange_seconds}, {"bytes_per_second", machine.exchange_rate}};
   json["model"] = machine.model;
   json["dtype"] = machine.dtype;

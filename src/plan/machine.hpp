@@ -31,7 +31,7 @@ struct LayoutCosts {
 
 struct Machine {
   int nodes = 1, ranks_per_node = 1, cores_per_rank = 1, gpus_per_rank = 0;
-  int64_t memory_per_node = 0;                        ///< bytes; 0: not known
+  int64_t memory_per_node = 0, memory_per_gpu = 0;    ///< bytes; 0: not known
   double exchange_seconds = 0, exchange_rate = 0;     ///< of an all-to-all: latency, bytes a second that a rank sends; a rate of 0: not known
   std::string model, dtype, device;                   ///< that it was measured with
   std::map<TeamLayout, LayoutCosts> layouts;          ///< at least {1, false}

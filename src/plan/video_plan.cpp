@@ -22,9 +22,10 @@ VideoPlan plan_video(const BroadcastSchedule& schedule, TokenPlan tokens, const 
   return plan;
 }
 
-VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const Shape& tokens, const Communicator& team, Axis published) {
+VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const Shape& tokens, const Communicator& team, Axis published,
+                     DType activations) {
   const TokenParts parts{tokens[0], tokens[1], tokens[2], team.size()};
-  return plan_video(schedule, order, parts, team.rank(), tokens[3] * int64_t(size_of(DType::float32)), published);
+  return plan_video(schedule, order, parts, team.rank(), tokens[3] * int64_t(size_of(activations)), published);
 }
 
 VideoPlan plan_video_over_heads(const BroadcastSchedule& schedule, const TokenParts& parts, int rank, int64_t token_bytes, int64_t heads) {

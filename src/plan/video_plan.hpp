@@ -24,8 +24,9 @@ VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order
 VideoPlan plan_video(const BroadcastSchedule& schedule, TokenPlan tokens, const TokenParts& parts, int rank,
                      int64_t token_bytes, Axis published);
 
-/// The plan of this rank of `team` for float32 tokens [batch, time, space, channels].
-VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const Shape& tokens, const Communicator& team, Axis published);
+/// The plan of this rank of `team` for tokens [batch, time, space, channels] of the type `activations`.
+VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const Shape& tokens, const Communicator& team, Axis published,
+                     DType activations);
 
 /// The plan of `rank` for a network whose blocks are an attention of all tokens to each other, a cross attention and an MLP:
 /// tokens rest along space, and a computed attention exchanges them for heads and back.

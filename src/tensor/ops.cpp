@@ -35,9 +35,14 @@ View grouped(const char* operation, const Tensor& x, const Tensor& per_group) {
   return view;
 }
 
+void require_same_type(const char* operation, const Tensor& a, const Tensor& b) {
+  require(a.dtype() == b.dtype(), operation, ": a tensor is ", name_of(a.dtype()), ", the other ", name_of(b.dtype()));
+}
+
 template <class Operation>
 Tensor elementwise(const char* name, const Tensor& a, const Tensor& b, Operation operation) {
   require(a.shape() == b.shape(), name, ": shapes ", a.shape(), " and ", b.shape(), " differ");
+  require_same_type(name, a, b);
   Tensor out = like(a);
   operation(a.backend(), out.view());
   return out;
@@ -49,9 +54,16 @@ const View* optional_view(const Tensor& x, View& storage) { return x.empty() ? n
 
 Tensor like(const Tensor& x) { return Tensor(x.backend(), x.shape(), x.dtype()); }
 
-Tensor zeros(Backend& backend, Shape shape) {
-  Tensor out(backend, std::move(shape));
+Tensor zeros(Backend& backend, Shape shape, DType dtype) {
+  Tensor out(backend, std::move(shape), dtype);
   backend.fill(out.view(), 0);
+  return out;
+}
+
+Tensor converted(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor out(x.backend(), x.shape(), dtype);
+  if (x.size() > 0) x.backend().convert(x.view(), out.view());
   return out;
 }
 
@@ -61,7 +73,7 @@ Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, 
           weight.columns, "]");
   Shape shape = x.shape();
   shape.back() = weight.columns;
-  Tensor out(x.backend(), shape);
+  Tensor out(x.backend(), shape, x.dtype());
   View bias_view;
   x.backend().linear(x.view(), weight, optional_view(bias, bias_view), activation, out.view());
   return out;
@@ -77,7 +89,7 @@ Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& b
     shape[size_t(axis) + 1] = geometry.output_size(axis, x.dim(axis + 1));
     require(shape[size_t(axis) + 1] > 0, "convolution: x ", x.shape(), " is smaller than the kernel");
   }
-  Tensor out(x.backend(), shape);
+  Tensor out(x.backend(), shape, x.dtype());
   View bias_view;
   x.backend().convolution(x.view(), weight, optional_view(bias, bias_view), geometry, out.view());
   return out;
@@ -87,6 +99,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                  std::span<const KeyRange> keys_of) {
   require(q.axes() == 4 && k.axes() == 4 && k.shape() == v.shape() && q.dim(2) == k.dim(2) && q.dim(3) == k.dim(3),
           "attention: q is ", q.shape(), ", k ", k.shape(), ", v ", v.shape(), ", expected [batch, tokens, heads, size]");
+  require_same_type("attention", q, k);
+  require_same_type("attention", q, v);
   if (keys_of.empty()) {
     require(k.dim(0) == q.dim(0), "attention: q has ", q.dim(0), " batch entries, k has ", k.dim(0));
   } else {
@@ -170,6 +184,7 @@ Tensor modulated_norm(const Tensor& x, float epsilon, const Tensor& shift, const
 
 Tensor add_gated(const Tensor& x, const Tensor& branch, const Tensor& factor) {
   require(x.shape() == branch.shape(), "add_gated: shapes ", x.shape(), " and ", branch.shape(), " differ");
+  require_same_type("add_gated", x, branch);
   Tensor out = like(x);
   const View in = grouped("add_gated", x, factor);
   View added = branch.view(), result = out.view();
@@ -187,7 +202,7 @@ Tensor packed_attention(const Tensor& qkv, const Tensor& q_norm, const Tensor& k
   require(cosines.empty() ? sines.empty() : cosines.shape() == angles && sines.shape() == angles, "packed_attention: cosines are ",
           cosines.shape(), ", sines are ", sines.shape(), ", expected ", angles);
   const auto optional = [](const Tensor& x) { return x.empty() ? std::nullopt : std::optional(x.view()); };
-  Tensor out(qkv.backend(), {qkv.dim(0), qkv.dim(1), qkv.dim(3), qkv.dim(4)});
+  Tensor out(qkv.backend(), {qkv.dim(0), qkv.dim(1), qkv.dim(3), qkv.dim(4)}, qkv.dtype());
   qkv.backend().packed_attention(qkv.view(), {optional(q_norm), optional(k_norm), epsilon, optional(cosines), optional(sines), scale},
                                  out.view());
   return out;
@@ -213,7 +228,7 @@ Tensor gather_rows(const Tensor& table, std::span<const int64_t> indices) {
   require(table.axes() == 2, "gather_rows: the table is ", table.shape(), ", expected [rows, columns]");
   for (const int64_t index : indices)
     require(index >= 0 && index < table.dim(0), "gather_rows: row ", index, " of a table with ", table.dim(0), " rows");
-  Tensor out(table.backend(), {int64_t(indices.size()), table.dim(1)});
+  Tensor out(table.backend(), {int64_t(indices.size()), table.dim(1)}, table.dtype());
   table.backend().gather_rows(table.view(), indices, out.view());
   return out;
 }
@@ -280,7 +295,7 @@ Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after) {
   const int a = axis_of(x, axis);
   Shape shape = x.shape();
   shape[size_t(a)] += before + after;
-  Tensor out = zeros(x.backend(), shape);
+  Tensor out = zeros(x.backend(), shape, x.dtype());
   const Shape strides = strides_of(shape);
   copy_all(x, 0, strides_of(x.shape()), out, before * strides[size_t(a)], strides, x.shape());
   return out;

@@ -1,6 +1,6 @@
 #pragma once
 // The checked operations on tensors: shapes and types are checked here, once for every device. All throw Error that
-// names the operation and both shapes. Activations are float32.
+// names the operation and both shapes. What comes out is of the type of what goes in first, float32 or bfloat16.
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -11,7 +11,12 @@ namespace pyracast {
 
 /// A tensor like x, not initialised.
 Tensor like(const Tensor& x);
-Tensor zeros(Backend& backend, Shape shape);
+Tensor zeros(Backend& backend, Shape shape, DType dtype = DType::float32);
+/// x in another type, each float32 or bfloat16; x itself where it is of that type.
+Tensor converted(const Tensor& x, DType dtype);
+/// x as a network keeps its tokens on this device (Backend::activations), and back.
+inline Tensor to_activations(const Tensor& x) { return x.empty() ? x : converted(x, x.backend().activations()); }
+inline Tensor to_float32(const Tensor& x) { return converted(x, DType::float32); }
 
 /// activation(x weight^T + bias): x [..., depth] -> [..., columns].
 Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none);

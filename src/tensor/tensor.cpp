@@ -1,5 +1,6 @@
 #include "tensor/tensor.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace pyracast {
@@ -36,9 +37,16 @@ Tensor Tensor::reshape(Shape shape) const {
 }
 
 std::vector<float> Tensor::to_host() const {
-  require(dtype_ == DType::float32, "to_host: expected a float32 tensor, found ", name_of(dtype_));
+  require(dtype_ == DType::float32 || dtype_ == DType::bfloat16, "to_host: expected a float32 or bfloat16 tensor, found ", name_of(dtype_));
   std::vector<float> values(static_cast<size_t>(size()));
-  if (!values.empty()) backend_->download(view(), values.data());
+  if (values.empty()) return values;
+  if (dtype_ == DType::float32) {
+    backend_->download(view(), values.data());
+  } else {
+    std::vector<bfloat16> narrow(values.size());
+    backend_->download(view(), narrow.data());
+    std::transform(narrow.begin(), narrow.end(), values.begin(), [](bfloat16 value) { return float(value); });
+  }
   return values;
 }
 

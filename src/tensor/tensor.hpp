@@ -36,7 +36,7 @@ class Tensor {
 
   /// The same elements under another shape; at most one size may be -1 and is worked out.
   Tensor reshape(Shape shape) const;
-  /// The elements in the host's memory, float32.
+  /// The elements in the host's memory, float32; of a float32 or bfloat16 tensor.
   std::vector<float> to_host() const;
 
  private:

@@ -274,6 +274,11 @@ cudaError_t cudaSetDevice(int device) {
 }
 cudaError_t cudaGetDevice(int* device) { return *device = current_device, cudaSuccess; }
 
+cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
+  const char* const bytes = std::getenv("EMULATED_GPU_BYTES");
+  return *available = *total = bytes ? std::strtoull(bytes, nullptr, 10) : size_t(80) << 30, cudaSuccess;
+}
+
 cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t) {
   *block = std::malloc(bytes);
   if (*block) std::memset(*block, 0xff, bytes);

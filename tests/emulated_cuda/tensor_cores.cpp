@@ -2,6 +2,7 @@
 #include "kernels/cuda/tensor_cores.hpp"
 
 #include "kernels/arithmetic.hpp"
+#include "kernels/cuda/scratch.hpp"
 
 namespace pyracast::cuda {
 
@@ -9,20 +10,27 @@ namespace {
 
 class ByDefinition final : public TensorCores {
  public:
+  explicit ByDefinition(const Allocate& allocate) : workspace_(allocate(product_workspace_bytes)) {}
   Activation multiply(const TensorCoreProduct& p, void*) override {
+    const bool wide = p.out_type == DType::float32;
     for (int64_t row = 0; row < p.rows; ++row)
       for (int64_t column = 0; column < p.columns; ++column) {
         float sum = 0;
         for (int64_t k = 0; k < p.depth; ++k) sum += float(p.left[row * p.depth + k]) * float(p.right[column * p.depth + k]);
-        p.out[row * p.columns + column] = activated(p.activation == Activation::relu ? p.activation : Activation::none,
-                                                    p.bias ? sum + p.bias[column] : sum);
+        if (p.bias) sum += wide ? static_cast<const float*>(p.bias)[column] : float(static_cast<const bfloat16*>(p.bias)[column]);
+        const float value = activated(p.activation == Activation::relu ? p.activation : Activation::none, sum);
+        if (wide) static_cast<float*>(p.out)[row * p.columns + column] = value;
+        else static_cast<bfloat16*>(p.out)[row * p.columns + column] = bfloat16(value);
       }
     return p.activation == Activation::relu ? Activation::none : p.activation;
   }
+
+ private:
+  std::shared_ptr<void> workspace_;   // taken as cuBLASLt's is
 };
 
 }  // namespace
 
-std::unique_ptr<TensorCores> make_tensor_cores(const Allocate&) { return std::make_unique<ByDefinition>(); }
+std::unique_ptr<TensorCores> make_tensor_cores(const Allocate& allocate) { return std::make_unique<ByDefinition>(allocate); }
 
 }  // namespace pyracast::cuda

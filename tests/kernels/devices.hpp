@@ -53,22 +53,29 @@ inline std::vector<float> random_values(int64_t count, unsigned seed, float spre
   return values;
 }
 
-/// A host array as a device tensor.
+/// A host array as a device tensor, float32 or bfloat16.
 struct DeviceArray {
-  DeviceArray(Backend& backend, Shape shape, const std::vector<float>& values) : backend(backend) {
-    view.shape = std::move(shape);
-    memory = backend.allocate(values.size() * 4);
-    view.data = memory.get();
-    backend.upload(values.data(), view);
+  DeviceArray(Backend& backend, Shape shape, const std::vector<float>& values, DType dtype = DType::float32)
+      : DeviceArray(backend, std::move(shape), dtype) {
+    const std::vector<bfloat16> narrow(values.begin(), values.end());
+    if (dtype == DType::bfloat16) backend.upload(narrow.data(), view);
+    else backend.upload(values.data(), view);
   }
-  DeviceArray(Backend& backend, Shape shape) : backend(backend) {
+  DeviceArray(Backend& backend, Shape shape, DType dtype = DType::float32) : backend(backend) {
+    view.dtype = dtype;
     view.shape = std::move(shape);
-    memory = backend.allocate(size_t(view.size()) * 4);
+    memory = backend.allocate(size_t(view.size()) * size_of(dtype));
     view.data = memory.get();
   }
   std::vector<float> values() const {
     std::vector<float> out(size_t(view.size()));
-    backend.download(view, out.data());
+    std::vector<bfloat16> narrow(out.size());
+    if (view.dtype == DType::float32) {
+      backend.download(view, out.data());
+    } else {
+      backend.download(view, narrow.data());
+      for (size_t i = 0; i < out.size(); ++i) out[i] = float(narrow[i]);
+    }
     return out;
   }
   Backend& backend;

@@ -157,11 +157,10 @@ TEST(GatherRows, PicksRowsOfEitherType) {
     DeviceArray out(*device, {500, columns});
     device->gather_rows(wide.view, indices, out.view);
     EXPECT_EQ(out.values(), expected) << device->name();
-    const auto memory = device->allocate(narrow.size() * 2);
-    const View stored{memory.get(), DType::bfloat16, {rows, columns}};
-    device->upload(narrow.data(), stored);
-    device->gather_rows(stored, indices, out.view);
-    EXPECT_EQ(out.values(), expected_narrow) << device->name();
+    const DeviceArray stored(*device, {rows, columns}, table, DType::bfloat16);
+    const DeviceArray narrow_out(*device, {500, columns}, DType::bfloat16);
+    device->gather_rows(stored.view, indices, narrow_out.view);
+    EXPECT_EQ(narrow_out.values(), expected_narrow) << device->name();
   }
 }
 

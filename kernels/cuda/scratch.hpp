@@ -1,0 +1,31 @@
+#pragma once
+// GPU memory that operations take besides their output, where it is more than a converted argument: of the back end, and of the plan
+// that knows it beforehand.
+#include <algorithm>
+
+#include "kernels/arithmetic.hpp"
+
+namespace pyracast::cuda {
+
+/// A block of memory for so many bytes: what the pool's blocks begin at multiples of.
+constexpr size_t block_bytes(size_t bytes) { return std::max<size_t>(1, (bytes + 511) / 512) * 512; }
+
+/// Of matrix products on the tensor cores, for as long as the back end lives: what NVIDIA recommends for Hopper.
+inline constexpr size_t product_workspace_bytes = size_t(32) << 20;
+
+/// Rows of the matrix of patches, of `depth` bfloat16 values each, that are written out at a time. Each chunk's output begins at a
+/// multiple of 256 bytes, whatever its columns and type.
+constexpr int64_t convolution_rows(int64_t positions, int64_t depth) {
+  constexpr int64_t most_bytes = int64_t(256) << 20, step = 128;
+  return std::min(positions, std::max<int64_t>(1, most_bytes / (depth * int64_t(sizeof(bfloat16)) * step)) * step);
+}
+
+/// Positions of a group norm whose sums are taken together.
+inline constexpr int64_t group_norm_piece = 256;
+/// Its sums of pieces, and factors, of x [batch, positions, channels].
+constexpr size_t group_norm_sums_bytes(int64_t batch, int64_t positions, int64_t channels) {
+  return size_t(batch * pieces_of(positions, group_norm_piece) * 2 * channels) * sizeof(double);
+}
+constexpr size_t group_norm_factors_bytes(int64_t batch, int64_t channels) { return size_t(batch * 2 * channels) * sizeof(float); }
+
+}  // namespace pyracast::cuda

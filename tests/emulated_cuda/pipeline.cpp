@@ -1,0 +1,78 @@
+// Whole videos on emulated GPUs, by teams of threads: what they take of the GPU's memory, what they send, and how near bfloat16 is.
+#include <gmock/gmock.h>
+
+#include <regex>
+
+#include "pipeline/memory_plan.hpp"
+#include "tests/pipeline/family_test.hpp"
+#include "tests/pipeline/on_a_team.hpp"
+
+namespace pyracast {
+namespace {
+
+/// What a team on GPUs of a precision made, and what each rank had in use and sent.
+struct Made {
+  std::vector<VideoResult> results;
+  std::vector<int64_t> most_in_use;
+  std::vector<Sent> sent;
+};
+
+Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy) {
+  Made made;
+  made.most_in_use.resize(size_t(ranks));
+  made.sent.resize(size_t(ranks));
+  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, {}, [&](int rank, Backend& backend) {
+    made.most_in_use[size_t(rank)] = backend.memory().most_in_use;
+  }, nullptr, [&] { return make_cuda_backend(0, precision); });
+  for (const VideoResult& result : made.results) EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
+  return made;
+}
+
+double relative_error(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += double(a[i] - b[i]) * (a[i] - b[i]);
+    norm += double(b[i]) * b[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+struct VideosOnGpus : FamilyTest {};
+
+TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
+  for (const auto& [precision, device] : {std::pair(CudaPrecision::float32, PlannedDevice::gpu_float32), {CudaPrecision::bfloat16, PlannedDevice::gpu_bfloat16}})
+    for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
+      for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}}) {
+        const Made made = made_on_gpus(model(), precision, ranks, cfg_parallel, request(2), policy);
+        for (int rank = 0; rank < ranks; ++rank)
+          EXPECT_EQ(made.most_in_use[size_t(rank)], plan_memory(model(), {}, request(2), policy, {rank, ranks, cfg_parallel}, false, device).most_bytes())
+              << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "")
+              << (precision == CudaPrecision::bfloat16 ? ", bfloat16" : "");
+      }
+}
+
+// Activations of half the bytes halve what is stored for reuse and what travels.
+TEST_P(VideosOnGpus, SendAndStoreHalfTheBytesInBfloat16) {
+  const BroadcastPolicy policy = some_reuse();
+  const Made wide = made_on_gpus(model(), CudaPrecision::float32, 2, false, request(), policy);
+  const Made narrow = made_on_gpus(model(), CudaPrecision::bfloat16, 2, false, request(), policy);
+  for (size_t rank = 0; rank < 2; ++rank) {
+    EXPECT_EQ(narrow.sent[rank].calls, narrow.sent[rank].planned_calls);
+    EXPECT_EQ(narrow.sent[rank].bytes, narrow.sent[rank].planned_bytes);
+    EXPECT_EQ(narrow.sent[rank].calls, wide.sent[rank].calls);
+    EXPECT_EQ(2 * narrow.sent[rank].bytes, wide.sent[rank].bytes);
+  }
+}
+
+TEST_P(VideosOnGpus, AreInBfloat16NearThoseInFloat32) {
+  const VideoResult wide = made_on_gpus(model(), CudaPrecision::float32, 1, false, request(), {}).results.front();
+  for (const int ranks : {1, 2})
+    for (const VideoResult& narrow : made_on_gpus(model(), CudaPrecision::bfloat16, ranks, false, request(), {}).results)
+      EXPECT_LT(relative_error(narrow.latents, wide.latents), 0.05) << ranks << " ranks";
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, VideosOnGpus, testing::Values("opensora-1.2", "latte-1", "osp-1.1", "osp-1.2"),
+                         [](const auto& info) { return std::regex_replace(std::string(info.param), std::regex("[^a-z0-9]"), "_"); });
+
+}  // namespace
+}  // namespace pyracast
