@@ -31,7 +31,8 @@ struct ModelSettings {
     visit("Model", "dtype", s.dtype,
           "float32; bfloat16 (weights kept in bfloat16, sizes and timesteps rounded as the published pipeline does); "
           "auto (on the CPU the fast one: products in block floating point of 16 bits, which err by 1e-4, all else float32; on a GPU "
-          "bfloat16). Other arithmetic is float32; on a GPU bfloat16 is also what tokens and pictures are kept in");
+          "bfloat16); fp8 (on a GPU: products of a transformer's blocks in 8 bits, scaled by rows, all else bfloat16). Other arithmetic is "
+          "float32; on a GPU bfloat16 is also what tokens and pictures are kept in");
     visit("Device", "device", s.device, "cpu or cuda");
     visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");

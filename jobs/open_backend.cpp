@@ -22,8 +22,9 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const std::stri
 
 WeightStorage weight_storage(const std::string& device, const std::string& dtype) {
   if (dtype == "auto") return device == "cpu" ? WeightStorage{.dtype = {}, .block_floats = true} : WeightStorage{.dtype = DType::bfloat16};
-  require(dtype == "float32" || dtype == "bfloat16", "dtype is \"", dtype, "\", expected float32, bfloat16 or auto");
-  return {.dtype = dtype == "float32" ? DType::float32 : DType::bfloat16};
+  require(dtype == "float32" || dtype == "bfloat16" || dtype == "fp8", "dtype is \"", dtype, "\", expected float32, bfloat16, fp8 or auto");
+  require(dtype != "fp8" || device == "cuda", "dtype is fp8, which a GPU's tensor cores compute in, but device is ", device, ": use --dtype auto");
+  return {.dtype = dtype == "float32" ? DType::float32 : DType::bfloat16, .float8 = dtype == "fp8"};
 }
 
 PlannedDevice planned_device(const std::string& device, const std::string& dtype) {

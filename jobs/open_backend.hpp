@@ -10,7 +10,8 @@ CpuIsa isa_of(const std::string& name);
 /// The device "cpu", or GPU `gpu` for "cuda", which computes in float32 where dtype says so, else in bfloat16. Throws Error on a name that does not exist or a device that is not there.
 std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, int gpu = 0);
 
-/// How weights are kept and multiplied: "float32" or "bfloat16"; or "auto", on the CPU in block floating point, on a GPU in bfloat16.
+/// How weights are kept and multiplied: "float32" or "bfloat16"; "fp8", on a GPU those of blocks in float8; or "auto",
+/// on the CPU in block floating point, on a GPU in bfloat16.
 /// Throws Error on a type that does not exist.
 WeightStorage weight_storage(const std::string& device, const std::string& dtype);
 

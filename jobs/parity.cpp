@@ -14,7 +14,8 @@ constexpr const char* usage =
     "usage: pyracast parity [options] CASE...\n\n"
     "  -v                      every tensor, not only those that differ\n"
     "  --device cpu|cuda       where to compute\n"
-    "  --dtype float32|bfloat16|auto  what matrix products are computed in: a GPU's in either; on the CPU float32, or (auto) block floating point\n"
+    "  --dtype float32|bfloat16|fp8|auto  what is computed in: on the CPU products in float32, or (auto) block floating point; on a GPU\n"
+    "                         float32, bfloat16 (or auto), or blocks of transformers in fp8\n"
     "  --tolerance-factor X    times each case's tolerance\n"
     "  --relative-error X      of each whole tensor, |found - expected| / |expected|, in place of the case's tolerance\n"
     "  --json FILE             a line of JSON a case\n";
@@ -82,13 +83,13 @@ int parity(int argc, char** argv) {
   }
   const ParityOptions options = options_of(argc, argv);
   const auto backend = open_backend(options.device, options.dtype, CpuIsa::automatic);
-  const bool block_floats = weight_storage(options.device, options.dtype).block_floats;
+  const WeightStorage products = weight_storage(options.device, options.dtype);
   std::string report;
   int failed = 0;
   for (const std::string& folder : options.cases) {
     Json row;
     try {
-      row = run(Case(folder, *backend, block_floats), options);
+      row = run(Case(folder, *backend, products), options);
     } catch (const std::exception& error) {
       std::printf("FAIL %s: %s\n", folder.c_str(), error.what());
       row = {{"case", folder}, {"passed", false}, {"problem", error.what()}};

@@ -27,7 +27,7 @@ struct View {
 enum class Activation { none, relu, silu, gelu_tanh };
 
 /// A weight matrix [columns, depth] laid out as its device multiplies fastest: float32, bfloat16, or in block floating point
-/// (int16: whole numbers, each column of 192 values of depth with a scale of its own).
+/// (int16: whole numbers, each column of 192 values of depth with a scale of its own), or float8 with a scale for each column.
 struct PackedWeights {
   std::shared_ptr<void> data;
   DType dtype = DType::float32;
@@ -117,7 +117,8 @@ struct Backend {
 
   /// weight [columns, depth], float32 or bfloat16, in the published order (PyTorch's Linear). `as` int16, on the CPU: the weights and
   /// what they are multiplied with are rounded to block floating point (Rouhani et al., arXiv 2302.08007, of 16 bits and by the block's
-  /// norm), which errs by 1e-4 of the product's norm; else the weight's own type, in which nothing is rounded.
+  /// norm), which errs by 1e-4 of the product's norm. `as` float8, on a GPU's tensor cores: the weights and what they are multiplied with are rounded
+  /// to it, each column and each row scaled by its largest magnitude. Else the weight's own type, in which nothing more is rounded.
   virtual PackedWeights pack(View weight, DType as) = 0;
   PackedWeights pack_exactly(View weight) { return pack(weight, weight.dtype); }
   /// out = activation(x weight^T + bias); x [rows, depth], bias [columns], of either type, or absent, out [rows, columns].

@@ -28,15 +28,18 @@ std::shared_ptr<void> PlanningBackend::as(DType dtype, const View& x) {
 
 PackedWeights PlanningBackend::pack(View weight, DType as) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  const DType kept = on_gpu() ? activations() : as;
-  const size_t bytes = on_gpu() ? size_t(weight.size()) * size_of(kept) : size_t(cpu::packed_bytes(columns, depth, as));
+  const DType kept = on_gpu() && as != DType::float8 ? activations() : as;
+  const size_t bytes = as == DType::float8 ? cuda::float8_bytes(columns, depth)
+                       : on_gpu()          ? size_t(weight.size()) * size_of(kept)
+                                           : size_t(cpu::packed_bytes(columns, depth, as));
   return {allocate(bytes), kept, columns, depth, bytes};
 }
 
 void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) {
   count_products(x.size(), weight.columns);
   if (!on_tensor_cores() || x.size() == 0) return;
-  const auto added = bias ? as(out.dtype, *bias) : nullptr, narrow = as(DType::bfloat16, x);
+  const auto added = bias ? as(out.dtype, *bias) : nullptr;
+  const auto narrow = weight.dtype == DType::float8 ? allocate(cuda::float8_bytes(x.size() / weight.depth, weight.depth)) : as(DType::bfloat16, x);
 }
 
 void PlanningBackend::convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out) {

@@ -57,8 +57,8 @@ void CudaBackend::convolution(View x, const PackedWeights& weight, const View* b
     for (int64_t first = 0; first < patches.positions; first += most) {
       const int64_t rows = std::min(most, patches.positions - first);
       cuda::write_patches(stream(), x, patches, first, rows, left);
-      tensor_cores_->multiply({left, static_cast<const bfloat16*>(weight.data.get()), added.view.data, rows, weight.columns, weight.depth,
-                               Activation::none, static_cast<char*>(out.data) + first * out_row, out.dtype}, stream());
+      tensor_cores_->multiply({.left = {left}, .right = {weight.data.get()}, .bias = added.view.data, .rows = rows, .columns = weight.columns,
+                               .depth = weight.depth, .out = static_cast<char*>(out.data) + first * out_row, .out_type = out.dtype}, stream());
     }
   });
 }

@@ -13,6 +13,10 @@ constexpr size_t block_bytes(size_t bytes) { return std::max<size_t>(1, (bytes +
 /// Of matrix products on the tensor cores, for as long as the back end lives: what NVIDIA recommends for Hopper.
 inline constexpr size_t product_workspace_bytes = size_t(32) << 20;
 
+/// A matrix [rows, depth] in float8 with a float32 scale for each row, behind it.
+constexpr size_t float8_scales_offset(int64_t rows, int64_t depth) { return size_t(rows * depth + 255) / 256 * 256; }
+constexpr size_t float8_bytes(int64_t rows, int64_t depth) { return float8_scales_offset(rows, depth) + size_t(rows) * sizeof(float); }
+
 /// Rows of the matrix of patches, of `depth` bfloat16 values each, that are written out at a time. Each chunk's output begins at a
 /// multiple of 256 bytes, whatever its columns and type.
 constexpr int64_t convolution_rows(int64_t positions, int64_t depth) {

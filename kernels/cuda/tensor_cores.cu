@@ -54,7 +54,13 @@ struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
   }
 };
 
-cudaDataType_t type_of(DType type) { return type == DType::bfloat16 ? CUDA_R_16BF : CUDA_R_32F; }
+cudaDataType_t type_of(DType type) {
+  switch (type) {
+    case DType::bfloat16: return CUDA_R_16BF;
+    case DType::float8: return CUDA_R_8F_E4M3;
+    default: return CUDA_R_32F;
+  }
+}
 
 cublasLtEpilogue_t epilogue_of(Activation activation, bool bias) {
   switch (activation) {   // cuBLASLt's GELU is the tanh approximation
@@ -72,18 +78,30 @@ struct Plan {
   Activation applied = Activation::none;
 
   Plan(cublasLtHandle_t library, const TensorCoreProduct& p, size_t workspace_bytes)
-      : right(CUDA_R_16BF, p.depth, p.columns), left(CUDA_R_16BF, p.depth, p.rows), out(type_of(p.out_type), p.columns, p.rows) {
+      : right(type_of(p.factors), p.depth, p.columns), left(type_of(p.factors), p.depth, p.rows), out(type_of(p.out_type), p.columns, p.rows) {
     // out^T [columns x rows] = right [columns x depth] left^T, all column-major.
     description.set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     description.set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
     if (p.bias) {
       description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.out_type));
-      description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     }
+    if (p.factors == DType::float8)
+      for (const auto mode : {CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_DESC_B_SCALE_MODE})
+        description.set(mode, int32_t(CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F));
+    point_to(p);
     const Preference preference(workspace_bytes);
     for (const Activation activation : {p.activation, Activation::none})
       if (choose(library, activation, p.bias != nullptr, preference)) return;
-    fail("cuBLASLt has no bfloat16 product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth, "]: use --dtype float32");
+    fail("cuBLASLt has no ", name_of(p.factors), " product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth, "]: use --dtype ",
+         p.factors == DType::float8 ? "bfloat16" : "float32");
+  }
+
+  /// What lies elsewhere from product to product, besides the factors themselves.
+  void point_to(const TensorCoreProduct& p) {
+    if (p.bias) description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    if (p.factors != DType::float8) return;
+    description.set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, p.right.scales);   // A is the right factor
+    description.set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, p.left.scales);
   }
 
  private:
@@ -109,18 +127,18 @@ class CublasLt final : public TensorCores {
   }
 
   Activation multiply(const TensorCoreProduct& p, void* stream) override {
-    const Key key{p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type};
+    const Key key{p.factors, p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type};
     Plan& plan = plans_.try_emplace(key, library_.handle, p, product_workspace_bytes).first->second;
-    if (p.bias) plan.description.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    plan.point_to(p);
     const float one = 1, zero = 0;
-    check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right, plan.right.handle, p.left, plan.left.handle,
+    check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right.data, plan.right.handle, p.left.data, plan.left.handle,
                          &zero, p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
                          product_workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
     return plan.applied == p.activation ? Activation::none : p.activation;
   }
 
  private:
-  using Key = std::tuple<int64_t, int64_t, int64_t, Activation, bool, DType>;
+  using Key = std::tuple<DType, int64_t, int64_t, int64_t, Activation, bool, DType>;
   Owned<cublasLtHandle_t, cublasLtDestroy> library_;
   std::shared_ptr<void> workspace_;
   std::map<Key, Plan> plans_;

@@ -9,11 +9,18 @@ namespace pyracast::cuda {
 /// Gives GPU memory.
 using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
-/// out [rows, columns] = activation(left right^T + bias), factors in bfloat16, sums in float32, out in either. All memory begins
-/// at a multiple of 256 bytes.
+/// A factor of a product, [rows, depth]: bfloat16, or float8 with a scale for each row.
+struct TensorCoreFactor {
+  const void* data = nullptr;
+  const float* scales = nullptr;
+};
+
+/// out [rows, columns] = activation(left right^T + bias), both factors of one type, sums in float32, out in float32 or bfloat16. All
+/// memory begins at a multiple of 256 bytes.
 struct TensorCoreProduct {
-  const bfloat16* left = nullptr;    ///< [rows, depth]
-  const bfloat16* right = nullptr;   ///< [columns, depth]
+  DType factors = DType::bfloat16;   ///< or float8
+  TensorCoreFactor left;             ///< [rows, depth]
+  TensorCoreFactor right;            ///< [columns, depth]
   const void* bias = nullptr;        ///< [columns], of out's type, or null
   int64_t rows = 0, columns = 0, depth = 0;
   Activation activation = Activation::none;

@@ -16,6 +16,7 @@ size_t size_of(DType type) {
     case DType::float16:
     case DType::int16: return 2;
     case DType::int8:
+    case DType::float8:
     case DType::uint8:
     case DType::boolean: return 1;
   }
@@ -32,6 +33,7 @@ const char* name_of(DType type) {
     case DType::int32: return "int32";
     case DType::int16: return "int16";
     case DType::int8: return "int8";
+    case DType::float8: return "float8";
     case DType::uint8: return "uint8";
     case DType::boolean: return "bool";
   }

@@ -120,8 +120,8 @@ Latte::Latte(const Weights& weights, const LatteConfig& config) : config_(config
   caption_projection_ = {Linear(weights / "caption_projection" / "linear_1", config.caption_channels, hidden),
                          Linear(weights / "caption_projection" / "linear_2", hidden, hidden)};
   for (int i = 0; i < config.layers; ++i) {
-    spatial_blocks_.emplace_back(weights / "transformer_blocks" / i, config, Axis::space, i);
-    temporal_blocks_.emplace_back(weights / "temporal_transformer_blocks" / i, config, Axis::time, i);
+    spatial_blocks_.emplace_back(weights.of_tokens() / "transformer_blocks" / i, config, Axis::space, i);
+    temporal_blocks_.emplace_back(weights.of_tokens() / "temporal_transformer_blocks" / i, config, Axis::time, i);
   }
   final_table_ = weights.tensor("scale_shift_table", {2, hidden});
   final_linear_ = Linear(weights / "proj_out", hidden, p * p * config.out_channels);

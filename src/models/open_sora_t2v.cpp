@@ -83,7 +83,7 @@ OpenSoraT2v::OpenSoraT2v(const Weights& weights, const OpenSoraT2vConfig& config
   time_ = AdaLnSingle(weights / "adaln_single", hidden);
   caption_projection_ = {Linear(weights / "caption_projection" / "linear_1", sizes.caption_channels, hidden),
                          Linear(weights / "caption_projection" / "linear_2", hidden, hidden)};
-  for (int i = 0; i < sizes.layers; ++i) blocks_.emplace_back(weights / "transformer_blocks" / i, sizes, i);
+  for (int i = 0; i < sizes.layers; ++i) blocks_.emplace_back(weights.of_tokens() / "transformer_blocks" / i, sizes, i);
   final_table_ = weights.tensor("scale_shift_table", {2, hidden});
   final_linear_ = Linear(weights / "proj_out", hidden, patch * patch * sizes.out_channels);
 }

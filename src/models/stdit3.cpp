@@ -134,8 +134,8 @@ Stdit3::Stdit3(const Weights& weights, const Stdit3Config& config) : config_(con
   if (!null_caption_.empty()) null_caption_ = null_caption_.reshape({1, config.model_max_length, config.caption_channels});
   rotary_frequencies_ = weights.numbers("rope.freqs", {config.head_size() / 2});
   for (int i = 0; i < config.depth; ++i) {
-    spatial_blocks_.emplace_back(weights / "spatial_blocks" / i, config, Axis::space, i);
-    temporal_blocks_.emplace_back(weights / "temporal_blocks" / i, config, Axis::time, i);
+    spatial_blocks_.emplace_back(weights.of_tokens() / "spatial_blocks" / i, config, Axis::space, i);
+    temporal_blocks_.emplace_back(weights.of_tokens() / "temporal_blocks" / i, config, Axis::time, i);
   }
   final_table_ = weights.tensor("final_layer.scale_shift_table", {2, hidden});
   final_linear_ = Linear(weights / "final_layer" / "linear", hidden, config.patch_volume() * config.out_channels());

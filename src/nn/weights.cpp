@@ -97,7 +97,13 @@ DType Weights::table_dtype(const StoredTensor& stored) const {
   return contents_->storage.dtype.value_or(stored.dtype == DType::bfloat16 ? DType::bfloat16 : DType::float32);
 }
 
-DType Weights::matrix_dtype(const StoredTensor& stored) const { return contents_->storage.block_floats ? DType::int16 : table_dtype(stored); }
+DType Weights::kernel_dtype(const StoredTensor& stored) const { return contents_->storage.block_floats ? DType::int16 : table_dtype(stored); }
+
+// The tensor cores take float8 factors whose rows are whole runs of 16 bytes.
+DType Weights::matrix_dtype(const StoredTensor& stored, int64_t columns, int64_t depth) const {
+  const bool float8 = contents_->storage.float8 && of_tokens_ && columns % 16 == 0 && depth % 16 == 0;
+  return float8 ? DType::float8 : kernel_dtype(stored);
+}
 
 Tensor Weights::on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const {
   const bool is_as_stored = stored.dtype == dtype && (dtype == DType::bfloat16 || contents_->storage.dtype != DType::bfloat16);
@@ -139,9 +145,8 @@ WeightBlock Weights::shared(const std::string& use, const std::string& name, con
   return contents_->storage.shared->at(concat(use, ' ', stored.file, ' ', prefix_, name, ' ', name_of(dtype), " for ", backend().name()), make);
 }
 
-PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, int64_t columns, int64_t depth,
+PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, DType dtype, int64_t columns, int64_t depth,
                               const std::function<Tensor()>& published) const {
-  const DType dtype = matrix_dtype(stored);
   if (!contents_->storage.shared) return backend().pack(published().view(), dtype);
   const WeightBlock block = shared("matrix", name, stored, dtype, [&] {
     const PackedWeights own = backend().pack(published().view(), dtype);
@@ -153,7 +158,8 @@ PackedWeights Weights::packed(const std::string& name, const StoredTensor& store
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
   const StoredTensor* stored = take(name, {columns, depth});
   if (!stored) return {};
-  return packed(name, *stored, columns, depth, [&] { return on_device(*stored, {columns, depth}, table_dtype(*stored)); });
+  return packed(name, *stored, matrix_dtype(*stored, columns, depth), columns, depth,
+                [&] { return on_device(*stored, {columns, depth}, table_dtype(*stored)); });
 }
 
 PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
@@ -161,7 +167,7 @@ PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const
   if (!stored) return {};
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
   const Shape rows{out, taps * in};
-  return packed(name, *stored, out, taps * in, [&] {
+  return packed(name, *stored, kernel_dtype(*stored), out, taps * in, [&] {
     if (!backend().computes()) return on_device(*stored, rows, table_dtype(*stored));
     const std::vector<float> published = values(*stored);
     std::vector<float> reordered(published.size());   // [out, in, taps] -> [out, taps, in]

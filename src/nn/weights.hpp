@@ -11,11 +11,11 @@ namespace pyracast {
 /// How weights are kept in memory: `dtype` float32 or bfloat16; absent: as stored (bfloat16 stays, all else becomes
 /// float32). `shared`, where given: matrices, kernels and tables lie there; of back ends in the host's memory only, and needed
 /// while weights are read. `block_floats`: matrices and kernels are kept and multiplied in block floating point (Backend::pack);
-/// else arithmetic on the CPU is float32.
+/// else arithmetic on the CPU is float32. `float8`: on a GPU matrices that multiply tokens (Weights::of_tokens) are kept and multiplied so.
 struct WeightStorage {
   std::optional<DType> dtype;
   SharedWeights* shared = nullptr;
-  bool block_floats = false;
+  bool block_floats = false, float8 = false;
 };
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
@@ -35,6 +35,13 @@ class Weights {
   Weights operator/(const Part& part) const {
     Weights inner = *this;
     inner.prefix_ = concat(prefix_, part, '.');
+    return inner;
+  }
+
+  /// The same weights, as ones that multiply tokens: most of a network's work.
+  Weights of_tokens() const {
+    Weights inner = *this;
+    inner.of_tokens_ = true;
     return inner;
   }
 
@@ -72,14 +79,16 @@ class Weights {
   };
   std::shared_ptr<Contents> contents_;
   std::string prefix_;
+  bool of_tokens_ = false;
 
   const StoredTensor* take(const std::string& name, const Shape& shape) const;
   std::vector<float> values(const StoredTensor& stored) const;
   Tensor on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const;
   Tensor on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const;
   DType table_dtype(const StoredTensor& stored) const;
-  DType matrix_dtype(const StoredTensor& stored) const;
-  PackedWeights packed(const std::string& name, const StoredTensor& stored, int64_t columns, int64_t depth,
+  DType kernel_dtype(const StoredTensor& stored) const;
+  DType matrix_dtype(const StoredTensor& stored, int64_t columns, int64_t depth) const;
+  PackedWeights packed(const std::string& name, const StoredTensor& stored, DType dtype, int64_t columns, int64_t depth,
                        const std::function<Tensor()>& published) const;
   WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype, const std::function<WeightBlock()>& make) const;
 };

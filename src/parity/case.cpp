@@ -79,8 +79,8 @@ Comparison compare_tensor(const std::string& name, const StoredTensor& expected,
 
 }  // namespace
 
-Case::Case(const std::filesystem::path& folder, Backend& backend, bool block_floats)
-    : folder_(folder), backend_(backend), block_floats_(block_floats) {
+Case::Case(const std::filesystem::path& folder, Backend& backend, WeightStorage products)
+    : folder_(folder), backend_(backend), products_(products) {
   if (!folder_.has_filename()) folder_ = folder_.parent_path();   // a trailing slash
   json_ = read_json(folder_ / "case.json");
   if (!json_.contains("config")) json_["config"] = Json::object();
@@ -112,7 +112,9 @@ std::vector<int64_t> Case::input_integers(const std::string& name) const { retur
 
 Weights Case::weights(const char* role) const {
   const auto path = folder_ / value<std::string>(value<Json>(json_, "weights", where()), role, where());
-  return Weights(backend_, read_weights(path), {.dtype = DType::float32, .block_floats = block_floats_}, path.string());
+  WeightStorage storage = products_;
+  storage.dtype = DType::float32;
+  return Weights(backend_, read_weights(path), storage, path.string());
 }
 
 bool Case::expects_json() const { return value<std::string>(json_, "expected", where()).ends_with(".json"); }

@@ -10,8 +10,8 @@ namespace pyracast {
 /// A parity case as read from its folder.
 class Case {
  public:
-  /// `block_floats`: weights are kept and multiplied so (WeightStorage).
-  Case(const std::filesystem::path& folder, Backend& backend, bool block_floats = false);
+  /// `products`: what matrices are kept and multiplied in; all other weights are float32.
+  Case(const std::filesystem::path& folder, Backend& backend, WeightStorage products = {});
 
   const std::filesystem::path& folder() const { return folder_; }
   std::string name() const { return folder_.filename().string(); }
@@ -51,7 +51,7 @@ class Case {
  private:
   std::filesystem::path folder_;
   Backend& backend_;
-  bool block_floats_;
+  WeightStorage products_;
   Json json_;
   StoredTensors inputs_;
 

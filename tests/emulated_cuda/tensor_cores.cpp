@@ -16,7 +16,8 @@ class ByDefinition final : public TensorCores {
     for (int64_t row = 0; row < p.rows; ++row)
       for (int64_t column = 0; column < p.columns; ++column) {
         float sum = 0;
-        for (int64_t k = 0; k < p.depth; ++k) sum += float(p.left[row * p.depth + k]) * float(p.right[column * p.depth + k]);
+        for (int64_t k = 0; k < p.depth; ++k) sum += value(p.factors, p.left, row * p.depth + k) * value(p.factors, p.right, column * p.depth + k);
+        if (p.factors == DType::float8) sum *= p.left.scales[row] * p.right.scales[column];
         if (p.bias) sum += wide ? static_cast<const float*>(p.bias)[column] : float(static_cast<const bfloat16*>(p.bias)[column]);
         const float value = activated(p.activation == Activation::relu ? p.activation : Activation::none, sum);
         if (wide) static_cast<float*>(p.out)[row * p.columns + column] = value;
@@ -26,6 +27,10 @@ class ByDefinition final : public TensorCores {
   }
 
  private:
+  static float value(DType type, const TensorCoreFactor& factor, int64_t i) {
+    return type == DType::float8 ? float(static_cast<const float8*>(factor.data)[i]) : float(static_cast<const bfloat16*>(factor.data)[i]);
+  }
+
   std::shared_ptr<void> workspace_;   // taken as cuBLASLt's is
 };
 

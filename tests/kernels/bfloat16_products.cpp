@@ -1,5 +1,7 @@
-// Products on a GPU's tensor cores: factors rounded to bfloat16, sums in float32.
+// Products on a GPU's tensor cores: factors rounded to bfloat16, or scaled and rounded to float8; sums in float32.
 #include <gtest/gtest.h>
+
+#include <span>
 
 #include "tests/kernels/devices.hpp"
 
@@ -42,6 +44,60 @@ TEST(Bfloat16Products, AreThoseOfTheRoundedFactors) {
                       out.view);
         EXPECT_LT(largest_difference(out.values(), expected), 2e-5 * double(depth) + 1e-4) << int(activation) << ' ' << rows << ' ' << depth;
       }
+}
+
+/// Of rows of `depth` values: each scaled so that its largest magnitude is float8's, rounded, and scaled back.
+std::vector<float> rounded_to_float8(std::vector<float> values, int64_t depth) {
+  for (size_t first = 0; first < values.size(); first += size_t(depth)) {
+    const auto row = std::span(values).subspan(first, size_t(depth));
+    float largest = 0;
+    for (const float value : row) largest = std::max(largest, std::abs(value));
+    const float scale = largest == 0 ? 1 : largest / float8::largest, factor = 1 / scale;
+    for (float& value : row) value = float(float8(value * factor)) * scale;
+  }
+  return values;
+}
+
+TEST(Float8Products, AreThoseOfScaledAndRoundedRows) {
+  const TestGpu gpu(CudaPrecision::bfloat16);
+  if (!gpu.backend) GTEST_SKIP() << gpu.absence;
+  Backend& device = *gpu.backend;
+  for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 1152, 32}, {5, 80, 48}})
+    for (const DType type : {DType::bfloat16, DType::float32}) {
+      auto x = rounded(random_values(rows * depth, 1)), w = random_values(columns * depth, 2), b = rounded(random_values(columns, 3));
+      std::fill_n(x.begin(), depth, 0.f);          // a row of zeros
+      for (int64_t k = 0; k < depth; ++k) w[size_t(k)] *= 1000;
+      const auto narrow_x = rounded_to_float8(x, depth), narrow_w = rounded_to_float8(w, depth);
+      std::vector<double> expected;
+      double largest = 0;
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t n = 0; n < columns; ++n) {
+          double sum = b[size_t(n)];
+          for (int64_t k = 0; k < depth; ++k) sum += double(narrow_x[size_t(r * depth + k)]) * narrow_w[size_t(n * depth + k)];
+          expected.push_back(sum);
+          largest = std::max(largest, std::abs(sum));
+        }
+      const DeviceArray in(device, {rows, depth}, x, type), bias(device, {columns}, b, type), out(device, {rows, columns}, type);
+      const PackedWeights weight = device.pack(DeviceArray(device, {columns, depth}, w).view, DType::float8);
+      EXPECT_EQ(weight.dtype, DType::float8);
+      device.linear(in.view, weight, &bias.view, Activation::none, out.view);
+      const auto got = out.values();
+      for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], std::abs(expected[i]) * 0.004 + 1e-6 * largest) << rows << ' ' << depth;
+    }
+}
+
+TEST(Float8Products, AreNotFiniteWhereARowIsNot) {
+  const TestGpu gpu(CudaPrecision::bfloat16);
+  if (!gpu.backend) GTEST_SKIP() << gpu.absence;
+  Backend& device = *gpu.backend;
+  for (const float poison : {NAN, INFINITY}) {
+    auto x = random_values(2 * 32, 1);
+    x[35] = poison;
+    const DeviceArray in(device, {2, 32}, x, DType::bfloat16), out(device, {2, 16}, DType::bfloat16);
+    device.linear(in.view, device.pack(DeviceArray(device, {16, 32}, random_values(16 * 32, 2)).view, DType::float8), nullptr, Activation::none, out.view);
+    const auto got = out.values();
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isfinite(got[i]), i < 16) << i;
+  }
 }
 
 TEST(Bfloat16Products, OfAConvolutionAreThoseOfItsRoundedPatches) {
