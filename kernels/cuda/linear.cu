@@ -20,7 +20,7 @@ __device__ uint8_t to_float8(float x) {
 #endif
 }
 
-// A warp a row of x [rows, depth]: scaled such that its largest magnitude becomes float8's.
+// A warp a row of x [rows, depth]: scaled such that its largest magnitude becomes float8's. What is not finite becomes NaN.
 template <int n, class T>
 __global__ void to_float8_kernel(int64_t rows, int64_t depth, const T* x, uint8_t* out, float* scales) {
   const int64_t r = int64_t(blockIdx.x) * rows_of_block + threadIdx.x / warp_size;
@@ -31,15 +31,9 @@ __global__ void to_float8_kernel(int64_t rows, int64_t depth, const T* x, uint8_
   for (int64_t i = first; i < depth; i += step) {
     const auto pack = load<n>(row + i);
 #pragma unroll
-    for (int k = 0; k < n; ++k) {
-      const float magnitude = fabsf(float(pack.of[k]));
-      largest = magnitude <= largest ? largest : magnitude;   // a NaN stays
-    }
+    for (int k = 0; k < n; ++k) largest = fmaxf(largest, fabsf(float(pack.of[k])));
   }
-  for (int lanes = warp_size / 2; lanes > 0; lanes /= 2) {
-    const float other = __shfl_xor_sync(0xffffffffu, largest, lanes);
-    largest = other <= largest ? largest : other;
-  }
+  largest = warp_max(largest);
   const float scale = largest == 0 ? 1 : largest / float8::largest, factor = 1 / scale;
   for (int64_t i = first; i < depth; i += step) {
     const auto pack = load<n>(row + i);
