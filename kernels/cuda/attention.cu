@@ -23,8 +23,9 @@ void CudaBackend::attention(View q, View k, View v, float scale, const Attention
   using namespace cuda;
   const int64_t batch = q.shape[0];
   if (q.size() == 0) return;
+  const int64_t row = q.shape[2] * q.shape[3];
   AttentionCall call{floats(q), floats(k), floats(v), floats(out), q.shape[1], q.shape[2], q.shape[3], scale,
-                     nullptr, 0, 0, 0};
+                     nullptr, 0, 0, 0, row, row, row};
   if (bias) {
     call.bias = floats(bias->values);
     call.bias_batch = bias->batch_stride;
