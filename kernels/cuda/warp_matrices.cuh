@@ -9,7 +9,8 @@ namespace pyracast::cuda {
 /// Sums of 16 x 8, in two matrices of 8 x 8, one below the other: elements 0 and 1, 2 and 3.
 using Sums = float[4];
 
-/// sums += left right; left [16, 16]: upper and lower matrix of columns 0 to 7, then of 8 to 15; right [16, 8]: the transposes of rows 0 to 7 and 8 to 15.
+/// sums += left right; left [16, 16]: the upper and the lower matrix of columns 0 to 7, then of 8 to 15; right [16, 8]: the transposes
+/// of rows 0 to 7 and of 8 to 15.
 __device__ inline void multiply_add(Sums& sums, uint32_t left0, uint32_t left1, uint32_t left2, uint32_t left3, uint32_t right0, uint32_t right1) {
 #ifdef __CUDACC__
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
@@ -94,6 +95,17 @@ __device__ void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" :: "n"(Newest) : "memory");
 #else
   emulated::wait_for_copies(Newest);
+#endif
+}
+
+/// threadIdx.x, read where it stands: the compiler cannot keep it, or what follows from it, from before.
+__device__ inline int thread_anew() {
+#ifdef __CUDACC__
+  int thread;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+  return thread;
+#else
+  return int(threadIdx.x);
 #endif
 }
 
