@@ -221,25 +221,27 @@ struct WarpOfQueries {
   }
 
   __device__ void store() const {
+    const int lane = thread_anew() % warp_size, size = int(call.size);   // as in begin_columns
 #pragma unroll
     for (int b = 0; b < Blocks; ++b)
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float whole = total[b][half];
         for (int step = 1; step < 4; step *= 2) whole += __shfl_xor_sync(0xffffffffu, whole, step);
-        if (row(b, half) >= there) continue;
+        const int row = b * group + half * octet + lane / 4;
+        if (row >= there) continue;
         const float scale = 1 / whole;
-        bfloat16* const of_row = out + row(b, half) * int(call.heads * call.size) + lane() % 4 * 2;
+        bfloat16* const of_row = out + row * int(call.heads * call.size);
 #pragma unroll
         for (int o = 0; o < Octets; ++o)
-          if (o * octet < call.size)
-            *reinterpret_cast<uint32_t*>(of_row + o * octet) = narrow_pair(sums[b][o][2 * half] * scale, sums[b][o][2 * half + 1] * scale);
+          if (const int column = o * octet + lane % 4 * 2; column < size)
+            *reinterpret_cast<uint32_t*>(of_row + column) = narrow_pair(sums[b][o][2 * half] * scale, sums[b][o][2 * half + 1] * scale);
       }
   }
 };
 
 template <int Octets, int Blocks, bool HasBias>
-__global__ void __launch_bounds__(most_warps * warp_size, Octets == 12 ? 1 : Blocks == 1 && Octets < 12 ? 3 : 2)
+__global__ void __launch_bounds__(most_warps * warp_size, Blocks == 1 && Octets < 12 ? 3 : 2)
     tensor_core_attention_kernel(NarrowAttentionCall call, AttentionEntries entries) {
   constexpr int tile = tile_of(Octets, HasBias), stride = row_stride(Octets);
   const AttentionPart part = AttentionPart::of(blockIdx.x, call, entries, int(blockDim.x) / warp_size * Blocks * group);
