@@ -49,11 +49,11 @@ void PlanningBackend::convolution(View, const PackedWeights& weight, const View*
   const auto added = bias ? as(out.dtype, *bias) : nullptr, patches = allocate(size_t(rows * weight.depth) * sizeof(bfloat16));
 }
 
-void PlanningBackend::attention(View q, View k, View v, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) {
+void PlanningBackend::attention(View q, View k, View v, float scale, const AttentionBias*, std::span<const KeyRange> keys_of, View) {
   const int64_t per_key = q.size() / std::max<int64_t>(1, q.shape[0]);   // of a batch entry
   if (keys_of.empty()) count_products(2 * q.size(), k.shape[1]);
   for (const KeyRange& keys : keys_of) count_products(2 * per_key, keys.end - keys.begin);
-  if (!on_gpu() || q.size() == 0) return;
+  if (q.size() == 0 || cuda::attention_on_tensor_cores(q.shape[3], scale)) return;   // a float32 argument needs no other
   const auto wide_q = as(DType::float32, q), wide_k = as(DType::float32, k), wide_v = as(DType::float32, v);
 }
 
@@ -63,11 +63,14 @@ void PlanningBackend::group_norm(View x, int64_t, float, View, View, Activation,
   const auto factors = allocate(cuda::group_norm_factors_bytes(x.shape[0], x.shape[2]));
 }
 
-void PlanningBackend::packed_attention(View, const PackedAttention& with, View out) {
-  if (!on_gpu()) return count_products(2 * out.size(), out.shape[1]);
-  const size_t bytes = size_t(out.size()) * size_of(out.dtype);
-  const std::shared_ptr<void> memory[3] = {allocate(bytes), allocate(bytes), allocate(bytes)};
-  attention(out, out, out, with.scale, nullptr, {}, out);
+void PlanningBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
+  count_products(2 * out.size(), out.shape[1]);
+  if (!on_gpu() || out.size() == 0) return;
+  const bool wide = !cuda::attention_on_tensor_cores(qkv.shape[4], with.scale);
+  const auto wide_qkv = wide ? as(DType::float32, qkv) : nullptr, wide_out = wide ? as(DType::float32, out) : nullptr;
+  if (!with.q_norm && !with.cosines) return;
+  const size_t bytes = size_t(out.size()) * (wide ? sizeof(float) : size_of(out.dtype));
+  const auto queries = allocate(bytes), keys = allocate(bytes);
 }
 
 }  // namespace pyracast

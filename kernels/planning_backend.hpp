@@ -48,7 +48,7 @@ class PlanningBackend : public Backend {
   // The CPU's own of these take no memory besides their output, nor do a GPU's but for the last.
   void modulated_norm(View, float, View, View, View) override {}
   void add_gated(View, View, View, View) override {}
-  void packed_attention(View, const PackedAttention& with, View out) override;
+  void packed_attention(View qkv, const PackedAttention& with, View out) override;
 
  private:
   bool on_gpu() const { return device_ != PlannedDevice::cpu; }

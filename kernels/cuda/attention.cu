@@ -2,57 +2,70 @@
 // on its neighbours.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/cuda_backend.hpp"
+#include "kernels/cuda/elements.cuh"
 
 namespace pyracast {
 
 namespace cuda {
 namespace {
 
-void attend(cudaStream_t stream, const AttentionCall& call, const AttentionEntries& entries, bool is_short) {
-  if (is_short) short_attention(stream, call, entries);
-  else long_attention(stream, call, entries);
+/// `attend` of those entries of a batch whose number of keys it serves: all have `keys_each`, or those of `keys_of`.
+template <class Serves, class Attend>
+void for_entries(int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of, Serves serves, Attend attend) {
+  AttentionEntries some{};
+  if (keys_of.empty()) {
+    some.keys_each = keys_each;
+    some.count = batch;
+    if (serves(keys_each)) attend(some);
+    return;
+  }
+  for (int64_t b = 0; b < batch; ++b) {
+    const KeyRange range = keys_of[size_t(b)];
+    if (serves(range.end - range.begin)) some.listed[some.count++] = {b, range.begin, range.end - range.begin};
+    if (some.count == AttentionEntries::most_listed || (b == batch - 1 && some.count > 0)) {
+      attend(some);
+      some.count = 0;
+    }
+  }
 }
 
-bool is_short(const AttentionCall& call, int64_t keys) { return keys <= short_keys && call.size <= short_size; }
-
 }  // namespace
+
+void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of) {
+  const auto is_short = [&](int64_t keys) { return keys <= short_keys && call.size <= short_size; };
+  for_entries(batch, keys_each, keys_of, is_short, [&](const AttentionEntries& some) { short_attention(stream, call, some); });
+  for_entries(batch, keys_each, keys_of, std::not_fn(is_short), [&](const AttentionEntries& some) { long_attention(stream, call, some); });
+}
+
+void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of) {
+  const auto any = [](int64_t) { return true; };
+  for_entries(batch, keys_each, keys_of, any, [&](const AttentionEntries& some) { tensor_core_attention(stream, call, some); });
+}
+
 }  // namespace cuda
 
 void CudaBackend::attention(View q, View k, View v, float scale, const AttentionBias* bias,
                             std::span<const KeyRange> keys_of, View out) {
   using namespace cuda;
-  const int64_t batch = q.shape[0];
   if (q.size() == 0) return;
-  if (q.dtype != DType::float32) {
+  if (q.dtype == DType::bfloat16 && !attention_on_tensor_cores(q.shape[3], scale)) {
     const Owned wide_q = as(DType::float32, q), wide_k = as(DType::float32, k), wide_v = as(DType::float32, v);
     attention(wide_q.view, wide_k.view, wide_v.view, scale, bias, keys_of, wide_q.view);   // a block reads its queries before it writes
     return convert(wide_q.view, out);
   }
-  AttentionCall call{floats(q), floats(k), floats(v), floats(out), q.shape[1], q.shape[2], q.shape[3], scale,
-                     nullptr, 0, 0, 0};
-  if (bias) {
-    call.bias = floats(bias->values);
-    call.bias_batch = bias->batch_stride;
-    call.bias_head = bias->head_stride;
-    call.bias_query = bias->query_stride;
-  }
-  if (keys_of.empty()) {
-    AttentionEntries all{};
-    all.keys_each = k.shape[1];
-    all.count = batch;
-    return attend(stream(), call, all, is_short(call, k.shape[1]));
-  }
-  for (const bool wanted : {true, false}) {
-    AttentionEntries some{};
-    for (int64_t b = 0; b < batch; ++b) {
-      const KeyRange range = keys_of[size_t(b)];
-      if (is_short(call, range.end - range.begin) == wanted) some.listed[some.count++] = {b, range.begin, range.end - range.begin};
-      if (some.count == AttentionEntries::most_listed || (b == batch - 1 && some.count > 0)) {
-        attend(stream(), call, some, wanted);
-        some.count = 0;
-      }
+  with_type(q.dtype, [&](auto type) {
+    using T = decltype(type);
+    const int64_t row = q.shape[2] * q.shape[3];
+    AttentionOf<T> call{elements<const T>(q), elements<const T>(k), elements<const T>(v), elements<T>(out), q.shape[1], q.shape[2], q.shape[3], scale,
+                        nullptr, 0, 0, 0, row, row, row};
+    if (bias) {
+      call.bias = floats(bias->values);
+      call.bias_batch = bias->batch_stride;
+      call.bias_head = bias->head_stride;
+      call.bias_query = bias->query_stride;
     }
-  }
+    attend(stream(), call, q.shape[0], k.shape[1], keys_of);
+  });
 }
 
 }  // namespace pyracast

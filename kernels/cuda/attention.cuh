@@ -1,18 +1,26 @@
 #pragma once
 // What the attention kernels are told.
-#include "kernels/cuda/device_code.cuh"
+#include <functional>
+
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/scratch.hpp"
 
 namespace pyracast::cuda {
 
-/// q, out [batch, queries, heads, size]; k, v [keys in a row, heads, size].
-struct AttentionCall {
-  const float *q, *k, *v;
-  float* out;
+/// q, out [batch, queries, heads, size]; k, v [keys in a row, heads, size]. Of q, k and v, which may lie packed in one tensor, a
+/// token's heads lie in a row and begin `_row` elements behind those of the token before.
+template <class Element>
+struct AttentionOf {
+  const Element *q, *k, *v;
+  Element* out;
   int64_t queries, heads, size;
   float scale;
   const float* bias;   // may be null; element (batch, head, query, key) lies at these strides
   int64_t bias_batch, bias_head, bias_query;
+  int64_t q_row, k_row, v_row;
 };
+using AttentionCall = AttentionOf<float>;
+using NarrowAttentionCall = AttentionOf<bfloat16>;
 
 /// The batch entries of one launch and the keys of each; travels as a kernel's argument.
 struct AttentionEntries {
@@ -33,18 +41,30 @@ struct AttentionPart {
   int64_t head, first_query;
 
   /// Block `index` of a grid of entries x heads x tiles of queries.
-  static constexpr AttentionPart of(int64_t index, const AttentionCall& call, const AttentionEntries& entries, int tile) {
+  template <class Call>
+  static constexpr AttentionPart of(int64_t index, const Call& call, const AttentionEntries& entries, int tile) {
     const int64_t tiles = pieces_of(call.queries, tile);
     return {entries[index / (tiles * call.heads)], index / tiles % call.heads, index % tiles * tile};
   }
-  /// Offsets of a row of q and out, of k and v, and of the bias.
-  constexpr int64_t query(const AttentionCall& call, int64_t row) const {
+  /// Where the head's rows begin in q, k, v, out and the bias.
+  template <class Call>
+  constexpr int64_t query(const Call& call, int64_t row) const {
+    return (entry.batch * call.queries + row) * call.q_row + head * call.size;
+  }
+  template <class Call>
+  constexpr int64_t key(const Call& call, int64_t at) const {
+    return (entry.first_key + at) * call.k_row + head * call.size;
+  }
+  template <class Call>
+  constexpr int64_t value(const Call& call, int64_t at) const {
+    return (entry.first_key + at) * call.v_row + head * call.size;
+  }
+  template <class Call>
+  constexpr int64_t out(const Call& call, int64_t row) const {
     return ((entry.batch * call.queries + row) * call.heads + head) * call.size;
   }
-  constexpr int64_t key(const AttentionCall& call, int64_t at) const {
-    return ((entry.first_key + at) * call.heads + head) * call.size;
-  }
-  constexpr int64_t bias(const AttentionCall& call, int64_t row) const {
+  template <class Call>
+  constexpr int64_t bias(const Call& call, int64_t row) const {
     return entry.batch * call.bias_batch + head * call.bias_head + row * call.bias_query;
   }
 };
@@ -54,5 +74,14 @@ inline constexpr int64_t short_keys = 64, short_size = 128;
 
 void short_attention(cudaStream_t stream, const AttentionCall& call, const AttentionEntries& entries);
 void long_attention(cudaStream_t stream, const AttentionCall& call, const AttentionEntries& entries);
+
+/// On the tensor cores: factors in bfloat16, sums in float32.
+void tensor_core_attention(cudaStream_t stream, const NarrowAttentionCall& call, const AttentionEntries& entries);
+/// Whether it serves this call: attention_on_tensor_cores(), and rows that are aligned to 16 bytes.
+bool tensor_core_attention_takes(const NarrowAttentionCall& call);
+
+/// By the kernels that serve such calls. Each entry of the batch has `keys_each` keys, or those of `keys_of`, one an entry.
+void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of);
+void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of);
 
 }  // namespace pyracast::cuda

@@ -91,6 +91,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<cuda::TensorCores> tensor_cores_;   // none: products are computed in float32
 
   Owned as(DType dtype, const View& x);
+  Owned floats_like(const View& x);
 };
 
 }  // namespace pyracast

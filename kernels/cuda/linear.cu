@@ -82,6 +82,11 @@ CudaBackend::Owned CudaBackend::as(DType dtype, const View& x) {
   return {out, std::move(memory)};
 }
 
+CudaBackend::Owned CudaBackend::floats_like(const View& x) {
+  auto memory = allocate(size_t(x.size()) * sizeof(float));
+  return {{memory.get(), DType::float32, x.shape}, std::move(memory)};
+}
+
 void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) {
   const int64_t rows = x.size() / weight.depth;
   if (rows == 0) return;

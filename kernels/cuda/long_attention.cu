@@ -2,6 +2,7 @@
 // time. Weights are kept relative to the largest score so far, and what was summed is corrected when a larger one comes
 // (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al., FlashAttention, 2022).
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/device_code.cuh"
 
 namespace pyracast::cuda {
 namespace {
@@ -72,6 +73,7 @@ __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall c
 
   const auto query_offset = [&](int64_t row) { return part.query(call, row); };
   const auto key_offset = [&](int64_t key) { return part.key(call, key); };
+  const auto value_offset = [&](int64_t key) { return part.value(call, key); };
   load_tile<Tile>(call.q, part.first_query, call.queries, size, query_offset, q);
   if (threadIdx.x < Tile) {
     largest[threadIdx.x] = -INFINITY;
@@ -104,7 +106,7 @@ __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall c
         scores[(down + i * side) * (Tile + 1) + across + j * side] = key < keys ? score : -INFINITY;
       }
     __syncthreads();   // all scores are there, and nobody reads keys any more
-    load_tile<Tile>(call.v, first_key, keys, size, key_offset, k_or_v);
+    load_tile<Tile>(call.v, first_key, keys, size, value_offset, k_or_v);
     weigh<Tile>(scores, largest, total, correction);
     __syncthreads();
 #pragma unroll
@@ -134,7 +136,7 @@ __global__ void __launch_bounds__(threads) long_attention_kernel(AttentionCall c
     const float scale = 1 / total[down + i * side];
 #pragma unroll
     for (int c = 0; c < Columns; ++c)
-      if (across + c * side < size) call.out[part.query(call, row) + across + c * side] = sums[i][c] * scale;
+      if (across + c * side < size) call.out[part.out(call, row) + across + c * side] = sums[i][c] * scale;
   }
 }
 

@@ -1,4 +1,5 @@
 // Queries and keys that lie packed in one tensor are normalised and rotated in one pass, before they attend.
+#include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/elements.cuh"
 
@@ -13,12 +14,11 @@ constexpr int lanes = 16;   // that share a head: one with 128 bfloat16 channels
 template <class T>
 struct HeadsCall {
   const T* qkv;   // [batch, tokens, 3, heads, size]
-  T* out[3];      // queries, keys, values, each [batch, tokens, heads, size]
+  T* out[2];      // queries, keys, each [batch, tokens, heads, size]
   const float* norms[2];
   float epsilon;
   const float *cosines, *sines;   // [tokens, size / 2]
   int64_t tokens, heads, size, pieces;
-  int parts;                      // 2: values stay where they are
 };
 
 /// The sum over the lanes of a head, on each of them. All lanes of the warp call it.
@@ -32,11 +32,11 @@ template <int n, class T>
 __global__ void heads_kernel(HeadsCall<T> call) {
   const int64_t piece = global_index() / lanes, size = call.size;
   const bool exists = piece < call.pieces;   // else its lanes only join in the sums of the warp's other head
-  const int64_t part = piece / call.heads % call.parts, row = piece / (call.parts * call.heads), head = piece % call.heads;
+  const int64_t part = piece / call.heads % 2, row = piece / (2 * call.heads), head = piece % call.heads;
   const T* const from = call.qkv + ((row * 3 + part) * call.heads + head) * size;
-  T* const to = part == 0 ? call.out[0] : part == 1 ? call.out[1] : call.out[2];
+  T* const to = part == 0 ? call.out[0] : call.out[1];
   const int64_t out = (row * call.heads + head) * size, first = int64_t(threadIdx.x % lanes) * n, step = lanes * n;
-  const float* const weight = part == 0 ? call.norms[0] : part == 1 ? call.norms[1] : nullptr;
+  const float* const weight = part == 0 ? call.norms[0] : call.norms[1];
   float even = 0, odd = 0;   // as the two lanes 16 apart have them that share these packs in rms_norm: the same bits
   const auto add_pack = [&](int64_t i, float& sum) {
     if (i >= size) return;
@@ -63,7 +63,7 @@ __global__ void heads_kernel(HeadsCall<T> call) {
       for (int k = 0; k < n; ++k) values[k] = values[k] * scale * by.of[k];
     }
     if constexpr (n > 1)
-      if (part < 2 && call.cosines) {
+      if (call.cosines) {
         const int64_t angles = (row % call.tokens * size + i) / 2;
         const auto cosines = load<n / 2>(call.cosines + angles), sines = load<n / 2>(call.sines + angles);
 #pragma unroll
@@ -83,33 +83,38 @@ __global__ void heads_kernel(HeadsCall<T> call) {
 }  // namespace
 }  // namespace cuda
 
+// Values lie where they are, and so do queries and keys of which nothing is wanted before they attend.
 void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
+  if (out.size() == 0) return;
+  const int64_t batch = qkv.shape[0], tokens = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], width = heads * size;
+  if (qkv.dtype == DType::bfloat16 && !cuda::attention_on_tensor_cores(size, with.scale)) {
+    const Owned wide = as(DType::float32, qkv), result = floats_like(out);
+    packed_attention(wide.view, with, result.view);
+    return convert(result.view, out);
+  }
   const auto floats_of = [](const std::optional<View>& x) { return x ? cuda::floats(*x) : nullptr; };
-  const size_t bytes = size_t(out.size()) * size_of(out.dtype);
-  const std::shared_ptr<void> memory[3] = {allocate(bytes), allocate(bytes), allocate(bytes)};
   cuda::with_type(qkv.dtype, [&](auto type) {
     using T = decltype(type);
-    cuda::HeadsCall<T> call{};
-    call.qkv = cuda::elements<const T>(qkv);
-    call.parts = 3;
-    for (int part = 0; part < call.parts; ++part) call.out[part] = static_cast<T*>(memory[part].get());
-    call.norms[0] = floats_of(with.q_norm);
-    call.norms[1] = floats_of(with.k_norm);
-    call.epsilon = with.epsilon;
-    call.cosines = floats_of(with.cosines);
-    call.sines = floats_of(with.sines);
-    call.tokens = qkv.shape[1];
-    call.heads = qkv.shape[3];
-    call.size = qkv.shape[4];
-    call.pieces = qkv.shape[0] * qkv.shape[1] * call.parts * qkv.shape[3];
-    constexpr int n = cuda::pack_elements<T>;
-    const auto kernel = cuda::in_packs(call.size, n, qkv)   ? cuda::heads_kernel<n, T>
-                        : cuda::in_packs(call.size, 2, qkv) ? cuda::heads_kernel<2, T>
-                                                            : cuda::heads_kernel<1, T>;
-    cuda::launch(stream(), "packed_attention", pieces_of(call.pieces, cuda::threads / cuda::lanes), cuda::threads, 0, kernel, call);
+    const T* const packed = cuda::elements<const T>(qkv);
+    cuda::AttentionOf<T> call{packed, packed + width, packed + 2 * width, cuda::elements<T>(out), tokens, heads, size, with.scale,
+                              nullptr, 0, 0, 0, 3 * width, 3 * width, 3 * width};
+    std::shared_ptr<void> turned[2];
+    if (with.q_norm || with.cosines) {
+      for (auto& part : turned) part = allocate(size_t(out.size()) * sizeof(T));
+      const cuda::HeadsCall<T> of_heads{packed, {static_cast<T*>(turned[0].get()), static_cast<T*>(turned[1].get())},
+                                        {floats_of(with.q_norm), floats_of(with.k_norm)}, with.epsilon, floats_of(with.cosines), floats_of(with.sines),
+                                        tokens, heads, size, batch * tokens * 2 * heads};
+      constexpr int n = cuda::pack_elements<T>;
+      const auto kernel = cuda::in_packs(size, n, qkv)   ? cuda::heads_kernel<n, T>
+                          : cuda::in_packs(size, 2, qkv) ? cuda::heads_kernel<2, T>
+                                                         : cuda::heads_kernel<1, T>;
+      cuda::launch(stream(), "packed_attention", pieces_of(of_heads.pieces, cuda::threads / cuda::lanes), cuda::threads, 0, kernel, of_heads);
+      call.q = of_heads.out[0];
+      call.k = of_heads.out[1];
+      call.q_row = call.k_row = width;
+    }
+    cuda::attend(stream(), call, batch, tokens, {});
   });
-  const auto part = [&](int i) { return View{memory[i].get(), out.dtype, out.shape}; };
-  attention(part(0), part(1), part(2), with.scale, nullptr, {}, out);
 }
 
 }  // namespace pyracast

@@ -24,6 +24,9 @@ constexpr int64_t convolution_rows(int64_t positions, int64_t depth) {
   return std::min(positions, std::max<int64_t>(1, most_bytes / (depth * int64_t(sizeof(bfloat16)) * step)) * step);
 }
 
+/// Whether attention of bfloat16 heads of this size runs on the tensor cores; else it takes converted arguments.
+constexpr bool attention_on_tensor_cores(int64_t size, float scale) { return size <= 128 && size % 8 == 0 && scale > 0; }
+
 /// Positions of a group norm whose sums are taken together.
 inline constexpr int64_t group_norm_piece = 256;
 /// Its sums of pieces, and factors, of x [batch, positions, channels].

@@ -1,6 +1,7 @@
 // Attention over few keys, as along time: a block keeps the keys and values of one entry's head in shared memory, and a
 // warp takes a query. Lane l scores keys l and l + 32; then the lanes share out the columns of the result.
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/device_code.cuh"
 
 namespace pyracast::cuda {
 namespace {
@@ -25,9 +26,8 @@ __global__ void __launch_bounds__(warps * warp_size) short_attention_kernel(Atte
   float* const weights = query + size;                           // [short_keys], of this warp
 
   for (int i = threadIdx.x; i < keys * size; i += blockDim.x) {
-    const int64_t at = part.key(call, i / size) + i % size;
-    k[i / size * stride + i % size] = call.k[at];
-    v[i / size * stride + i % size] = call.v[at];
+    k[i / size * stride + i % size] = call.k[part.key(call, i / size) + i % size];
+    v[i / size * stride + i % size] = call.v[part.value(call, i / size) + i % size];
   }
   __syncthreads();
 
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(warps * warp_size) short_attention_kernel(Atte
     for (int d = lane; d < size; d += warp_size) {
       float sum = 0;
       for (int key = 0; key < keys; ++key) sum = fmaf(weights[key], v[key * stride + d], sum);
-      call.out[part.query(call, row) + d] = sum / total;
+      call.out[part.out(call, row) + d] = sum / total;
     }
     __syncwarp();   // the next query overwrites what lanes still read
   }

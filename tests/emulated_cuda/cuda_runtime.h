@@ -2,9 +2,10 @@
 // The part of the CUDA runtime that kernels/cuda uses, for a C++ compiler: kernels run on the host, a block after the
 // other, each thread of a block as a fibre that goes on at barriers and warp operations only. What is seen so: every
 // index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
-// NaN), a barrier that not all threads of a block reach, a result that needs more than barriers promise (fibres can run in
-// falling order). What is not: speed, and what only real hardware does, such as copies that are still under way. Only what NCCL is asked for
-// goes on beside the caller (nccl.h). There is one GPU, or as many as EMULATED_GPUS says, all of them the host.
+// NaN), a barrier that not all threads of a block reach, a result that needs more than barriers promise (fibres run in falling order
+// if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for. What is not: speed, and what only real hardware does.
+// Only what NCCL is asked for goes on beside the caller (nccl.h). There is one GPU, or as many as EMULATED_GPUS says, all of them the host.
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -43,9 +44,29 @@ extern dim3 thread_index, block_index, block_size, grid_size;
 void block_barrier(int line);
 /// Waits for the threads of the warp.
 void warp_barrier();
-/// What lane `lane ^ mask` of the warp gave.
-float exchange(float value, int mask);
+/// What a lane gives to the others of its warp in an operation of all of them.
+struct Given {
+  const char* operation;
+  uint32_t words[6];
+};
+/// Gives it, and waits for what the other lanes give: to the same operation.
+void give(const Given& given);
+/// What lane `lane` gave last.
+const Given& given_by(unsigned lane);
 void* shared_memory();
+
+// What kernels/cuda/warp_matrices.cuh does by single instructions (instructions.cpp).
+void multiply_add(float (&sums)[4], uint32_t left0, uint32_t left1, uint32_t left2, uint32_t left3, uint32_t right0, uint32_t right1);
+void multiply_add(float (&sums)[4], uint32_t left0, uint32_t left1, uint32_t right);
+void load_matrices(uint32_t* out, unsigned matrices, const void* row, bool transposed);
+
+/// 16 bytes to shared memory, of which the first `bytes` are read and the others are 0. They come when the thread waits for them; until
+/// then there is NaN.
+void begin_copy(void* to, const void* from, unsigned bytes);
+void close_copies();
+void wait_for_copies(unsigned newest);
+
+[[noreturn]] void stop(const char* what);
 
 /// Runs f as each thread of each block.
 void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& f);
@@ -54,9 +75,6 @@ void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>
 void later(emulated_stream* stream, std::function<void()> work);
 /// Returns when all that the stream was given, or was told to wait for, has been done.
 void finish(emulated_stream* stream);
-
-/// Whether a block's threads take turns from the last to the first.
-extern bool falling_order;
 
 }  // namespace emulated
 
@@ -69,7 +87,10 @@ inline void* emulated_shared_memory() { return emulated::shared_memory(); }
 inline void emulated_syncthreads(int line) { emulated::block_barrier(line); }
 #define __syncthreads() emulated_syncthreads(__LINE__)
 inline void __syncwarp() { emulated::warp_barrier(); }
-inline float __shfl_xor_sync(unsigned, float value, int mask) { return emulated::exchange(value, mask); }
+inline float __shfl_xor_sync(unsigned, float value, int mask) {
+  emulated::give({"a shuffle", {std::bit_cast<uint32_t>(value)}});
+  return std::bit_cast<float>(emulated::given_by(emulated::thread_index.x % 32 ^ unsigned(mask)).words[0]);
+}
 
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorNotReady };
 inline const char* cudaGetErrorString(cudaError_t) { return "the emulation refuses it"; }

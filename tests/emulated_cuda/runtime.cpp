@@ -41,19 +41,29 @@ emulated_switch:
 namespace emulated {
 
 dim3 thread_index, block_index, block_size, grid_size;
-bool falling_order = false;
 
 namespace {
 
 constexpr size_t stack_bytes = 64 << 10;
 constexpr unsigned warp_size = 32;
 
+/// Whether a block's threads take turns from the last to the first.
+const bool falling_order = std::getenv("EMULATED_FALLING_ORDER") != nullptr;
+
+struct Copy {
+  void* to;
+  const void* from;
+  unsigned bytes;
+};
+
 struct Fibre {
   std::unique_ptr<char[]> memory = std::make_unique<char[]>(stack_bytes);
   void* stack = nullptr;        // where it stopped
   bool ended = true;
   uint64_t exchanges = 0, warp_barriers = 0;
-  float given[2] = {0, 0};      // to the other lanes, in turns: the one before may still be read
+  Given given[2] = {};          // to the other lanes, in turns: the one before may still be read
+  std::vector<Copy> open_copies;
+  std::deque<std::vector<Copy>> closed_copies;
 };
 
 std::vector<Fibre> fibres;
@@ -84,11 +94,6 @@ void* new_stack(char* memory) {
   return top - 8;
 }
 
-[[noreturn]] void stop(const std::string& what) {   // no exception can leave a fibre
-  std::fprintf(stderr, "emulated CUDA: %s\n", what.c_str());
-  std::abort();
-}
-
 /// The other threads of the warp, those that ended left out.
 template <class F>
 bool all_of_warp(F f) {
@@ -105,6 +110,8 @@ void run_block() {
     fibre.stack = new_stack(fibre.memory.get());
     fibre.ended = false;
     fibre.exchanges = fibre.warp_barriers = 0;
+    fibre.open_copies.clear();
+    fibre.closed_copies.clear();
   }
   waiting = ended = 0;
   while (ended < threads)
@@ -118,6 +125,11 @@ void run_block() {
 }
 
 }  // namespace
+
+void stop(const char* what) {   // no exception can leave a fibre
+  std::fprintf(stderr, "emulated CUDA: %s\n", what);
+  std::abort();
+}
 
 void block_barrier(int line) {
   if (waiting > 0 && waiting_at != line) stop("threads of a block wait at different barriers");
@@ -135,14 +147,38 @@ void warp_barrier() {
   while (!all_of_warp([&](const Fibre& lane) { return lane.warp_barriers >= reached; })) yield();
 }
 
-float exchange(float value, int mask) {
-  const unsigned own = current;
-  const uint64_t turn = ++fibres[own].exchanges;
-  fibres[own].given[turn % 2] = value;
+void give(const Given& given) {
+  Fibre& own = fibres[current];
+  const uint64_t turn = ++own.exchanges;
+  own.given[turn % 2] = given;
   while (!all_of_warp([&](const Fibre& lane) { return lane.exchanges >= turn; })) yield();
-  const Fibre& other = fibres[own ^ unsigned(mask)];
-  if (other.exchanges < turn) stop("a warp exchanges values with a lane that has ended");
-  return other.given[turn % 2];
+  if (!all_of_warp([&](const Fibre& lane) { return lane.given[turn % 2].operation == given.operation; }))
+    stop("lanes of a warp are at different operations");
+}
+
+const Given& given_by(unsigned lane) {
+  const unsigned other = current / warp_size * warp_size + lane;
+  const uint64_t turn = fibres[current].exchanges;
+  if (other >= block_size.x || fibres[other].exchanges < turn) stop("a warp's operation lacks a lane");
+  return fibres[other].given[turn % 2];
+}
+
+void begin_copy(void* to, const void* from, unsigned bytes) {
+  const auto offset = static_cast<char*>(to) - shared_bytes.data();
+  if (offset < 0 || size_t(offset) + 16 > shared_bytes.size()) stop("a copy ends outside shared memory");
+  if (offset % 16 != 0 || reinterpret_cast<uintptr_t>(from) % 16 != 0) stop("a copy of 16 bytes is not aligned to them");
+  std::memset(to, 0xff, 16);
+  fibres[current].open_copies.push_back({to, from, bytes});
+}
+
+void close_copies() { fibres[current].closed_copies.push_back(std::exchange(fibres[current].open_copies, {})); }
+
+void wait_for_copies(unsigned newest) {
+  for (auto& groups = fibres[current].closed_copies; groups.size() > newest; groups.pop_front())
+    for (const Copy& copy : groups.front()) {
+      std::memset(copy.to, 0, 16);
+      std::memcpy(copy.to, copy.from, copy.bytes);
+    }
 }
 
 void* shared_memory() { return shared_bytes.data(); }
