@@ -36,7 +36,7 @@ struct float8 {
     constexpr uint32_t least_normal = std::bit_cast<uint32_t>(0x1p-6f), beyond = std::bit_cast<uint32_t>(464.f);   // which rounds up to 512
     if (magnitude > 0x7f800000u) bits = uint8_t(sign | 0x7f);
     else if (magnitude >= beyond) bits = uint8_t(sign | 0x7e);
-    else if (magnitude >= least_normal) bits = uint8_t(sign | ((magnitude + 0x7ffff + (magnitude >> 20 & 1)) >> 20) - (120 << 3));
+    else if (magnitude >= least_normal) bits = uint8_t(sign | (((magnitude + 0x7ffff + (magnitude >> 20 & 1)) >> 20) - (120 << 3)));
     else bits = uint8_t(sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0x1p14f) & 0xf));   // steps of 2^-9, rounded by the sum
   }
   constexpr explicit operator float() const {

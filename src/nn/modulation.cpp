@@ -2,14 +2,13 @@
 
 namespace pyracast {
 
-Tensor table_plus_time(const Tensor& table, const Tensor& time, int64_t index) {
-  const int64_t channels = table.dim(1), rows = time.dim(0);
-  const Tensor row = repeat(slice(table, 0, index, index + 1), 0, rows);
-  return row + slice(time.reshape({rows, -1, channels}), 1, index, index + 1).reshape({rows, channels});
-}
-
+// Few operations, since each is a launch on a GPU: the sum of all parts, then each part by itself.
 std::pair<Modulation, Modulation> modulations(const Tensor& table, const Tensor& time, float epsilon) {
-  const auto part = [&](int64_t i) { return table_plus_time(table, time, i); };
+  const int64_t parts = table.dim(0), channels = table.dim(1), rows = time.dim(0);
+  const Tensor row = table.reshape({1, parts * channels});
+  const Tensor sums = modulate(time.reshape({rows, parts * channels}), row, zeros(time.backend(), row.shape()));   // time + row
+  const Tensor by_part = permute(sums.reshape({rows, parts, channels}), {1, 0, 2});
+  const auto part = [&](int64_t i) { return slice(by_part, 0, i, i + 1).reshape({rows, channels}); };
   return {{part(0), part(1), part(2), epsilon}, {part(3), part(4), part(5), epsilon}};
 }
 

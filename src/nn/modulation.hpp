@@ -17,9 +17,6 @@ struct Modulation {
   }
 };
 
-/// Row `index` of a table [rows, channels] added to part `index` of time [n, rows * channels]: [n, channels].
-Tensor table_plus_time(const Tensor& table, const Tensor& time, int64_t index);
-
 /// The modulations of attention and MLP, of a block's scale_shift_table [6, channels] and the time embedding
 /// [n, 6 channels]: shift, scale and gate of the one, then of the other (PixArt-alpha, arXiv 2310.00426: adaLN-single).
 std::pair<Modulation, Modulation> modulations(const Tensor& table, const Tensor& time, float epsilon);
