@@ -58,6 +58,7 @@ std::vector<float> to_floats(const StoredTensor& stored) {
     case DType::int32: return converted<int32_t>(stored, as_float);
     case DType::int16: return converted<int16_t>(stored, as_float);
     case DType::int8: return converted<int8_t>(stored, as_float);
+    case DType::float8: return converted<float8>(stored, as_float);
     case DType::uint8:
     case DType::boolean: return converted<uint8_t>(stored, as_float);
   }
