@@ -31,6 +31,11 @@ RankThreads set_threads(int threads, const Ranks& ranks);
 /// weight_storage(device, dtype) of these settings; `shared`: where weights are kept.
 WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared = nullptr);
 
+/// The settings' `text-encoding`. Throws Error on one that does not exist.
+TextEncoding text_encoding(const ModelSettings& settings);
+/// Whether `generate` encodes the model's texts before it makes videos.
+bool encodes_beforehand(const ModelSettings& settings, const VideoModel& model);
+
 /// The parts whose places the settings name.
 SnapshotPaths find_given(const ModelSettings& settings);
 /// The model that the settings name; as published where they name no place of it. It is not for opening.

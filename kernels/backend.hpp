@@ -87,6 +87,8 @@ struct Backend {
 
   /// Memory for `bytes` bytes, given back to the device's pool when the last owner lets go.
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
+  /// Gives the blocks that lie idle in the pool back to the system: what is asked for next is something else.
+  virtual void release_idle() {}
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
   /// False where nothing is computed and memory is only counted: what is read from there are zeros, and weights need not be read.

@@ -20,6 +20,8 @@ class DeviceStream {
   cudaStream_t current() const;
   /// Memory in the order of the stream: it may be given back while the GPU still works on it.
   static std::shared_ptr<void> allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes);
+  /// Gives the driver back what lies idle in the pool, behind all that the GPU was asked for.
+  void release_idle();
 
  private:
   int device_;
@@ -39,6 +41,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return name_; }
   std::shared_ptr<void> allocate(size_t bytes) override { return cuda::DeviceStream::allocate(stream_, bytes); }
+  void release_idle() override { stream_->release_idle(); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override;
