@@ -33,9 +33,9 @@ struct ModelSettings {
           "float32; bfloat16 (weights kept in bfloat16, sizes and timesteps rounded as the published pipeline does); "
           "auto (on the CPU the fast one: products in block floating point of 16 bits, which err by 1e-4, all else float32; on a GPU weights "
           "as stored, all else float32). Other arithmetic is float32, but for a GPU's products under bfloat16");
-    visit("Model", "text-encoding", s.text_encoding, "when the text encoder is in memory. resident: always, on each team's first rank; offload: while a text that is new "
-          "is encoded, for which it is read again; once: before the videos, when generate encodes all texts that are left into OUTPUT/text, and never beside "
-          "transformer and VAE (other jobs take offload for it). The videos are the same");
+    visit("Model", "text-encoding", s.text_encoding, "when the text encoder is in memory. resident: always, on each team's first rank; offload: "
+          "while a text that is new is encoded, for which it is read again; once: before the videos, when generate encodes all texts that are left "
+          "into OUTPUT/text, and never beside transformer and VAE (other jobs take offload for it). The videos are the same");
     visit("Device", "device", s.device, "cpu or cuda");
     visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");

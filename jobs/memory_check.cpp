@@ -59,8 +59,9 @@ std::string describe(const NodeMemory& memory) {
   const auto shared = [](const NodePhase& phase) {
     return phase.shared_bytes ? concat(", and the ranks of a node share ", size_text(phase.shared_bytes), " of weights") : "";
   };
-  const std::string before = memory.texts ? concat("; before that, while texts are encoded, at most ", size_text(memory.texts->node_first.most_bytes()),
-                                                   shared(*memory.texts)) : "";
+  std::string before;
+  if (memory.texts)
+    before = concat("; before that, while texts are encoded, at most ", size_text(memory.texts->node_first.most_bytes()), shared(*memory.texts));
   return concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes), " of weights), at ",
                 plan.most_is_loading() ? "loading" : plan.most().doing, plan.decodes_beside && !plan.most_is_loading() ? " with another video's decoding beside" : "",
                 shared(memory.videos), before);
@@ -80,9 +81,9 @@ void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit) {
   int64_t fitting = teams - 1;
   while (fitting > 0 && memory.bytes(fitting) > limit) --fitting;
   const bool at_texts = memory.videos.bytes(teams) <= limit;
-  fail(at_texts ? concat("encoding texts takes ", size_text(memory.texts->bytes_of_team()), " for tensors on each rank")
-                : concat("videos of this size take ", size_text(memory.videos.bytes_of_team()), " for tensors on each team of ", ranks, " ranks"), ", so ",
-       size_text(wanted), " on a node with ", ranks_of_node, " ranks, which has ", size_text(limit), ": ",
+  const std::string takes = at_texts ? concat("encoding texts takes ", size_text(memory.texts->bytes_of_team()), " for tensors on each rank")
+      : concat("videos of this size take ", size_text(memory.videos.bytes_of_team()), " for tensors on each team of ", ranks, " ranks");
+  fail(takes, ", so ", size_text(wanted), " on a node with ", ranks_of_node, " ranks, which has ", size_text(limit), ": ",
        fitting > 0 ? concat("use at most ", fitting * ranks, " ranks a node, ") : std::string(),
        text_advice(memory),
        "--dtype bfloat16 where it is not used yet, more ranks a video, or smaller videos");

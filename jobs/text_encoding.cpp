@@ -40,8 +40,9 @@ fs::path folder_of(const TextJob& job) { return OutputLayout{job.settings.output
 /// What the embeddings follow from, besides the text: 64 characters.
 std::string encoder_of(const Fingerprint& fingerprint) {
   const Json& content = fingerprint.content;
-  return sha256(Json{{"text_encoder", content.at("snapshot").at("text_encoder")}, {"tokenizer", content.at("snapshot").at("tokenizer")},
-                     {"device", content.at("device")}, {"dtype", content.at("settings").at("dtype")}, {"products", content.value("products", Json())}}.dump());
+  const Json& snapshot = content.at("snapshot");
+  return sha256(Json{{"text_encoder", snapshot.at("text_encoder")}, {"tokenizer", snapshot.at("tokenizer")}, {"device", content.at("device")},
+                     {"dtype", content.at("settings").at("dtype")}, {"products", content.value("products", Json())}}.dump());
 }
 
 /// Waits asleep until all ranks are here.

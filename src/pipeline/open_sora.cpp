@@ -187,8 +187,8 @@ std::vector<TextToEncode> open_sora_texts(const VideoRequest& request, int64_t m
   return texts;
 }
 
-std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts, VideoProgress& progress,
-                                          const Observer& observe) {
+std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
+                                          VideoProgress& progress, const Observer& observe) {
   VideoResult& result = progress.result;
   const int clip = progress.clip;
   const Stopwatch text_time;

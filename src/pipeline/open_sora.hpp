@@ -40,8 +40,8 @@ class OpenSora final : public VideoPipeline {
   Shape latent_shape(const VideoRequest& request) const;
   /// The latents of the clip that `progress` is at [1, channels, time, height, width]; nothing when the team stopped or failed (then its result
   /// says so).
-  std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts, VideoProgress& progress,
-                                  const Observer& observe);
+  std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
+                                  VideoProgress& progress, const Observer& observe);
   /// Latents -> pixels [1, 3, frames, height, width], about -1 to 1; a result with pixels that are not finite has failed.
   Tensor decoded(const Tensor& latents, const VideoRequest& request, VideoResult& result) const;
   std::optional<Tensor> denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,

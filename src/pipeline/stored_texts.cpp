@@ -95,8 +95,9 @@ std::string seal_hash(const TextFileHeader& header, Bytes index) {
 /// The index of a sealed file; nothing where it is not what was written.
 std::optional<Bytes> index_of(Bytes file) {
   const auto header = header_of(file);
-  const auto seal = file.size() >= sizeof(TextFileHeader) + sizeof(TextFileSeal) ? read_at<TextFileSeal>(file, file.size() - sizeof(TextFileSeal)) : std::nullopt;
-  if (!header || !seal || text_of(seal->magic) != end_magic) return std::nullopt;
+  if (!header || file.size() < sizeof(TextFileHeader) + sizeof(TextFileSeal)) return std::nullopt;
+  const auto seal = read_at<TextFileSeal>(file, file.size() - sizeof(TextFileSeal));
+  if (text_of(seal->magic) != end_magic) return std::nullopt;
   const size_t room = file.size() - sizeof(TextFileHeader) - sizeof(TextFileSeal);
   if (seal->records > room / sizeof(TextIndexEntry)) return std::nullopt;
   const size_t bytes = seal->records * sizeof(TextIndexEntry);
@@ -184,7 +185,8 @@ void TextFile::seal() {
     fs::remove(c.temporary);
     return;
   }
-  std::sort(c.index.begin(), c.index.end(), [](const TextIndexEntry& a, const TextIndexEntry& b) { return text_of(a.head.key) < text_of(b.head.key); });
+  const auto by_key = [](const TextIndexEntry& a, const TextIndexEntry& b) { return text_of(a.head.key) < text_of(b.head.key); };
+  std::sort(c.index.begin(), c.index.end(), by_key);
   const Bytes index = std::as_bytes(std::span(c.index));
   TextFileSeal seal;
   put(seal.hash, seal_hash(c.header, index));

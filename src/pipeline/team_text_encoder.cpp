@@ -44,8 +44,8 @@ Tensor read_embedding(const StoredTexts& stored, const TextToEncode& text, int64
   std::optional<HostTensor> found = stored.find(text);
   const Shape expected{text.decisive(length), width};
   if (!found || found->shape != expected)
-    throw Error(concat("the embedding of \"", text.text, "\" is not among the texts encoded beforehand, or is damaged: the same command encodes it again"),
-                ExitCode::environment);
+    throw Error(concat("the embedding of \"", text.text, "\" is not among the texts encoded beforehand, or is damaged: the same command encodes it "
+                       "again"), ExitCode::environment);
   found->values.resize(size_t(text.given(length) * width), 0);   // padding without weight: any numbers do
   return Tensor(backend, {1, text.given(length), width}, found->values);
 }
@@ -96,8 +96,8 @@ std::vector<EncodedText> TeamTextEncoder::operator()(std::span<const TextToEncod
 TeamTextEncoder open_text_encoder(const TextEncoderFiles& files, Backend& backend, WeightStorage storage, const TextSource& source, bool encodes) {
   const auto config = files.encoder / "config.json";
   const int64_t given = T5Config::from_json(read_json(config), config.string()).d_model;
-  require(files.width == given, files.taker.string(), " takes captions ", files.width, " wide, but the text encoder ", files.encoder.string(), " gives ",
-          given, ": they do not belong together");
+  require(files.width == given, files.taker.string(), " takes captions ", files.width, " wide, but the text encoder ", files.encoder.string(),
+          " gives ", given, ": they do not belong together");
   return {Tokenizer(files.tokenizer), files.width, encodes ? encoder_of(files, backend, storage, source) : std::function<Embed()>()};
 }
 

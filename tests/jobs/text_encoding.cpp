@@ -60,7 +60,8 @@ class TextEncodingOfFamily : public GenerateTest, public ::testing::WithParamInt
 
   std::vector<std::string> command(int ranks, const std::string& output, std::vector<std::string> more) const {
     std::vector<std::string> all{MPIEXEC, "-n", std::to_string(ranks), PYRACAST, "generate", "--model", GetParam(), "--snapshot", snapshot.string(),
-                                 "--steps", "3", "--prompts", prompts.string(), "--save", "latents,embeddings", "--output", (folder / output).string()};
+                                 "--steps", "3", "--prompts", prompts.string(), "--save", "latents,embeddings",
+                                 "--output", (folder / output).string()};
     if (is_open_sora()) all.insert(all.end(), {"--clips", "2", "--height", "32", "--width", "32"});
     all.insert(all.end(), more.begin(), more.end());
     return all;
@@ -80,8 +81,10 @@ TEST_P(TextEncodingOfFamily, ChangesNoByteOnAnyRanksAndTeams) {
     const char *team, *halves, *encoding;
   };
   for (const Way& way : {Way{"once", 1, "1", "false", "once"}, {"once-on-2", 2, "1", "false", "once"}, {"once-by-2", 2, "2", "false", "once"},
-                         {"once-in-halves", 4, "2", "true", "once"}, {"offload", 1, "1", "false", "offload"}, {"offload-by-2", 2, "2", "false", "offload"}}) {
-    const Ended ended = run(command(way.ranks, way.name, {"--ranks-per-video", way.team, "--cfg-parallel", way.halves, "--text-encoding", way.encoding}));
+                         {"once-in-halves", 4, "2", "true", "once"}, {"offload", 1, "1", "false", "offload"},
+                         {"offload-by-2", 2, "2", "false", "offload"}}) {
+    const Ended ended = run(command(way.ranks, way.name, {"--ranks-per-video", way.team, "--cfg-parallel", way.halves,
+                                                          "--text-encoding", way.encoding}));
     ASSERT_EQ(ended.code, code) << way.name << ": " << ended.output;
     EXPECT_EQ(content_of(folder / way.name), expected) << way.name;
     EXPECT_FALSE(fs::exists(folder / way.name / "text")) << "the set is whole";
@@ -207,7 +210,8 @@ TEST_F(TextEncoding, OfAnExtendedSetEncodesWhatIsNew) {
 
 TEST_F(TextEncoding, IsOfNoMeaningToTheNullModelAndOneThatDoesNotExistIsRefused) {
   const auto prompts = many(2);
-  const Ended null = run({PYRACAST, "generate", "--model", "null", "--prompts", prompts.string(), "--output", (folder / "null").string(), "--text-encoding", "once"});
+  const Ended null = run({PYRACAST, "generate", "--model", "null", "--prompts", prompts.string(), "--output", (folder / "null").string(),
+                          "--text-encoding", "once"});
   EXPECT_EQ(null.code, 0) << null.output;
   expect_refusal(command(1, prompts, "out"), {"", {"--text-encoding", "twice"}, {"text-encoding is \"twice\", expected resident, offload or once"}});
 }

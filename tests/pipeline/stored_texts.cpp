@@ -132,7 +132,7 @@ struct TextsOfFamily : FamilyTest {
   }
 
   static VideoRequest request_with_long_prompt() {
-    VideoRequest request = FamilyTest::request(2);
+    VideoRequest request = FamilyTest::request(4);
     request.prompt = longest_prompt();
     return request;
   }
@@ -140,7 +140,7 @@ struct TextsOfFamily : FamilyTest {
 
 TEST_P(TextsOfFamily, GiveTheSameVideoEncodedBeforehandOrByAPassingEncoder) {
   const TemporaryFolder folder;
-  VideoRequest short_prompt = request(2), empty = request(2), long_negative = request(2);
+  VideoRequest short_prompt = request(4), empty = request(4), long_negative = request(4);
   empty.prompt = "";
   if (GetParam() != std::string("opensora-1.2")) long_negative.negative_prompt = "blurry, watermark, low quality, static, distorted, text, logo";
   else short_prompt.negative_prompt = empty.negative_prompt = long_negative.negative_prompt = "";
@@ -217,12 +217,12 @@ TEST_P(TextsOfFamily, AreEncodedOnceForSamplesThatFollowOneAnother) {
 
 TEST_P(TextsOfFamily, ThatAreNotAmongThoseEncodedBeforehandEndTheJob) {
   const TemporaryFolder folder;
-  const auto stored = encoded(request(2), *make_cpu_backend(), folder / "a.texts");
+  const auto stored = encoded(request(4), *make_cpu_backend(), folder / "a.texts");
   const auto backend = make_cpu_backend();
   const TeamChannels alone = lone_channels();
   const auto pipeline = model().open(*backend, {}, alone, {TextEncoding::once, stored});
   PhiloxNoise noise{0, "", 0};
-  VideoRequest other = request(2);
+  VideoRequest other = request(4);
   other.prompt = "a blue star";
   const std::string error = error_of([&] { pipeline->generate(other, {noise}); });
   EXPECT_THAT(error, testing::HasSubstr("is not among the texts encoded beforehand"));
