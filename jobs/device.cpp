@@ -64,6 +64,17 @@ WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* share
 
 PlannedDevice planned_device(const ModelSettings& settings) { return planned_device(settings.device, settings.dtype); }
 
+TextEncoding text_encoding(const ModelSettings& settings) {
+  if (settings.text_encoding == "resident") return TextEncoding::resident;
+  if (settings.text_encoding == "offload") return TextEncoding::offload;
+  if (settings.text_encoding == "once") return TextEncoding::once;
+  fail("text-encoding is \"", settings.text_encoding, "\", expected resident, offload or once (--text-encoder names the encoder's folder)");
+}
+
+bool encodes_beforehand(const ModelSettings& settings, const VideoModel& model) {
+  return text_encoding(settings) == TextEncoding::once && !model.files().text_encoder.empty();
+}
+
 SnapshotPaths find_given(const ModelSettings& s) { return {s.transformer, s.vae, s.text_encoder, s.tokenizer, s.scheduler}; }
 
 std::unique_ptr<VideoModel> find_model_to_ask(const ModelSettings& s) {

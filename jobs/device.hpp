@@ -39,6 +39,10 @@ WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* share
 
 /// The device of the settings as memory is planned for it.
 PlannedDevice planned_device(const ModelSettings& settings);
+/// The settings' `text-encoding`. Throws Error on one that does not exist.
+TextEncoding text_encoding(const ModelSettings& settings);
+/// Whether `generate` encodes the model's texts before it makes videos.
+bool encodes_beforehand(const ModelSettings& settings, const VideoModel& model);
 
 /// The parts whose places the settings name.
 SnapshotPaths find_given(const ModelSettings& settings);

@@ -34,6 +34,7 @@
 #include "jobs/share_text.hpp"
 #include "jobs/signals.hpp"
 #include "jobs/team_answer.hpp"
+#include "jobs/text_encoding.hpp"
 #include "jobs/version.hpp"
 
 namespace pyracast {
@@ -231,7 +232,7 @@ int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings
     if (ranks_of_gpu == 0) check_memory(memory, ranks_of_node, memory_limit());
     else check_gpu_memory(memory, ranks_of_gpu, ranks_of_node, backend.memory().available, [&](int larger) { return plan_of(larger).most_of_rank(); });
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
-    most = {memory.node_first.most_bytes(), memory.first.most_bytes(), memory.other.most_bytes()};
+    most = memory.most_of_ranks();
   });
   check_mpi(MPI_Bcast(most.data(), int(most.size()), MPI_INT64_T, 0, ranks.world()), "sharing the plan of memory");
   return most[ranks.node().rank() == 0 ? 0 : team.leads() ? 1 : 2];
@@ -269,6 +270,7 @@ void check_settings(const GenerateSettings& settings) {
   on_change_of(settings.on_change);
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
   weight_storage(settings.model);
+  text_encoding(settings.model);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
   if (settings.prompts != "-") MappedFile{settings.prompts};
@@ -343,25 +345,32 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   on_first_at_the_disk(ranks, [&] { attempt = begin_attempt(settings.output, ranks, fingerprint->hash); });
   check_mpi(MPI_Bcast(&attempt, 1, MPI_INT64_T, 0, ranks.world()), "sharing the attempt's number");
 
-  const SaveInterval save_interval(settings.checkpoint_every);
-  std::optional<ShardWriter> shards;
-  if (team.leads()) {
-    ShardWriterOptions options{settings.output, team.index, fingerprint->hash, configuration, settings.shard_samples,
-                               uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")};
-    if (!save_interval.never())
-      options.on_durable = [&](const SampleRecord& record) {
-        remove_progress_of(settings.output, record.id, record.sample);
-        remove_progress_of(progress_of_audits(settings.output), record.id, record.sample);
-      };
-    shards.emplace(std::move(options));
-  }
-  const auto pipeline = open_on_nodes(ranks, *model, settings.model, *backend, channels);
-  if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
-  EarlierSaves earlier_saves;
-  const Audit audit(settings);
-  const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, attempt, earlier_saves};
-  uint64_t failed = 0;
-  const bool complete = make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
+  const bool has_texts = encodes_beforehand(settings.model, *model);
+  std::shared_ptr<const StoredTexts> texts;
+  if (has_texts) texts = encode_texts({ranks, settings, *model, *backend, requests, manifest, finished, *fingerprint, attempt, time});
+  uint64_t failed = finished.failed();
+  const auto make_videos = [&] {
+    const SaveInterval save_interval(settings.checkpoint_every);
+    std::optional<ShardWriter> shards;
+    if (team.leads()) {
+      ShardWriterOptions options{settings.output, team.index, fingerprint->hash, configuration, settings.shard_samples,
+                                 uint64_t(settings.shard_megabytes) << 20, settings.crf, saves(settings, "frames")};
+      if (!save_interval.never())
+        options.on_durable = [&](const SampleRecord& record) {
+          remove_progress_of(settings.output, record.id, record.sample);
+          remove_progress_of(progress_of_audits(settings.output), record.id, record.sample);
+        };
+      shards.emplace(std::move(options));
+    }
+    const auto pipeline = open_on_nodes(ranks, *model, settings.model, *backend, channels, texts);
+    if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
+    EarlierSaves earlier_saves;
+    const Audit audit(settings);
+    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, attempt, earlier_saves};
+    return make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
+  };
+  const bool complete = (texts || !has_texts) && make_videos();
+  texts.reset();
 
   spdlog::info("{}", describe_use(*backend, memory));
 
@@ -374,6 +383,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     std::fprintf(stderr, "pyracast: %s\n", quality_line(counts).c_str());
   });
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
+  if (!codes[0]) on_first_at_the_disk(ranks, [&] { std::filesystem::remove_all(OutputLayout{settings.output}.texts()); });   // of no more use
   spdlog::info("the job ends: {}", codes[0] ? "more to do" : codes[1] ? "complete with failures" : "complete");
   return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;
 }

@@ -58,7 +58,8 @@ std::vector<std::string> misfits(const BroadcastPolicy& policy, const VideoPipel
 
 /// What a video of the default size takes on the first rank of teams of 1, 2, 4 and 8, which encodes the text and whose part of the
 /// tokens is not smaller than another's by more than one row. Beside them what of each preset does not fit.
-Json teams_of(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const std::filesystem::path& folder, Json& unfit) {
+Json teams_of(const VideoModel& model, const ModelSettings& settings, const VideoRequest& request, const std::filesystem::path& folder, Json& unfit) {
+  const WeightStorage storage = weight_storage(settings);
   Json teams = Json::array();
   const auto presets = presets_in(folder);
   PlanningBackend backend;
@@ -72,7 +73,7 @@ Json teams_of(const VideoModel& model, WeightStorage storage, const VideoRequest
       if (const auto lines = misfits(policy, *pipeline, request); !lines.empty()) unfit[name] = lines;
       else team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
     }
-    const MemoryPlan memory = plan_memory(model, storage, request, {}, {.ranks = ranks});
+    const MemoryPlan memory = plan_memory(model, storage, request, {}, {.ranks = ranks, .texts = text_encoding(settings)}, false, planned_device(settings));
     team["memory"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}, {"phases", Json::array()}};
     for (const MemoryPlan::Phase& phase : memory.phases) team["memory"]["phases"].push_back({{"doing", phase.doing}, {"most", phase.most_bytes}});
     teams.push_back(team);
@@ -94,13 +95,20 @@ Json inspected(const InspectSettings& settings) {
   if (const auto why = model->refusal(request)) fail("a video of the default size cannot be made: ", *why);
   out["presets_that_do_not_fit"] = Json::object();
   request.prompt = longest_prompt();
-  out["teams"] = teams_of(*model, weight_storage(settings.model), request, settings.presets, out["presets_that_do_not_fit"]);
+  out["teams"] = teams_of(*model, settings.model, request, settings.presets, out["presets_that_do_not_fit"]);
+  if (encodes_beforehand(settings.model, *model)) {
+    const MemoryPlan memory = plan_text_encoding(*model, weight_storage(settings.model), request, planned_device(settings.model));
+    out["texts"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}};
+  }
   out["notes"] = model->notes();
   out["transformer_config"] = read_json(model->files().transformer / "config.json");
   return out;
 }
 
-void print(const Json& out) {
+void print(const Json& out, TextEncoding encoding) {
+  const char* const encoder = encoding == TextEncoding::resident ? "held by the first rank of a team alone"
+                              : encoding == TextEncoding::offload ? "read by the first rank of a team when a text is encoded, and dropped"
+                                                                  : "there before the videos only, on each rank";
   const auto size = [](const Json& bytes) { return size_text(bytes.get<int64_t>()); };
   std::printf("%s: %s\n\n%-14s %8s %14s %10s %10s %10s\n", out["model"].get<std::string>().c_str(), out["title"].get<std::string>().c_str(), "part",
               "tensors", "parameters", "on disk", "float32", "bfloat16");
@@ -124,6 +132,8 @@ void print(const Json& out) {
   for (const Json& team : out["teams"]) std::printf("%14s", size(team["memory"]["weights"]).c_str());
   std::printf("\n%-34s", "tensors of the first rank, at most");
   for (const Json& team : out["teams"]) std::printf("%14s", size(team["memory"]["most"]).c_str());
+  if (out.contains("texts"))
+    std::printf("\n%-34s%14s on each rank, before the videos", "while texts are encoded, at most", size(out["texts"]["most"]).c_str());
   if (out["teams"].front().contains("stored_bytes"))
     for (const auto& [name, first] : out["teams"].front()["stored_bytes"].items()) {
       std::printf("\n%-34s", ("stored outputs, " + name).c_str());
@@ -135,8 +145,8 @@ void print(const Json& out) {
     if (lines.size() > 1) std::printf(" (and %zu more like it: --json true)", lines.size() - 1);
   }
   for (const Json& note : out["notes"]) std::printf("\n%s", note.get<std::string>().c_str());
-  std::printf("\n\nAll weights fit their configuration. The text encoder is held by the first rank of a team alone; ranks of a "
-              "node\nhave matrices, kernels and embedding tables once, in memory they share.\n");
+  std::printf("\n\nAll weights fit their configuration. The text encoder is %s; ranks of a "
+              "node\nhave matrices, kernels and embedding tables once, in memory they share.\n", encoder);
 }
 
 }  // namespace
@@ -154,7 +164,7 @@ int inspect(int argc, char** argv) {
   if (settings.model.model.empty()) settings.model.model = family_of(settings.model.snapshot, find_given(settings.model));
   const Json out = inspected(settings);
   if (settings.json) std::printf("%s\n", out.dump(1).c_str());
-  else print(out);
+  else print(out, text_encoding(settings.model));
   return 0;
 }
 

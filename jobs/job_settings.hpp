@@ -13,6 +13,7 @@ struct ModelSettings {
   std::filesystem::path snapshot, transformer, vae, text_encoder, tokenizer, scheduler;
   std::string sampler;
   std::string dtype = "auto";
+  std::string text_encoding = "resident";
   std::string device = "cpu";
   std::string cpu_isa = "auto";
   int threads = 0;
@@ -33,6 +34,9 @@ struct ModelSettings {
           "auto (on the CPU the fast one: products in block floating point of 16 bits, which err by 1e-4, all else float32; on a GPU "
           "bfloat16); fp8 (on a GPU: products of a transformer's blocks in 8 bits, scaled by rows, all else bfloat16). Other arithmetic is "
           "float32; on a GPU bfloat16 is also what tokens and pictures are kept in");
+    visit("Model", "text-encoding", s.text_encoding, "when the text encoder is in memory. resident: always, on each team's first rank; offload: "
+          "while a text that is new is encoded, for which it is read again; once: before the videos, when generate encodes all texts that are left "
+          "into OUTPUT/text, and never beside transformer and VAE (other jobs take offload for it). The videos are the same");
     visit("Device", "device", s.device, "cpu or cuda");
     visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");

@@ -60,9 +60,10 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
       demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
       if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
       const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), rank, settings.model.device == "cpu");
-      demand.once_bytes = memory.bytes_once();
-      demand.first_bytes = memory.first.most_bytes();
-      if (layout.ranks > 1) demand.other_bytes = memory.other.most_bytes();
+      demand.once_bytes = memory.videos.bytes_once();
+      demand.first_bytes = memory.videos.first.most_bytes();
+      if (layout.ranks > 1) demand.other_bytes = memory.videos.other.most_bytes();
+      if (memory.texts) demand.text_bytes = memory.texts->first.most_bytes(), demand.text_once_bytes = memory.texts->bytes_once();
     } catch (const Error& error) {
       demand.refusal = error.what();
     }

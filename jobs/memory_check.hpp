@@ -1,4 +1,7 @@
 #pragma once
+#include <algorithm>
+#include <array>
+
 #include "comm/ranks.hpp"
 #include "jobs/job_settings.hpp"
 #include "jobs/video_requests.hpp"
@@ -6,8 +9,8 @@
 
 namespace pyracast {
 
-/// What the videos of a node take: of the host's memory, or each rank of its GPU's.
-struct NodeMemory {
+/// What one thing that the ranks of a node do takes: of the host's memory, or each rank of its GPU's.
+struct NodePhase {
   MemoryPlan node_first;      ///< of the node's first rank, which reads the weights for all where they are shared
   MemoryPlan first, other;    ///< of a team's first rank, and of any other
   int ranks_per_video = 1;
@@ -19,6 +22,17 @@ struct NodeMemory {
   int64_t bytes_once() const { return shared_bytes + node_first.most_bytes() - first.most_bytes(); }
   int64_t bytes(int64_t teams) const { return bytes_once() + teams * bytes_of_team(); }
 };
+
+/// What the videos of a node take, and before them, where that is done beforehand, the encoding of texts by each rank for itself.
+struct NodeMemory {
+  NodePhase videos;
+  std::optional<NodePhase> texts;
+
+  int64_t bytes(int64_t teams) const { return std::max(videos.bytes(teams), texts ? texts->bytes(teams * videos.ranks_per_video) : 0); }
+  int64_t most_of_rank() const { return std::max(videos.most_of_rank(), texts ? texts->most_of_rank() : 0); }
+  /// The most that a rank takes at any time: the node's first one, a team's first one, any other.
+  std::array<int64_t, 3> most_of_ranks() const;
+};
 /// For such a video by teams like `team`'s. `shares_weights`: as the ranks of a node with several do.
 NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequest& request, const BroadcastPolicy& policy,
                             PlannedRank team, bool shares_weights);
@@ -27,7 +41,7 @@ NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& set
 std::string size_text(int64_t bytes);
 
 /// "a rank takes at most 3.20 GiB for tensors (1.10 GiB of weights), at decoding", or "…, at decoding, and the ranks of a node share
-/// 1.00 GiB of weights".
+/// 1.00 GiB of weights"; with what texts take before.
 std::string describe(const NodeMemory& memory);
 
 /// What this rank had in use, for its log: tensors beside the bytes that were planned, and resident memory.

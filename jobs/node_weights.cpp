@@ -42,20 +42,18 @@ std::unique_ptr<FoundWeights> found_at(const std::string& path) {
 
 bool shares_weights(const Ranks& ranks, const ModelSettings& settings) { return settings.device == "cpu" && ranks.node().size() > 1; }
 
-std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
-                                             const TeamChannels& team) {
-  if (!shares_weights(ranks, settings)) return model.open(backend, weight_storage(settings), team);
+void read_on_nodes(const Ranks& ranks, const ModelSettings& settings, const std::function<void(WeightStorage)>& read) {
+  if (!shares_weights(ranks, settings)) return read(weight_storage(settings));
   if (ranks.node().rank() > 0) {
     const auto found = found_at(text_of_node(ranks.node(), {}));
     wait_for_node(ranks.node());
-    return model.open(backend, weight_storage(settings, found.get()), team);
+    return read(weight_storage(settings, found.get()));
   }
   LaidDownWeights weights;
-  std::unique_ptr<VideoPipeline> pipeline;
   std::exception_ptr wanting;   // the others learn first that there is nothing to wait for
   std::string path;
   try {
-    pipeline = model.open(backend, weight_storage(settings, &weights), team);
+    read(weight_storage(settings, &weights));
     path = weights.publish();
   } catch (...) {
     wanting = std::current_exception();
@@ -64,6 +62,14 @@ std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoMode
   text_of_node(ranks.node(), path);
   wait_for_node(ranks.node());   // what lies under the path goes with this process's descriptor
   if (wanting) std::rethrow_exception(wanting);
+}
+
+std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
+                                             const TeamChannels& team, std::shared_ptr<const StoredTexts> texts) {
+  TextSource source{texts ? TextEncoding::once : text_encoding(settings), std::move(texts)};
+  if (!source.stored && source.encoding == TextEncoding::once) source.encoding = TextEncoding::offload;   // nowhere to store them
+  std::unique_ptr<VideoPipeline> pipeline;
+  read_on_nodes(ranks, settings, [&](WeightStorage storage) { pipeline = model.open(backend, storage, team, source); });
   return pipeline;
 }
 

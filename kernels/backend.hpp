@@ -95,6 +95,8 @@ struct Backend {
   /// Memory for `bytes` bytes, given back to the device's pool when the last owner lets go.
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
   virtual DeviceMemory memory() const = 0;
+  /// Gives the blocks that lie idle in the pool back to the system: what is asked for next is something else.
+  virtual void release_idle() {}
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
   /// What a network's tokens and pictures are kept in, float32 or bfloat16; latents, conditions and text are float32 always.

@@ -17,6 +17,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
  public:
   ~MemoryPool();
   std::shared_ptr<void> allocate(size_t bytes);
+  /// Gives all idle blocks back to the system, and forgets for how much they were held.
+  void release_idle();
 
   /// The bytes of the block that is taken for `bytes` bytes.
   static size_t block_bytes(size_t bytes) { return std::max<size_t>(64, (bytes + 63) / 64 * 64); }
@@ -35,6 +37,7 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   std::map<size_t, Idle> free_;   // by bytes
   uint64_t clock_ = 0;
   size_t in_use_ = 0, idle_ = 0, most_in_use_ = 0, blocks_made_ = 0;
+  size_t most_since_release_ = 0;   // in use at once
 
   void give_back(void* block, size_t bytes);
   void* idle_block(size_t bytes);
@@ -52,6 +55,7 @@ class CpuBackend final : public Backend {
   std::string name() const override;
   std::shared_ptr<void> allocate(size_t bytes) override { return pool_->allocate(bytes); }
   DeviceMemory memory() const override { return {int64_t(pool_->most_in_use()), 0}; }
+  void release_idle() override { pool_->release_idle(); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override {}

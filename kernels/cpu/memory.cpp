@@ -48,6 +48,12 @@ void MemoryPool::release_idle(size_t most_held) {
   }
 }
 
+void MemoryPool::release_idle() {
+  const std::lock_guard lock(mutex_);
+  release_idle(0);
+  most_since_release_ = in_use_;
+}
+
 std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
   const size_t rounded = block_bytes(bytes);
   void* block = nullptr;
@@ -56,9 +62,10 @@ std::shared_ptr<void> MemoryPool::allocate(size_t bytes) {
     block = idle_block(rounded);
     in_use_ += rounded;
     most_in_use_ = std::max(most_in_use_, in_use_);
+    most_since_release_ = std::max(most_since_release_, in_use_);
     if (!block) {
       ++blocks_made_;
-      release_idle(2 * most_in_use_);
+      release_idle(2 * most_since_release_);
     }
   }
   if (!block) block = from_system(rounded);

@@ -24,6 +24,8 @@ class DeviceStream {
   static std::shared_ptr<void> allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes);
   /// The most bytes of blocks that were in use at once.
   size_t most_in_use() const { return most_in_use_; }
+  /// Gives the driver back what lies idle in the pool, behind all that the GPU was asked for.
+  void release_idle();
 
  private:
   int device_;
@@ -46,6 +48,7 @@ class CudaBackend final : public Backend {
   DType activations() const override { return tensor_cores_ ? DType::bfloat16 : DType::float32; }
   std::shared_ptr<void> allocate(size_t bytes) override { return cuda::DeviceStream::allocate(stream_, bytes); }
   DeviceMemory memory() const override { return {int64_t(stream_->most_in_use()), available_}; }
+  void release_idle() override { stream_->release_idle(); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override;

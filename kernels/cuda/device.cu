@@ -44,6 +44,11 @@ std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>
           }};
 }
 
+void DeviceStream::release_idle() {
+  check(cudaStreamSynchronize(current()), "what was asked of the GPU");
+  check(cudaMemPoolTrimTo(pool_, 0), "giving back GPU memory");
+}
+
 namespace {
 
 int attribute(cudaDeviceAttr which, int device) {

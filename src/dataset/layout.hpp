@@ -13,6 +13,7 @@ struct OutputLayout {
   std::filesystem::path shards() const { return root / "shards"; }
   std::filesystem::path journal() const { return root / "journal"; }
   std::filesystem::path checkpoints() const { return root / "checkpoints"; }
+  std::filesystem::path texts() const { return root / "text"; }
   std::filesystem::path logs() const { return root / "logs"; }
   std::filesystem::path work() const { return root / "work"; }
   std::filesystem::path quarantine() const { return root / "quarantine"; }

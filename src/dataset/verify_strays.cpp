@@ -34,7 +34,7 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   };
   for_each_file(layout.videos(), [&](const fs::path& path) { sort_out(path, is_owned(owned, path)); });
   for_each_file(layout.shards(), [&](const fs::path& path) { sort_out(path, is_shard(path)); });
-  for (const fs::path& folder : {layout.journal(), layout.checkpoints(), layout.work()})
+  for (const fs::path& folder : {layout.journal(), layout.checkpoints(), layout.texts(), layout.work()})
     for_each_file(folder, [&](const fs::path& path) { sort_out(path, true); });
   for (const auto& entry : fs::directory_iterator(output))
     if (entry.is_regular_file()) sort_out(entry.path(), true);   // else the user's: a contact sheet, notes

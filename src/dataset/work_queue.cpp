@@ -27,13 +27,17 @@ std::vector<int> leaders_of(MPI_Comm comm, const Team& team, int size) {
 
 WorkQueue::WorkQueue(const Ranks& ranks, const Team& team, const Manifest& manifest, IsFinished is_finished,
                      std::function<bool()> asked_to_stop, uint32_t most_samples)
+    : WorkQueue(ranks, team, ranks.rank() == server_rank ? samples_left(manifest, std::move(is_finished), most_samples) : WorkSource(),
+                std::move(asked_to_stop)) {}
+
+WorkQueue::WorkQueue(const Ranks& ranks, const Team& team, WorkSource source, std::function<bool()> asked_to_stop)
     : team_(team), asked_to_stop_(std::move(asked_to_stop)), comm_(duplicate(ranks.world())) {
   const auto leaders = leaders_of(comm_, team_, ranks.size());
   if (team_.leads())
     check_mpi(MPI_Irecv(notice_.data(), int(notice_.size()), MPI_INT64_T, server_rank, notice, comm_, &notice_request_),
               "listening to the queue");
   if (ranks.rank() == server_rank)
-    server_ = std::make_unique<WorkServer>(ranks, comm_, leaders, manifest, std::move(is_finished), most_samples);
+    server_ = std::make_unique<WorkServer>(ranks, comm_, leaders, std::move(source));
 }
 
 WorkQueue::~WorkQueue() {

@@ -19,6 +19,8 @@ class WorkQueue {
   /// called on world rank 0, before this returns and later from the serving thread; elsewhere it may be empty.
   WorkQueue(const Ranks& ranks, const Team& team, const Manifest& manifest, IsFinished is_finished,
             std::function<bool()> asked_to_stop, uint32_t most_samples = 64);
+  /// Gives out anything else that can be claimed. `source`: of world rank 0.
+  WorkQueue(const Ranks& ranks, const Team& team, WorkSource source, std::function<bool()> asked_to_stop);
   ~WorkQueue();
   WorkQueue(const WorkQueue&) = delete;
   WorkQueue& operator=(const WorkQueue&) = delete;

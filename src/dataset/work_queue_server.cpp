@@ -19,14 +19,17 @@ uint64_t count_finished(const Manifest& manifest, const IsFinished& is_finished)
 
 }  // namespace
 
-WorkServer::WorkServer(const Ranks& ranks, MPI_Comm comm, std::vector<int> leaders, const Manifest& manifest,
-                       IsFinished is_finished, uint32_t most_samples)
+WorkSource samples_left(const Manifest& manifest, IsFinished is_finished, uint32_t most_samples) {
+  const Progress at_start{.total = manifest.total_samples(), .finished = count_finished(manifest, is_finished)};
+  return {[list = WorkList(manifest, std::move(is_finished), most_samples)]() mutable { return list.take(); }, at_start};
+}
+
+WorkServer::WorkServer(const Ranks& ranks, MPI_Comm comm, std::vector<int> leaders, WorkSource source)
     : ranks_(ranks),
       comm_(comm),
       leaders_(std::move(leaders)),
       notified_(leaders_.size()),
-      list_(manifest, is_finished, most_samples),
-      at_start_{.total = manifest.total_samples(), .finished = count_finished(manifest, is_finished)},
+      source_(std::move(source)),
       thread_([this] { serve(); }) {}
 
 WorkServer::~WorkServer() {
@@ -40,7 +43,7 @@ void WorkServer::wait() {
 }
 
 Progress WorkServer::progress() const {
-  Progress now = at_start_;
+  Progress now = source_.at_start;
   now.done = done_;
   now.failed = failed_;
   return now;
@@ -92,7 +95,7 @@ void WorkServer::answer_one(int leader, const QueueWords& words) {
 
 void WorkServer::give(int leader) {
   if (stopping_) return send(leader, {int64_t(QueueMessage::stopped)}, answer);
-  const auto claim = list_.take();
+  const auto claim = source_.take();
   if (!claim) return send(leader, {int64_t(QueueMessage::empty)}, answer);
   send(leader, {int64_t(QueueMessage::claim), int64_t(claim->prompt), claim->first_sample, claim->samples}, answer);
 }

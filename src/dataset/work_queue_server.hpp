@@ -28,13 +28,21 @@ struct Progress {
   uint64_t done = 0, failed = 0;
 };
 
+/// What a queue gives out.
+struct WorkSource {
+  std::function<std::optional<Claim>()> take;   ///< the next claim; nothing when all is claimed. Called from the serving thread
+  Progress at_start = {};
+};
+
+/// The samples of a manifest that are not finished, as WorkList gives them.
+WorkSource samples_left(const Manifest& manifest, IsFinished is_finished, uint32_t most_samples);
+
 /// Gives out the claims of a job: a thread of world rank 0, so that a claim never waits for a rank that computes. It
 /// sleeps between looks at its own communicator. What it cannot go on from ends the job.
 class WorkServer {
  public:
   /// `leaders`: the ranks of `comm` that claim.
-  WorkServer(const Ranks& ranks, MPI_Comm comm, std::vector<int> leaders, const Manifest& manifest,
-             IsFinished is_finished, uint32_t most_samples);
+  WorkServer(const Ranks& ranks, MPI_Comm comm, std::vector<int> leaders, WorkSource source);
 
   /// Waits until every leader has left; not while an exception passes.
   ~WorkServer();
@@ -58,9 +66,8 @@ class WorkServer {
   std::vector<int> leaders_;
   std::vector<bool> notified_;
   size_t left_ = 0;
-  WorkList list_;
+  WorkSource source_;
   bool stopping_ = false;
-  Progress at_start_;
   std::atomic<uint64_t> done_ = 0, failed_ = 0;
   std::atomic<bool> abandoned_ = false;
   std::thread thread_;

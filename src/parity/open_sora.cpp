@@ -171,7 +171,7 @@ void run_pipeline_opensora(const Case& c, Results& results) {
   flow.use_discrete_timesteps = value_or(scheduler, "use_discrete_timesteps", false, c.where());
   T5Encoder encoder(text_encoder, T5Config::from_json(c.config_part("text_encoder"), c.where()));
   const int64_t width = encoder.config().d_model;
-  OpenSoraParts parts{{Tokenizer(c.config_path("tokenizer")), std::move(encoder), width},
+  OpenSoraParts parts{{Tokenizer(c.config_path("tokenizer")), width, [embed = embed_with(std::move(encoder))] { return embed; }},
                       Stdit3(transformer, Stdit3Config::from_json(c.config_part("transformer"), c.where())),
                       OpenSoraVae(vae, OpenSoraVaeConfig::from_json(c.config_part("vae"), c.where())), flow};
   for (const Weights* weights : {&transformer, &text_encoder, &vae}) weights->finish();

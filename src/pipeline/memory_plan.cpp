@@ -67,6 +67,20 @@ const std::string& longest_prompt() {
   return prompt;
 }
 
+MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, const VideoRequest& request, PlannedDevice device) {
+  MemoryPlan plan;
+  PlanningBackend backend(device);
+  Phases phases(backend, plan);
+  const auto alone = make_planning_communicator(0, 1);
+  TeamTextEncoder encoder = open_text_encoder(model.text_encoder_files(), backend, storage, {}, true);
+  plan.loading_bytes = int64_t(backend.most_in_use());
+  plan.weight_bytes = int64_t(backend.in_use());
+  phases.begin("encoding all texts");
+  for (const TextToEncode& text : model.texts(request)) embedding_to_store(encoder, text, backend, *alone);
+  phases.end();
+  return plan;
+}
+
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
                        bool saves, PlannedDevice device) {
   MemoryPlan plan;
@@ -74,7 +88,7 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   PlanningBackend backend(device);
   Phases phases(backend, plan);
   const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { phases.begin(doing); });
-  const auto pipeline = model.open(backend, storage, channels);
+  const auto pipeline = model.open(backend, storage, channels, {of.texts});
   plan.loading_bytes = int64_t(backend.most_in_use());
   plan.weight_bytes = int64_t(backend.in_use());
   PhiloxNoise noise{0, "", 0};

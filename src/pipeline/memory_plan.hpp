@@ -15,7 +15,7 @@ struct MemoryPlan {
     std::string doing;
     int64_t most_bytes = 0;
   };
-  int64_t loading_bytes = 0;   ///< the most while weights are read
+  int64_t loading_bytes = 0;   ///< the most while weights are read; with TextEncoding::offload all but the text encoder's
   int64_t weight_bytes = 0;    ///< weights, when all are read
   std::vector<Phase> phases;
   bool decodes_beside = false;   ///< a video may be decoded during any phase of the next
@@ -37,10 +37,16 @@ struct PlannedRank {
   int rank = 0, ranks = 1;
   bool cfg_parallel = false;     ///< the halves of guidance lie on the halves of the team
   bool decodes_beside = false;   ///< videos are decoded beside the next; in a team of one
+  TextEncoding texts = TextEncoding::resident;
 };
 
 /// A prompt with more words than any family's text encoder is given tokens.
 const std::string& longest_prompt();
+
+/// The plan of a rank that encodes the texts of such a video beforehand, with nothing but the text encoder there: TextEncoding::once. Of
+/// models that encode texts.
+MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, const VideoRequest& request,
+                              PlannedDevice device = PlannedDevice::cpu);
 
 /// The plan of one rank for one video on a device; with `saves`, one whose progress is saved behind every evaluation. Nothing is read but
 /// configurations, names and shapes of weights, and the tokenizer. Throws Error as VideoModel::open and VideoPipeline::generate do.

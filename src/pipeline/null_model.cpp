@@ -72,7 +72,7 @@ class NullModel : public VideoModel {
  public:
   NullModel() : VideoModel({}, {.height = 16, .width = 16, .frames = 4, .fps = 8, .steps = 1, .guidance = 1}) {}
 
-  std::unique_ptr<VideoPipeline> open(Backend&, WeightStorage, const TeamChannels&) const override {
+  std::unique_ptr<VideoPipeline> open(Backend&, WeightStorage, const TeamChannels&, const TextSource&) const override {
     return std::make_unique<NullPipeline>();
   }
 

@@ -39,7 +39,8 @@ RectifiedFlowSettings flow_settings(const Json& index, const std::string& where)
 
 class OpenSoraModel final : public VideoModel {
  public:
-  using VideoModel::VideoModel;
+  OpenSoraModel(SnapshotPaths files, VideoDefaults defaults, const Stdit3Config& config)
+      : VideoModel(std::move(files), std::move(defaults)), config_(config) {}
 
   ImageSize size_of(const std::string& resolution, const std::string& aspect_ratio) const override {
     return image_size(resolution, aspect_ratio);
@@ -47,17 +48,22 @@ class OpenSoraModel final : public VideoModel {
 
   bool takes_hints() const override { return true; }
 
-  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const override {
+  std::vector<TextToEncode> texts(const VideoRequest& request) const override { return open_sora_texts(request, config_.model_max_length); }
+
+  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team, const TextSource& texts) const override {
     const SnapshotPaths& from = files();
     Stdit3 transformer = load_network<Stdit3, Stdit3Config>(from.transformer, backend, storage);
     OpenSoraVae vae = load_network<OpenSoraVae, OpenSoraVaeConfig>(from.vae, backend, storage);
-    TeamTextEncoder text = open_text_encoder(from.text_encoder, from.tokenizer, transformer.config().caption_channels, from.transformer,
-                                             backend, storage, team.whole->rank() == 0);
+    TeamTextEncoder text = open_text_encoder(text_encoder_files(), backend, storage, texts, team.whole->rank() == 0);
     OpenSoraParts parts{std::move(text), std::move(transformer), std::move(vae), flow_settings(from.index, from.index_file.string())};
     return std::make_unique<OpenSora>(std::move(parts), backend, storage.dtype.value_or(DType::float32), team);
   }
 
  private:
+  Stdit3Config config_;
+
+  int64_t caption_width() const override { return config_.caption_channels; }
+
   std::optional<std::string> refusal_of_family(const VideoRequest& request) const override {
     if (request.height < spatial_stride || request.width < spatial_stride)
       return concat("a video of ", request.height, " x ", request.width, " pixels: both must be at least ", spatial_stride);
@@ -78,7 +84,8 @@ std::unique_ptr<VideoModel> find_open_sora(const ModelChoice& choice) {
   const std::string where = files.index_file.string();
   flow_settings(files.index, where);
   const VideoDefaults defaults = VideoDefaults::from_index(files.index, where, {480, 854, 51, 24, 30, 7});
-  return std::make_unique<OpenSoraModel>(std::move(files), defaults);
+  const auto config = transformer_config<Stdit3Config>(files, choice, {});
+  return std::make_unique<OpenSoraModel>(std::move(files), defaults, config);
 }
 
 OpenSora::OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype, const TeamChannels& team)
@@ -173,18 +180,25 @@ std::optional<Tensor> OpenSora::denoise(const VideoRequest& request, const Video
   return latents;
 }
 
-std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text, VideoProgress& progress,
-                                          const Observer& observe) {
+std::vector<TextToEncode> open_sora_texts(const VideoRequest& request, int64_t most, bool encode_padding) {
+  std::vector<TextToEncode> texts;
+  for (std::string& text : texts_per_clip(request.prompt, request.hints, request.clips))
+    texts.push_back({std::move(text), most, encode_padding ? TextPadding::masked : TextPadding::left_out});
+  return texts;
+}
+
+std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
+                                          VideoProgress& progress, const Observer& observe) {
   VideoResult& result = progress.result;
   const int clip = progress.clip;
   const Stopwatch text_time;
   team_.set_doing("encoding the prompt");
-  const EncodedText encoded = parts_.text_encoder(text, parts_.transformer.config().model_max_length, run.encode_padding, backend_, *team_.whole);
+  const EncodedText encoded = parts_.text_encoder(texts.subspan(size_t(clip)), backend_, *team_.whole).front();
   if (clip == 0) {
     const Tensor kept = slice(encoded.embedding, 1, 0, encoded.length);
     result.embedding_shape = {encoded.length, kept.dim(2)};
     result.embedding = kept.to_host();
-    result.encoded_prompt = text;
+    result.encoded_prompt = texts.front().text;
   }
   result.text_seconds += text_time.seconds();
   observe("text_embeddings", encoded.embedding);
@@ -229,21 +243,20 @@ Tensor OpenSora::decoded(const Tensor& latents, const VideoRequest& request, Vid
 VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run) {
   VideoProgress progress = run.continued ? *run.continued : VideoProgress();
   VideoResult& result = progress.result;
-  std::vector<std::string> texts;
+  std::vector<TextToEncode> texts;
   try {
-    texts = texts_per_clip(request.prompt, request.hints, request.clips);
+    texts = open_sora_texts(request, parts_.transformer.config().model_max_length, run.encode_padding);
   } catch (const Error& error) {
     result.outcome = Outcome::failed;
     result.reason = error.what();
   }
   result.outcome = run.agreed(result.outcome);
   if (result.outcome != Outcome::going_on) return result;
-  parts_.text_encoder.keep_only(texts);
 
   if (!run.continued) result.video = {0, int(request.height), int(request.width), request.fps, {}};
   for (; progress.clip < request.clips; ++progress.clip, progress.evaluations = 0) {
     const Observer observe = run.observe ? run.observe / concat("loop", progress.clip) : Observer();
-    const auto latents = make_clip(request, run, texts[size_t(progress.clip)], progress, observe);
+    const auto latents = make_clip(request, run, texts, progress, observe);
     if (!latents) return result;
     result.latent_shape = {latents->dim(1), latents->dim(2), latents->dim(3), latents->dim(4)};
     result.latents = latents->to_host();

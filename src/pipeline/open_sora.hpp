@@ -40,13 +40,17 @@ class OpenSora final : public VideoPipeline {
   Shape latent_shape(const VideoRequest& request) const;
   /// The latents of the clip that `progress` is at [1, channels, time, height, width]; nothing when the team stopped or failed (then its result
   /// says so).
-  std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, const std::string& text, VideoProgress& progress,
-                                  const Observer& observe);
+  std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
+                                  VideoProgress& progress, const Observer& observe);
   /// Latents -> pixels [1, 3, frames, height, width], about -1 to 1; a result with pixels that are not finite has failed.
   Tensor decoded(const Tensor& latents, const VideoRequest& request, VideoResult& result) const;
   std::optional<Tensor> denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,
                                 const std::vector<float>& mask, VideoProgress& progress, const Observer& observe);
 };
+
+/// The texts of a video's clips, in their order, of at most `most` tokens. `encode_padding`: see VideoRun. Throws Error on a prompt that asks for
+/// what is not there.
+std::vector<TextToEncode> open_sora_texts(const VideoRequest& request, int64_t most, bool encode_padding = false);
 
 /// Frames of one clip of a video that was made of so many, each continuing the one before from `condition_latents` latent frames.
 int64_t frames_of_clip(int64_t frames_of_video, int clips, int64_t condition_latents);

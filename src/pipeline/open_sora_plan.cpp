@@ -15,16 +15,12 @@ VideoDecoder load_causal_decoder(const std::filesystem::path& folder, Backend& b
 }
 
 TextToVideoParts load_110(const SnapshotPaths& files, Backend& backend, WeightStorage storage) {
-  TextToVideoParts parts{load_network<Latte, LatteConfig>(files.transformer, backend, storage), load_causal_decoder(files.vae, backend, storage)};
-  parts.most_tokens = 300;
-  return parts;
+  return {load_network<Latte, LatteConfig>(files.transformer, backend, storage), load_causal_decoder(files.vae, backend, storage)};
 }
 
 TextToVideoParts load_120(const SnapshotPaths& files, Backend& backend, WeightStorage storage) {
   TextToVideoParts parts{load_network<OpenSoraT2v, OpenSoraT2vConfig>(files.transformer, backend, storage),
                          load_causal_decoder(files.vae, backend, storage)};
-  parts.padding = Padding::masked;
-  parts.most_tokens = 512;
   parts.stored = StoredOutput::ungated;
   return parts;
 }
@@ -52,6 +48,7 @@ std::unique_ptr<VideoModel> find_open_sora_plan_110(const ModelChoice& choice) {
     if (frames == 1 || (frames % 2 == 1 && causal_latents(frames) == length)) return std::nullopt;
     return concat(frames, " frames: this model makes ", whole, ", or ", whole - 2, ", or 1");
   };
+  family.most_tokens = 300;
   family.load = load_110;
   return text_to_video_model(std::move(files), choice, std::move(family));
 }
@@ -68,6 +65,8 @@ std::unique_ptr<VideoModel> find_open_sora_plan_120(const ModelChoice& choice) {
     if (fixed && causal_latents(frames) != latents) return concat(frames, " frames: this model's positions are those of ", causal_frames(latents));
     return std::nullopt;
   };
+  family.padding = Padding::masked;
+  family.most_tokens = 512;
   family.load = load_120;
   return text_to_video_model(std::move(files), choice, std::move(family));
 }

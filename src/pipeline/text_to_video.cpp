@@ -134,20 +134,28 @@ std::optional<Tensor> TextToVideo::denoise(const Tensor& noise, const PromptEmbe
   return std::visit(predicted, parts_.transformer);
 }
 
+// Where padding is cut, the negative prompt is cut at the prompt's length, so that the network reads padding of a shorter one.
+std::vector<TextToEncode> texts_of(const VideoRequest& request, Padding padding, int64_t most_tokens) {
+  const auto text_of = [&](const std::string& text, TextPadding where_cut) {
+    return TextToEncode{clean(text, Cleaning::diffusers), most_tokens, padding == Padding::masked ? TextPadding::masked : where_cut};
+  };
+  std::vector<TextToEncode> texts{text_of(request.prompt, TextPadding::cut)};
+  if (request.guidance > 1) texts.push_back(text_of(request.negative_prompt, TextPadding::read));
+  return texts;
+}
+
 PromptEmbeddings TextToVideo::encode(const VideoRequest& request, VideoResult& result) {
-  const auto encoded = [&](const std::string& text) { return (*text_encoder_)(text, parts_.most_tokens, true, backend_, *team_.whole); };
-  const std::string prompt = clean(request.prompt, Cleaning::diffusers), negative = clean(request.negative_prompt, Cleaning::diffusers);
-  text_encoder_->keep_only({prompt, negative});
-  const EncodedText positive = encoded(prompt);
+  const std::vector<TextToEncode> texts = texts_of(request, parts_.padding, parts_.most_tokens);
+  const std::vector<EncodedText> encoded = (*text_encoder_)(texts, backend_, *team_.whole);
+  const EncodedText& positive = encoded.front();
   const Tensor kept = slice(positive.embedding, 1, 0, positive.length);
   result.embedding_shape = {positive.length, kept.dim(2)};
   result.embedding = kept.to_host();
-  result.encoded_prompt = prompt;
+  result.encoded_prompt = texts.front().text;
   PromptEmbeddings text{positive.embedding, {}, positive.mask, {}};
-  if (request.guidance > 1) {
-    const EncodedText other = encoded(negative);
-    text.negatives = other.embedding;
-    text.negative_mask = other.mask;
+  if (encoded.size() > 1) {
+    text.negatives = encoded[1].embedding;
+    text.negative_mask = encoded[1].mask;
   }
   return text.with(parts_.padding);
 }

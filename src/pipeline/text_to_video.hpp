@@ -36,6 +36,9 @@ struct TextToVideoParts {
   StoredOutput stored = StoredOutput::gated;   ///< how the family's published broadcasting keeps outputs
 };
 
+/// The prompt and, with guidance, the negative one, of at most `most_tokens` tokens, for a network that is given padding so.
+std::vector<TextToEncode> texts_of(const VideoRequest& request, Padding padding, int64_t most_tokens);
+
 class TextToVideo final : public VideoPipeline {
  public:
   /// `team` must outlive this. Without a text encoder only denoise() and decode() can be called.

@@ -24,11 +24,13 @@ class TextToVideoModel final : public VideoModel {
 
   std::vector<std::string> notes() const override { return unused_keys(family_.scheduler, scheduler_name()); }
 
-  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const override {
-    const SnapshotPaths& from = files();
-    TeamTextEncoder text = open_text_encoder(from.text_encoder, from.tokenizer, family_.caption_channels, from.transformer, backend, storage,
-                                             team.whole->rank() == 0);
-    TextToVideoParts parts = family_.load(from, backend, storage);
+  std::vector<TextToEncode> texts(const VideoRequest& request) const override { return texts_of(request, family_.padding, family_.most_tokens); }
+
+  std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team, const TextSource& texts) const override {
+    TeamTextEncoder text = open_text_encoder(text_encoder_files(), backend, storage, texts, team.whole->rank() == 0);
+    TextToVideoParts parts = family_.load(files(), backend, storage);
+    parts.padding = family_.padding;
+    parts.most_tokens = family_.most_tokens;
     parts.scheduler = family_.scheduler;
     parts.scheduler_file = scheduler_name();
     return std::make_unique<TextToVideo>(std::move(parts), std::move(text), backend, team);
@@ -36,6 +38,8 @@ class TextToVideoModel final : public VideoModel {
 
  private:
   TextToVideoFamily family_;
+
+  int64_t caption_width() const override { return family_.caption_channels; }
 
   std::string scheduler_name() const { return files().scheduler.empty() ? "the published scheduler" : files().scheduler.string(); }
 

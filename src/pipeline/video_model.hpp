@@ -2,6 +2,7 @@
 #include "nn/weights.hpp"
 #include "pipeline/open_sora_sizes.hpp"
 #include "pipeline/snapshot.hpp"
+#include "pipeline/team_text_encoder.hpp"
 #include "pipeline/video_pipeline.hpp"
 
 namespace pyracast {
@@ -48,15 +49,22 @@ class VideoModel {
   /// Whether prompts are told an aesthetic score, a motion score and a camera motion.
   virtual bool takes_hints() const { return false; }
 
-  /// Reads the weights, as `storage` says; the text encoder's only where `team`'s first rank calls this. `team` must outlive
-  /// what is returned. Throws Error on parts that are not whole or do not
-  /// belong together.
-  virtual std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team) const = 0;
+  /// The texts that such a video needs encoded. Throws Error on a prompt that asks for what is not there.
+  virtual std::vector<TextToEncode> texts(const VideoRequest&) const { return {}; }
+  /// What encodes them.
+  TextEncoderFiles text_encoder_files() const { return {files_.text_encoder, files_.tokenizer, caption_width(), files_.transformer}; }
+
+  /// Reads the weights, as `storage` says; the text encoder's only where `team`'s first rank calls this, and as `texts` says. `backend` and
+  /// `team` must outlive what is returned. Throws Error on parts that are not whole or do not belong together.
+  virtual std::unique_ptr<VideoPipeline> open(Backend& backend, WeightStorage storage, const TeamChannels& team,
+                                              const TextSource& texts = {}) const = 0;
 
  private:
   SnapshotPaths files_;
   VideoDefaults defaults_;
 
+  /// Of the embeddings of texts that the network wants.
+  virtual int64_t caption_width() const { return 0; }
   /// What this family cannot make of what all families allow.
   virtual std::optional<std::string> refusal_of_family(const VideoRequest& request) const = 0;
 };
@@ -83,5 +91,13 @@ std::string family_of(const std::filesystem::path& snapshot, const SnapshotPaths
 /// The model that `choice` names. Throws Error on a family that is not known, parts that are not there and configurations that
 /// cannot be.
 std::unique_ptr<VideoModel> find_model(const ModelChoice& choice);
+
+/// The transformer's config.json; `published` of a model that is not on disk.
+template <class Config>
+Config transformer_config(const SnapshotPaths& files, const ModelChoice& choice, const Config& published) {
+  if (!choice.on_disk) return published;
+  const auto file = files.transformer / "config.json";
+  return Config::from_json(read_json(file), file.string());
+}
 
 }  // namespace pyracast

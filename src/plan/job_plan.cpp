@@ -34,7 +34,8 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.videos_per_hour = found.seconds > 0 ? 3600 * teams / found.seconds : 0;
   found.first_bytes = demand.first_bytes;
   found.other_bytes = layout.ranks > 1 ? demand.other_bytes : 0;
-  found.node_bytes = demand.once_bytes + teams * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes);
+  found.node_bytes = std::max(demand.once_bytes + teams * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes),
+                              demand.text_once_bytes + teams * layout.ranks * demand.text_bytes);
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
   const int64_t rank_bytes = std::max(found.first_bytes, found.other_bytes);

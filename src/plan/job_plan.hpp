@@ -31,6 +31,7 @@ struct TeamDemand {
   VideoWork work;
   int64_t first_bytes = 0, other_bytes = 0;   ///< of tensors: of the team's first rank, of any other
   int64_t once_bytes = 0;                     ///< that a node's teams share: weights
+  int64_t text_bytes = 0, text_once_bytes = 0;   ///< of each rank and of the node while texts are encoded, where that is done beforehand
   std::string refusal = {};                   ///< why such a team cannot make it; empty: it can
 };
 using AskTeam = std::function<TeamDemand(const VideoShape&, TeamLayout)>;

@@ -17,11 +17,13 @@ struct Made {
   std::vector<Sent> sent;
 };
 
-Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy) {
+Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy,
+                  bool decodes) {
   Made made;
   made.most_in_use.resize(size_t(ranks));
   made.sent.resize(size_t(ranks));
-  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, {}, [&](int rank, Backend& backend) {
+  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, [&](VideoRun& run) { run.decodes = decodes; },
+                         [&](int rank, Backend& backend) {
     made.most_in_use[size_t(rank)] = backend.memory().most_in_use;
   }, nullptr, [&] { return make_cuda_backend(0, precision); });
   for (const VideoResult& result : made.results) EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
@@ -40,22 +42,25 @@ double relative_error(const std::vector<float>& a, const std::vector<float>& b) 
 struct VideosOnGpus : FamilyTest {};
 
 TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
-  for (const auto& [precision, device] : {std::pair(CudaPrecision::float32, PlannedDevice::gpu_float32), {CudaPrecision::bfloat16, PlannedDevice::gpu_bfloat16}})
-    for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
-      for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}}) {
-        const Made made = made_on_gpus(model(), precision, ranks, cfg_parallel, request(2), policy);
-        for (int rank = 0; rank < ranks; ++rank)
-          EXPECT_EQ(made.most_in_use[size_t(rank)], plan_memory(model(), {}, request(2), policy, {rank, ranks, cfg_parallel}, false, device).most_bytes())
-              << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "")
-              << (precision == CudaPrecision::bfloat16 ? ", bfloat16" : "");
-      }
+  const auto compare = [&](CudaPrecision precision, int ranks, bool cfg_parallel, const BroadcastPolicy& policy, const VideoRequest& request) {
+    const PlannedDevice device = precision == CudaPrecision::float32 ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
+    const Made made = made_on_gpus(model(), precision, ranks, cfg_parallel, request, policy, true);
+    for (int rank = 0; rank < ranks; ++rank)
+      EXPECT_EQ(made.most_in_use[size_t(rank)], plan_memory(model(), {}, request, policy, {rank, ranks, cfg_parallel}, false, device).most_bytes())
+          << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "")
+          << (precision == CudaPrecision::bfloat16 ? ", bfloat16" : "");
+  };
+  VideoRequest image = request(2);
+  image.frames = 1;
+  compare(CudaPrecision::float32, 1, false, {}, image);
+  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}}) compare(CudaPrecision::bfloat16, ranks, cfg_parallel, some_reuse(), image);
 }
 
 // Activations of half the bytes halve what is stored for reuse and what travels.
 TEST_P(VideosOnGpus, SendAndStoreHalfTheBytesInBfloat16) {
   const BroadcastPolicy policy = some_reuse();
-  const Made wide = made_on_gpus(model(), CudaPrecision::float32, 2, false, request(), policy);
-  const Made narrow = made_on_gpus(model(), CudaPrecision::bfloat16, 2, false, request(), policy);
+  const Made wide = made_on_gpus(model(), CudaPrecision::float32, 2, false, request(), policy, false);
+  const Made narrow = made_on_gpus(model(), CudaPrecision::bfloat16, 2, false, request(), policy, false);
   for (size_t rank = 0; rank < 2; ++rank) {
     EXPECT_EQ(narrow.sent[rank].calls, narrow.sent[rank].planned_calls);
     EXPECT_EQ(narrow.sent[rank].bytes, narrow.sent[rank].planned_bytes);
@@ -65,9 +70,9 @@ TEST_P(VideosOnGpus, SendAndStoreHalfTheBytesInBfloat16) {
 }
 
 TEST_P(VideosOnGpus, AreInBfloat16NearThoseInFloat32) {
-  const VideoResult wide = made_on_gpus(model(), CudaPrecision::float32, 1, false, request(), {}).results.front();
+  const VideoResult wide = made_on_gpus(model(), CudaPrecision::float32, 1, false, request(), {}, false).results.front();
   for (const int ranks : {1, 2})
-    for (const VideoResult& narrow : made_on_gpus(model(), CudaPrecision::bfloat16, ranks, false, request(), {}).results)
+    for (const VideoResult& narrow : made_on_gpus(model(), CudaPrecision::bfloat16, ranks, false, request(), {}, false).results)
       EXPECT_LT(relative_error(narrow.latents, wide.latents), 0.05) << ranks << " ranks";
 }
 

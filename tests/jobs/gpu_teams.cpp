@@ -45,6 +45,8 @@ TEST_F(GpuTeams, MakeTheBytesOfOneGpu) {
     std::vector<std::string> more;
   };
   for (const Way& way : {Way{"of-3", 3, 3, {"--ranks-per-video", "3"}},
+                         Way{"texts-once-of-2", 2, 2, {"--ranks-per-video", "2", "--text-encoding", "once"}},
+                         Way{"texts-offload", 1, 1, {"--text-encoding", "offload"}},
                          Way{"in-halves", 4, 4, {"--ranks-per-video", "4", "--cfg-parallel", "true", "--comm", "nccl"}},
                          Way{"by-mpi-on-one-gpu", 2, 1, {"--ranks-per-video", "2", "--comm", "mpi"}}}) {
     const Ended ended = run(command(way.ranks, way.gpus, way.name, way.more));

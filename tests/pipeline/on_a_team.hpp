@@ -71,7 +71,7 @@ inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool
                                         const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr,
                                         const std::function<void(VideoRun&)>& change = {},
                                         const std::function<void(int rank, Backend& backend)>& look = {},
-                                        ProgressKeeper* keeper = nullptr,
+                                        ProgressKeeper* keeper = nullptr, const TextSource& texts = {},
                                         const std::function<std::unique_ptr<Backend>()>& open_device = [] { return make_cpu_backend(); }) {
   std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
   std::vector<VideoResult> results(static_cast<size_t>(ranks));
@@ -80,7 +80,7 @@ inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool
     team.emplace_back([&, rank] {
       omp_set_num_threads(1);
       const auto backend = open_device();
-      const auto pipeline = model.open(*backend, {}, channels[size_t(rank)]);
+      const auto pipeline = model.open(*backend, {}, channels[size_t(rank)], texts);
       PhiloxNoise noise{42, "a", 0};
       VideoRun run{noise};
       run.broadcast = policy;

@@ -50,6 +50,8 @@ TEST(JobPlan, ABucketsBestTeamIsThatOfTryingAll) {
       demand.work[size_t(MakingPhase::mlp)] = {1, double(1 + random() % 100)};
       demand.first_bytes = demand.other_bytes = int64_t(random() % 1500);
       demand.once_bytes = int64_t(random() % 500);
+      demand.text_bytes = int64_t(random() % 1500);   // in turn with the videos, so that the larger counts
+      demand.text_once_bytes = int64_t(random() % 500);
       if (random() % 4 == 0) demand.refusal = "no";
     }
     PlanWishes wishes;
@@ -58,7 +60,8 @@ TEST(JobPlan, ABucketsBestTeamIsThatOfTryingAll) {
     double most = 0;
     for (const auto& [layout, demand] : demands) {
       const double seconds = demand.work[size_t(MakingPhase::mlp)].work;
-      const bool fits = demand.once_bytes + 4 / layout.ranks * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes) <= m.memory_per_node;
+      const bool fits = demand.once_bytes + 4 / layout.ranks * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes) <= m.memory_per_node &&
+                        demand.text_once_bytes + 4 * demand.text_bytes <= m.memory_per_node;
       if (demand.refusal.empty() && fits && (!wishes.latency || seconds <= *wishes.latency)) most = std::max(most, 3600.0 * (4 / layout.ranks) / seconds);
     }
     EXPECT_EQ(plan.best() ? plan.best()->videos_per_hour : 0, most);
