@@ -31,7 +31,7 @@ struct BenchSettings {
   static void fields(Visit&& visit, BenchSettings& s) {
     visit("Bench", "config", s.config, "file of `key = value` settings");
     visit("Bench", "phases", s.phases, "what to time, comma between: stages, text, step, decode");
-    visit("Bench", "dtype", s.dtype, "how weights are kept: float32, bfloat16 (on a GPU products are computed so), or auto (the CPU's fast products; generate --help)");
+    visit("Bench", "dtype", s.dtype, "as generate's: float32, bfloat16, fp8 (on a GPU), or auto (the CPU's fast products, a GPU's bfloat16)");
     visit("Bench", "device", s.device, "cpu or cuda");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
     visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx");

@@ -31,7 +31,7 @@ double gib(double bytes) { return bytes / (1 << 30); }
 
 /// What a network's weights take as they are kept: vectors stay float32.
 double weight_bytes(const Weights& weights, WeightStorage storage) {
-  const double matrix_element = storage.dtype == DType::bfloat16 || storage.block_floats ? 2 : 4;
+  const double matrix_element = storage.float8 ? 1 : storage.dtype == DType::bfloat16 || storage.block_floats ? 2 : 4;
   double bytes = 0;
   for (const auto& [name, tensor] : weights.stored()) bytes += double(size_of(tensor.shape)) * (tensor.shape.size() > 1 ? matrix_element : 4);
   return bytes;

@@ -62,13 +62,13 @@ Json teams_of(const VideoModel& model, const ModelSettings& settings, const Vide
   const WeightStorage storage = weight_storage(settings);
   Json teams = Json::array();
   const auto presets = presets_in(folder);
-  PlanningBackend backend;
+  PlanningBackend backend(planned_device(settings));
   for (const int ranks : {1, 2, 4, 8}) {
     const TeamChannels channels = planning_channels(0, ranks, false, {});
     const auto pipeline = model.open(backend, storage, channels);
     const Shape tokens = pipeline->token_shape(request);
     Json team{{"ranks", ranks}, {"tokens", tokens[0] * tokens[1] * tokens[2]}, {"width", tokens[3]},
-              {"activation_bytes", tokens[0] * tokens[1] * ((tokens[2] + ranks - 1) / ranks) * tokens[3] * int64_t(size_of(DType::float32))}};
+              {"activation_bytes", tokens[0] * tokens[1] * ((tokens[2] + ranks - 1) / ranks) * tokens[3] * int64_t(size_of(backend.activations()))}};
     for (const auto& [name, policy] : presets) {
       if (const auto lines = misfits(policy, *pipeline, request); !lines.empty()) unfit[name] = lines;
       else team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;

@@ -38,7 +38,7 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
                               demand.text_once_bytes + teams * layout.ranks * demand.text_bytes);
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  const int64_t rank_bytes = std::max(found.first_bytes, found.other_bytes);
+  const int64_t rank_bytes = std::max({found.first_bytes, found.other_bytes, demand.text_bytes});
   const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
   if (on_gpus && machine.memory_per_gpu > 0 && rank_bytes > machine.memory_per_gpu)
     found.obstacle = concat("the tensors of a rank take ", rank_bytes, " bytes, and a GPU has ", machine.memory_per_gpu);
