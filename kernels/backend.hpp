@@ -87,6 +87,8 @@ struct Backend {
 
   /// Memory for `bytes` bytes, given back to the device's pool when the last owner lets go.
   virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
+  /// Memory of the host that uploads read and downloads write fastest, for buffers that are used again and again.
+  virtual std::shared_ptr<void> allocate_host(size_t bytes) { return allocate(bytes); }
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
   /// False where nothing is computed and memory is only counted: what is read from there are zeros, and weights need not be read.
