@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,6 +72,9 @@ struct PackedAttention {
 struct Moment {
   std::chrono::steady_clock::time_point clock;   ///< of devices whose operations have ended when the call returns
   std::shared_ptr<void> event = {};              ///< of others
+
+  /// Whether it has come, as is known without asking the device.
+  bool is_past() const { return !event; }
 };
 
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
@@ -78,7 +82,8 @@ struct Moment {
 /// Activations are float32 in every device's memory. Each output row depends on its own input rows only, summed in an
 /// order that depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
 /// CudaPrecision::bfloat16 alone is let off the second half: there the same shapes give the same bits.
-/// Operations may end after the call returns, in the order of calls; download and finish wait for them.
+/// Operations may end after the call returns, in the order of calls; download and finish wait for them, and so does who asks for what only
+/// they can tell: seconds, and whether values are finite.
 struct Backend {
   virtual ~Backend() = default;
 
@@ -98,6 +103,8 @@ struct Backend {
   virtual Moment moment() { return {std::chrono::steady_clock::now()}; }
   /// Seconds between two moments of this device; waits until both have come.
   virtual double seconds(const Moment& from, const Moment& to) { return std::chrono::duration<double>(to.clock - from.clock).count(); }
+  /// Whether all of x are finite numbers, as of now. Who asks what is returned waits for what came before, and for nothing that came later.
+  virtual std::function<bool()> all_finite(View x) = 0;
 
   /// Copies shape[0] x shape[1] x ... elements of `element` bytes; strides and offsets in elements. A stride of 0 in
   /// `in_strides` repeats. Permutations, slices, joins, padding and repetition are all this one operation.

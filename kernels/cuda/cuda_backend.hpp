@@ -67,6 +67,7 @@ class CudaBackend final : public Backend {
   void finish() override;
   Moment moment() override;
   double seconds(const Moment& from, const Moment& to) override;
+  std::function<bool()> all_finite(View x) override;
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;

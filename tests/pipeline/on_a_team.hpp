@@ -66,19 +66,20 @@ inline std::vector<TeamChannels> thread_channels(int ranks, bool cfg_parallel) {
   return channels;
 }
 
-/// The results of all ranks of a team on one request. `keeper`: of the first rank; all then agree as in a job.
+/// The results of all ranks of a team on one request. `keeper`: of the first rank; all then agree as in a job. `open`: each one's device.
 inline std::vector<VideoResult> made_by(const VideoModel& model, int ranks, bool cfg_parallel, const VideoRequest& request,
                                         const BroadcastPolicy& policy, std::vector<Sent>* sent = nullptr,
                                         const std::function<void(VideoRun&)>& change = {},
                                         const std::function<void(int rank, Backend& backend)>& look = {},
-                                        ProgressKeeper* keeper = nullptr) {
+                                        ProgressKeeper* keeper = nullptr,
+                                        const std::function<std::unique_ptr<Backend>()>& open = [] { return make_cpu_backend(); }) {
   std::vector<TeamChannels> channels = thread_channels(ranks, cfg_parallel);
   std::vector<VideoResult> results(static_cast<size_t>(ranks));
   std::vector<std::thread> team;
   for (int rank = 0; rank < ranks; ++rank)
     team.emplace_back([&, rank] {
       omp_set_num_threads(1);
-      const auto backend = make_cpu_backend();
+      const auto backend = open();
       const auto pipeline = model.open(*backend, {}, channels[size_t(rank)]);
       PhiloxNoise noise{42, "a", 0};
       VideoRun run{noise};
