@@ -38,7 +38,7 @@ class SampleProgress final : public ProgressKeeper {
   /// A disk that says no is told in the log: then the video goes on without.
   void save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept override;
 
-  /// Seconds that saving would take if the team stopped one evaluation later.
+  /// Seconds that waiting and saving would take if the team stopped one evaluation later.
   double foreseen() const { return foreseen_; }
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,6 +72,9 @@ struct PackedAttention {
 struct Moment {
   std::chrono::steady_clock::time_point clock;   ///< of devices whose operations have ended when the call returns
   std::shared_ptr<void> event = {};              ///< of others
+
+  /// Whether it has come, as is known without asking the device.
+  bool is_past() const { return !event; }
 };
 
 /// Bytes of a device's memory.
@@ -85,7 +89,8 @@ struct DeviceMemory {
 /// computed with in float32 and rounded once; factors, norms' weights, angles and biases of scores are float32 always. Each output row depends on its own input rows only, summed in an
 /// order that depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
 /// CudaPrecision::bfloat16 alone is let off the second half: there the same shapes give the same bits.
-/// Operations may end after the call returns, in the order of calls; download and finish wait for them.
+/// Operations may end after the call returns, in the order of calls; download and finish wait for them, and so does who asks for what only
+/// they can tell: seconds, and whether values are finite.
 struct Backend {
   virtual ~Backend() = default;
 
@@ -97,6 +102,8 @@ struct Backend {
   virtual DeviceMemory memory() const = 0;
   /// Gives the blocks that lie idle in the pool back to the system: what is asked for next is something else.
   virtual void release_idle() {}
+  /// Memory of the host that uploads read and downloads write fastest, for buffers that are used again and again.
+  virtual std::shared_ptr<void> allocate_host(size_t bytes) { return allocate(bytes); }
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
   /// What a network's tokens and pictures are kept in, float32 or bfloat16; latents, conditions and text are float32 always.
@@ -108,6 +115,8 @@ struct Backend {
   virtual Moment moment() { return {std::chrono::steady_clock::now()}; }
   /// Seconds between two moments of this device; waits until both have come.
   virtual double seconds(const Moment& from, const Moment& to) { return std::chrono::duration<double>(to.clock - from.clock).count(); }
+  /// Whether all of x are finite numbers, as of now. Who asks what is returned waits for what came before, and for nothing that came later.
+  virtual std::function<bool()> all_finite(View x) = 0;
 
   /// Copies shape[0] x shape[1] x ... elements of `element` bytes; strides and offsets in elements. A stride of 0 in
   /// `in_strides` repeats. Permutations, slices, joins, padding and repetition are all this one operation.

@@ -27,6 +27,7 @@ class PlanningBackend : public Backend {
   void upload(const void*, View) override {}
   void download(View x, void* host) override;
   void finish() override {}
+  std::function<bool()> all_finite(View) override { return [] { return true; }; }
   void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape&) override {}
   void fill(View, float) override {}
   void convert(View, View) override {}

@@ -45,7 +45,7 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
 };
 
 /// The reference device: float32 arithmetic, OpenMP threads over independent rows, weights in float32 or bfloat16.
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const cpu::Simd& simd) : simd_(simd) {}
 
@@ -59,6 +59,7 @@ class CpuBackend final : public Backend {
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override {}
+  std::function<bool()> all_finite(View x) override;
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;

@@ -2,6 +2,9 @@
 #include <cuda_runtime.h>
 
 #include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
 
 #include "kernels/backend.hpp"
 #include "kernels/cuda/tensor_cores.hpp"
@@ -10,7 +13,8 @@ namespace pyracast {
 
 namespace cuda {
 
-/// A stream on a GPU and the pool of its memory. Blocks hold it until they are given back.
+/// A stream on a GPU, the pool of its memory, and memory of the host that the GPU reads and writes by itself (pinned). Blocks hold it until
+/// they are given back.
 class DeviceStream {
  public:
   explicit DeviceStream(int device);
@@ -26,12 +30,29 @@ class DeviceStream {
   size_t most_in_use() const { return most_in_use_; }
   /// Gives the driver back what lies idle in the pool, behind all that the GPU was asked for.
   void release_idle();
+  /// Memory of the host, which may be given back while the GPU still works on it. Blocks up to host_piece bytes are kept, so that a step of
+  /// the loop takes nothing from the driver, which might stop the GPU for it.
+  static std::shared_ptr<void> allocate_host(const std::shared_ptr<DeviceStream>& from, size_t bytes);
+  static constexpr size_t host_piece = 4 << 20, least_host_block = 64 << 10;
 
  private:
+  struct HostBlock {
+    size_t bytes = 0;
+    void* memory = nullptr;
+    cudaEvent_t given_back = nullptr;   // in the order of the stream
+  };
+
   int device_;
   cudaStream_t stream_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
   std::atomic<size_t> in_use_ = 0, most_in_use_ = 0;
+  std::mutex mutex_;
+  std::vector<void*> host_pieces_;
+  std::map<size_t, std::deque<HostBlock>> idle_;   // by bytes, in the order in which they were given back
+
+  void* pinned(size_t bytes) const;
+  HostBlock host_block(size_t bytes);
+  void give_back(const HostBlock& block);
 };
 
 }  // namespace cuda
@@ -49,11 +70,13 @@ class CudaBackend final : public Backend {
   std::shared_ptr<void> allocate(size_t bytes) override { return cuda::DeviceStream::allocate(stream_, bytes); }
   DeviceMemory memory() const override { return {int64_t(stream_->most_in_use()), available_}; }
   void release_idle() override { stream_->release_idle(); }
+  std::shared_ptr<void> allocate_host(size_t bytes) override { return cuda::DeviceStream::allocate_host(stream_, bytes); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
   void finish() override;
   Moment moment() override;
   double seconds(const Moment& from, const Moment& to) override;
+  std::function<bool()> all_finite(View x) override;
   void copy(View in, int64_t in_offset, const Shape& in_strides, View out, int64_t out_offset,
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/launch.hpp"
@@ -7,6 +8,16 @@
 namespace pyracast {
 
 namespace cuda {
+
+namespace {
+
+bool reached(cudaEvent_t event) {
+  const cudaError_t state = cudaEventQuery(event);
+  if (state == cudaErrorNotReady) return cudaGetLastError(), false;   // it is no error, and nobody is to find it
+  return check(state, "looking after pinned memory"), true;
+}
+
+}  // namespace
 
 DeviceStream::DeviceStream(int device) : device_(device) {
   check(cudaSetDevice(device), "choosing the GPU");
@@ -23,6 +34,9 @@ DeviceStream::DeviceStream(int device) : device_(device) {
 
 DeviceStream::~DeviceStream() {
   cudaStreamSynchronize(stream_);
+  for (const auto& [bytes, blocks] : idle_)
+    for (const HostBlock& block : blocks) cudaEventDestroy(block.given_back);
+  for (void* piece : host_pieces_) cudaFreeHost(piece);
   if (pool_) cudaMemPoolDestroy(pool_);
   cudaStreamDestroy(stream_);
 }
@@ -47,6 +61,50 @@ std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>
 void DeviceStream::release_idle() {
   check(cudaStreamSynchronize(current()), "what was asked of the GPU");
   check(cudaMemPoolTrimTo(pool_, 0), "giving back GPU memory");
+}
+
+std::shared_ptr<void> DeviceStream::allocate_host(const std::shared_ptr<DeviceStream>& from, size_t bytes) {
+  if (bytes > host_piece)
+    return {from->pinned(bytes), [from](void* given) {
+              cudaStreamSynchronize(from->stream_);
+              cudaFreeHost(given);
+            }};
+  const HostBlock block = from->host_block(std::bit_ceil(std::max(least_host_block, bytes)));
+  return {block.memory, [from, block](void*) { from->give_back(block); }};
+}
+
+void* DeviceStream::pinned(size_t bytes) const {
+  void* memory = nullptr;
+  current();
+  check(cudaHostAlloc(&memory, bytes, cudaHostAllocDefault), concat("taking ", bytes, " bytes of pinned memory"));
+  return memory;
+}
+
+// More is taken, a piece at a time, where all blocks of a size are under way; but where they are many, so that a host that asks faster than the
+// GPU works does not take more and more, the oldest is waited for.
+DeviceStream::HostBlock DeviceStream::host_block(size_t bytes) {
+  std::unique_lock lock(mutex_);
+  std::deque<HostBlock>& idle = idle_[bytes];
+  const bool many = idle.size() * bytes >= 2 * host_piece;
+  if (idle.empty() || (!many && !reached(idle.front().given_back))) {
+    auto* const piece = static_cast<char*>(host_pieces_.emplace_back(pinned(host_piece)));
+    for (size_t at = 0; at < host_piece; at += bytes) {
+      cudaEvent_t given_back = nullptr;
+      check(cudaEventCreateWithFlags(&given_back, cudaEventDisableTiming), "making an event");
+      idle.push_front({bytes, piece + at, given_back});
+    }
+  }
+  const HostBlock block = idle.front();
+  idle.pop_front();
+  lock.unlock();
+  check(cudaEventSynchronize(block.given_back), "waiting for pinned memory");   // of one that was never given back: at once
+  return block;
+}
+
+void DeviceStream::give_back(const HostBlock& block) {
+  const std::lock_guard lock(mutex_);
+  cudaEventRecord(block.given_back, stream_);
+  idle_[block.bytes].push_back(block);
 }
 
 namespace {

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "kernels/cuda/copy_plan.hpp"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/elements.cuh"
@@ -32,27 +34,58 @@ struct Fill : Nothing {
   __device__ float operator()(Nothing, int) const { return value; }
 };
 
+void wait_for(const Moment& moment, std::string_view what) { check(cudaEventSynchronize(static_cast<cudaEvent_t>(moment.event.get())), what); }
+
+bool is_pinned(const void* host) {
+  cudaPointerAttributes memory{};
+  check(cudaPointerGetAttributes(&memory, host), "asking what memory this is");
+  return memory.type == cudaMemoryTypeHost;
+}
+
+/// f(first byte, bytes) for each piece of so many bytes that goes through pinned memory.
+template <class F>
+void for_pieces(size_t bytes, F f) {
+  for (size_t begin = 0; begin < bytes; begin += DeviceStream::host_piece) f(begin, std::min(DeviceStream::host_piece, bytes - begin));
+}
+
 }  // namespace
 }  // namespace cuda
 
-// The host's memory may go as soon as upload returns. Pageable memory has been copied to a staging buffer by then ("API
-// synchronization behavior" in the manual of the CUDA runtime); pinned memory is read later, and is waited for.
+// The host's memory may go as soon as upload returns. What is pageable goes through pinned pieces and the GPU is not waited for: a copy from it
+// may wait for all that the stream was asked for ("API synchronization behavior" in the manual of the CUDA runtime). What is pinned is read
+// later, and is waited for.
 void CudaBackend::upload(const void* host, View out) {
   if (out.size() == 0) return;
   const cudaStream_t on = stream();
-  cuda::check(cudaMemcpyAsync(out.data, host, size_t(out.size()) * size_of(out.dtype), cudaMemcpyHostToDevice, on),
-              "copying to the GPU");
-  cudaPointerAttributes memory{};
-  cuda::check(cudaPointerGetAttributes(&memory, host), "asking what memory this is");
-  if (memory.type != cudaMemoryTypeUnregistered) cuda::check(cudaStreamSynchronize(on), "copying to the GPU");
+  if (cuda::is_pinned(host)) {
+    cuda::check(cudaMemcpyAsync(out.data, host, size_t(out.size()) * size_of(out.dtype), cudaMemcpyHostToDevice, on), "copying to the GPU");
+    return finish();
+  }
+  cuda::for_pieces(size_t(out.size()) * size_of(out.dtype), [&](size_t begin, size_t bytes) {
+    const std::shared_ptr<void> piece = allocate_host(bytes);
+    std::memcpy(piece.get(), static_cast<const char*>(host) + begin, bytes);
+    cuda::check(cudaMemcpyAsync(static_cast<char*>(out.data) + begin, piece.get(), bytes, cudaMemcpyHostToDevice, on), "copying to the GPU");
+  });
 }
 
+// The GPU fills one pinned piece while the one before is copied to where it belongs.
 void CudaBackend::download(View x, void* host) {
   if (x.size() == 0) return;
   const cudaStream_t on = stream();
-  cuda::check(cudaMemcpyAsync(host, x.data, size_t(x.size()) * size_of(x.dtype), cudaMemcpyDeviceToHost, on),
-              "copying to the host");
-  cuda::check(cudaStreamSynchronize(on), "copying to the host, or what came before");
+  if (cuda::is_pinned(host)) {
+    cuda::check(cudaMemcpyAsync(host, x.data, size_t(x.size()) * size_of(x.dtype), cudaMemcpyDeviceToHost, on), "copying to the host");
+    return finish();
+  }
+  std::function<void()> arrive = [] {};
+  cuda::for_pieces(size_t(x.size()) * size_of(x.dtype), [&](size_t begin, size_t bytes) {
+    const std::shared_ptr<void> piece = allocate_host(bytes);
+    cuda::check(cudaMemcpyAsync(piece.get(), static_cast<const char*>(x.data) + begin, bytes, cudaMemcpyDeviceToHost, on), "copying to the host");
+    std::exchange(arrive, [=, to = static_cast<char*>(host) + begin, copied = moment()] {
+      cuda::wait_for(copied, "copying to the host, or what came before");
+      std::memcpy(to, piece.get(), bytes);
+    })();
+  });
+  arrive();
 }
 
 Moment CudaBackend::moment() {
@@ -67,7 +100,7 @@ Moment CudaBackend::moment() {
 double CudaBackend::seconds(const Moment& from, const Moment& to) {
   const auto event = [](const Moment& moment) { return static_cast<cudaEvent_t>(moment.event.get()); };
   float milliseconds = 0;
-  cuda::check(cudaEventSynchronize(event(to)), "waiting for a moment");
+  cuda::wait_for(to, "waiting for a moment");
   cuda::check(cudaEventElapsedTime(&milliseconds, event(from), event(to)), "measuring");
   return double(milliseconds) / 1000;
 }

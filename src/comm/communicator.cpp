@@ -121,13 +121,21 @@ class StagedCommunicator final : public Communicator {
  private:
   std::unique_ptr<Communicator> host_;
   Backend& backend_;
-  std::vector<std::byte> sent_, received_;   // kept between calls
 
-  static View room_for(const View& like, std::vector<std::byte>& memory) {
-    memory.resize(std::max(memory.size(), size_t(like.size()) * size_of(like.dtype)));
-    return {memory.data(), like.dtype, like.shape};
+  /// Kept between calls, so that a step of the loop takes none.
+  struct HostMemory {
+    std::shared_ptr<void> block;
+    size_t bytes = 0;
+  } sent_, received_;
+
+  View room_for(const View& like, HostMemory& memory) {
+    if (const size_t bytes = size_t(like.size()) * size_of(like.dtype); !memory.block || bytes > memory.bytes) {
+      memory = {};   // before there is more
+      memory = {backend_.allocate_host(bytes), bytes};
+    }
+    return {memory.block.get(), like.dtype, like.shape};
   }
-  View fetched(const View& x, std::vector<std::byte>& memory) {
+  View fetched(const View& x, HostMemory& memory) {
     const View host = room_for(x, memory);
     backend_.download(x, host.data);
     return host;

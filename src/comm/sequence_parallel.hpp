@@ -19,8 +19,8 @@ struct CommunicationLedger {
   CommunicationLedger operator-(const CommunicationLedger& earlier) const;
 };
 
-/// What exchanges took: inside attentions, by Axis, then outside.
-using ExchangeSeconds = std::array<double, 3>;
+/// What exchanges take: inside attentions, by Axis, then outside.
+using ExchangeSeconds = DeviceSeconds<3>;
 
 /// How tokens [batch, time, space] are dealt out to ranks, in consecutive parts as equal as can be, nothing padded:
 /// along space every rank has some tokens of each frame, along time some whole frames. The frames of all batch entries
@@ -112,13 +112,13 @@ class SequenceParallel {
   }
 
   const CommunicationLedger& ledger() const { return ledger_; }
-  /// What all exchanges so far took. Waits for the device.
-  const ExchangeSeconds& seconds() { return seconds_.sums(); }
+  /// What the exchanges take, until somebody takes it away.
+  ExchangeSeconds& seconds() { return seconds_; }
 
  private:
   Communicator& team_;
   CommunicationLedger ledger_;
-  DeviceSeconds<std::tuple_size_v<ExchangeSeconds>> seconds_;
+  ExchangeSeconds seconds_;
   Axis sharded_ = Axis::space;
   TokenParts parts_;   // known since shard() or part_of()
 

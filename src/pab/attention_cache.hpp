@@ -56,8 +56,8 @@ class AttentionCache {
   /// Takes up what an earlier job had stored.
   void restore(Site site, Tensor output);
 
-  /// Seconds that computing each branch (index: Branch) took since begin(). Waits for the device.
-  const std::array<double, branch_count>& seconds() { return seconds_.sums(); }
+  /// What computing each branch (index: Branch) takes since begin().
+  DeviceSeconds<branch_count>& seconds() { return seconds_; }
   /// How many blocks computed each branch since begin().
   const std::array<int64_t, branch_count>& computed() const { return computed_; }
   /// The most bytes of stored outputs there have been at any time.

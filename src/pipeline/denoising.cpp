@@ -43,12 +43,13 @@ int Denoising::first(Tensor& latents) {
   return first_;
 }
 
-void Denoising::begin(int index) {
-  whole_ = Stopwatch();
+void Denoising::begin(int index, Backend& backend) {
   team_.set_doing(concat("evaluation ", index + 1, " of ", plan_.exchanges.size()));
   halves_.begin(index);
   before_ = ledger();
-  seconds_before_ = exchange_seconds();
+  for (GuidanceHalves::Part& part : halves_.parts()) part.run.parallel.seconds().restart();   // of what was moved to be saved
+  backend_ = &backend;
+  begun_ = backend.moment();
 }
 
 CommunicationLedger Denoising::ledger() const {
@@ -57,31 +58,51 @@ CommunicationLedger Denoising::ledger() const {
   return sum;
 }
 
-ExchangeSeconds Denoising::exchange_seconds() {
-  ExchangeSeconds sum{};
-  for (GuidanceHalves::Part& part : halves_.parts()) add(sum, part.run.parallel.seconds());
-  return sum;
-}
-
-EvaluationCost Denoising::cost(int index) {
+Denoising::UnderWay Denoising::asked_for(int index, const Tensor& latents) {
+  UnderWay made{.index = index, .gathers = halves_.gather_seconds().taken(), .begun = begun_, .ended = backend_->moment()};
+  made.is_finite = all_finite(latents);
   const CommunicationLedger sent = ledger() - before_;
-  ExchangeSeconds exchanging = exchange_seconds();
-  for (size_t i = 0; i < exchanging.size(); ++i) exchanging[i] -= seconds_before_[i];
-  EvaluationCost cost{.communication = std::accumulate(exchanging.begin(), exchanging.end(), halves_.gather_seconds()), .all_to_alls = sent.all_to_alls,
-                      .all_to_all_bytes = sent.all_to_all_bytes, .gather_bytes = sent.all_gather_bytes + halves_.gather_bytes()};
+  EvaluationCost& cost = made.cost;
+  cost.all_to_alls = sent.all_to_alls;
+  cost.all_to_all_bytes = sent.all_to_all_bytes;
+  cost.all_to_all_bytes_avoided = plan_.bytes_without_broadcast - cost.all_to_all_bytes;
+  cost.gather_bytes = sent.all_gather_bytes + halves_.gather_bytes();
+  assert(cost.all_to_alls == plan_.exchanges[size_t(index)].count() && cost.all_to_all_bytes == plan_.bytes[size_t(index)]);
   for (GuidanceHalves::Part& part : halves_.begun()) {
-    add(cost.branches, part.run.cached.seconds());
+    made.branches += part.run.cached.seconds().taken();
+    made.exchanges += part.run.parallel.seconds().taken();
     add(cost.computed, part.run.cached.computed());
     for (size_t branch = 0; branch < branch_count; ++branch) {
       cost.branch_all_to_alls[branch] += part.run.sent()[branch].all_to_alls;
       cost.branch_bytes[branch] += part.run.sent()[branch].bytes;
     }
   }
+  return made;
+}
+
+bool Denoising::settle(size_t ahead) {
+  while (under_way_.size() > ahead) {
+    UnderWay made = std::move(under_way_.front());
+    under_way_.pop_front();
+    result_.evaluations.push_back(cost(made));
+    seconds_made_ += result_.evaluations.back().seconds();
+    ++looked_at_;
+    if (made.is_finite()) continue;
+    result_.reason = concat("the latents are not finite after evaluation ", made.index + 1, " of ", plan_.exchanges.size());
+    under_way_.clear();
+    return false;
+  }
+  return true;
+}
+
+EvaluationCost Denoising::cost(UnderWay& made) const {
+  EvaluationCost cost = made.cost;
+  const auto& exchanging = made.exchanges.sums();
+  cost.communication = std::accumulate(exchanging.begin(), exchanging.end(), made.gathers.sums()[0]);
+  cost.branches = made.branches.sums();
   cost.branches[size_t(Branch::spatial_attention)] -= exchanging[size_t(Axis::space)];
   cost.branches[size_t(Branch::temporal_attention)] -= exchanging[size_t(Axis::time)];
-  assert(cost.all_to_alls == plan_.exchanges[size_t(index)].count() && cost.all_to_all_bytes == plan_.bytes[size_t(index)]);
-  cost.all_to_all_bytes_avoided = plan_.bytes_without_broadcast - cost.all_to_all_bytes;
-  cost.other = whole_.seconds() - cost.communication;
+  cost.other = backend_->seconds(made.begun, made.ended) - cost.communication;
   for (const double seconds : cost.branches) cost.other -= seconds;
   return cost;
 }
@@ -93,24 +114,24 @@ int64_t Denoising::most_stored_bytes() const {
 }
 
 bool Denoising::end(int index, const Tensor& latents) {
-  const int count = int(plan_.exchanges.size());
-  result_.evaluations.push_back(cost(index));
-  seconds_made_ += whole_.seconds();
-  const std::vector<float> values = latents.to_host();
-  if (run_.keeps_step_latents) result_.step_latents.insert(result_.step_latents.end(), values.begin(), values.end());
-  Outcome outcome = Outcome::going_on;
-  if (!all_finite(values)) {
-    outcome = Outcome::failed;
-    result_.reason = concat("the latents are not finite after evaluation ", index + 1, " of ", count);
-  } else if (run_.keeper && is_to_be_saved(index)) {
-    outcome = Outcome::saving;
+  under_way_.push_back(asked_for(index, latents));
+  const bool is_last = index + 1 == int(plan_.exchanges.size()), is_made = under_way_.back().ended.is_past() || run_.keeps_step_latents;
+  bool is_finite = settle(is_made || is_last ? 0 : 1);
+  if (run_.keeps_step_latents) {
+    const std::vector<float> values = latents.to_host();
+    result_.step_latents.insert(result_.step_latents.end(), values.begin(), values.end());
   }
+  const bool saves = is_finite && run_.keeper && is_to_be_saved(index);
+  if (saves) is_finite = settle(0);
+  const Outcome outcome = !is_finite ? Outcome::failed : saves ? Outcome::saving : Outcome::going_on;
   if (run_.keeper) foresee(index, outcome == Outcome::saving);
   const Outcome agreed = run_.agreed(outcome);
-  if (agreed == Outcome::saving || (agreed == Outcome::stopped && first_rank_says(is_to_be_saved_at_stop(index, since_saved_.seconds()))))
-    save(index, latents, values);
+  if (agreed >= Outcome::stopped) is_finite = settle(0) && is_finite;
+  if (agreed == Outcome::saving ||
+      (agreed == Outcome::stopped && first_rank_says(is_finite && is_to_be_saved_at_stop(index, since_saved_.seconds()))))
+    save(index, latents);
   result_.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
-  assert(index + 1 < count || result_.outcome != Outcome::going_on || first_ > 0 || most_stored_bytes() == plan_.stored_bytes);
+  assert(!is_last || result_.outcome != Outcome::going_on || first_ > 0 || most_stored_bytes() == plan_.stored_bytes);
   return result_.outcome == Outcome::going_on;
 }
 
@@ -121,7 +142,7 @@ double Denoising::seconds_to_save(int index) const {
 bool Denoising::is_to_be_saved(int index) const {
   const double saving = seconds_to_save(index);
   return run_.keeper->is_due(index + 1 - saved_, since_saved_.seconds(), saving) &&
-         leaving_.saves_due(index, saving, seconds_made_ / (index + 1 - first_));
+         leaving_.saves_due(index, saving, seconds_an_evaluation());
 }
 
 bool Denoising::is_to_be_saved_at_stop(int index, double lost) const {
@@ -131,8 +152,9 @@ bool Denoising::is_to_be_saved_at_stop(int index, double lost) const {
 void Denoising::foresee(int index, bool saves) const {
   const int next = index + 1;
   if (next == leaving_.evaluations()) return run_.keeper->foresee(0);
-  const double lost = (saves ? 0 : since_saved_.seconds()) + seconds_made_ / (next - first_);
-  run_.keeper->foresee((saves ? seconds_to_save(index) : 0) + (is_to_be_saved_at_stop(next, lost) ? seconds_to_save(next) : 0));
+  const double under_way = double(under_way_.size()) * seconds_an_evaluation();   // a stop waits for it
+  const double lost = (saves ? 0 : since_saved_.seconds()) + under_way + seconds_an_evaluation();
+  run_.keeper->foresee(under_way + (saves ? seconds_to_save(index) : 0) + (is_to_be_saved_at_stop(next, lost) ? seconds_to_save(next) : 0));
 }
 
 /// A team stops once a job, so this may take an exchange of its own.
@@ -149,7 +171,7 @@ Shape Denoising::whole_tokens() const {
 }
 
 // All ranks come here alike. What the first one cannot write is gathered all the same, to stay in step with the others.
-void Denoising::save(int index, const Tensor& latents, std::vector<float> values) {
+void Denoising::save(int index, const Tensor& latents) {
   StoredOutputs outputs{{}, whole_tokens(), {}};
   for (const GuidanceHalves::Part& part : halves_.parts())
     for (const auto& [site, output] : part.run.cached.outputs()) outputs.sites.push_back({site, part.unconditional});
@@ -158,7 +180,7 @@ void Denoising::save(int index, const Tensor& latents, std::vector<float> values
   outputs.next = [&] { return whole_output(outputs.sites.at(gathered++)); };
   if (run_.keeper) {
     progress_.evaluations = saved_ = index + 1;
-    progress_.latents = {latents.shape(), std::move(values)};
+    progress_.latents = {latents.shape(), latents.to_host()};
     progress_.guidance_difference = {};
     if (const Tensor& difference = halves_.difference(); !difference.empty()) progress_.guidance_difference = {difference.shape(), difference.to_host()};
     progress_.sampler_history.clear();

@@ -56,8 +56,8 @@ class GuidanceHalves {
 
   /// Whether guidance's halves lie on the two halves of the team.
   bool are_on_halves_of_team() const { return team_.guidance && halves_ > 1; }
-  /// What exchanging them took and sent, since begin().
-  double gather_seconds() { return gather_seconds_.sums()[0]; }
+  /// What exchanging them takes and sent, since begin().
+  DeviceSeconds<1>& gather_seconds() { return gather_seconds_; }
   int64_t gather_bytes() const { return gather_bytes_; }
 
  private:

@@ -233,7 +233,7 @@ Tensor OpenSora::decoded(const Tensor& latents, const VideoRequest& request, Vid
   const Tensor pixels = parts_.vae.decode(latents, request.frames, *team_.whole);
   backend_.finish();
   result.decode_seconds += time.seconds();
-  if (!all_finite(pixels.to_host())) {
+  if (!all_finite(pixels)()) {
     result.outcome = Outcome::failed;
     result.reason = "the decoded pixels are not finite";
   }

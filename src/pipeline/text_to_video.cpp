@@ -193,7 +193,7 @@ void TextToVideo::decode(const VideoRequest& request, VideoResult& result) const
   shape.insert(shape.begin(), 1);
   const Tensor pictures = decode(Tensor(backend_, shape, result.latents));
   const Tensor wanted = slice(pictures, 1, 0, std::min(request.frames, pictures.dim(1)));
-  const bool finite = all_finite(wanted.to_host());
+  const bool finite = all_finite(wanted)();
   result.decode_seconds = time.seconds();
   if (finite) {
     result.video = {int(wanted.dim(1)), int(wanted.dim(2)), int(wanted.dim(3)), request.fps, to_8_bit(shown(wanted))};

@@ -1,8 +1,5 @@
 #include "pipeline/video_pipeline.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 namespace pyracast {
 
 namespace {
@@ -19,10 +16,6 @@ BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const Bro
 
 std::vector<std::string> VideoPipeline::warnings(const VideoRequest& request, const BroadcastPolicy& policy) const {
   return policy.warnings(whole(timesteps(request)), blocks(), branches());
-}
-
-bool all_finite(const std::vector<float>& values) {
-  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
 }  // namespace pyracast

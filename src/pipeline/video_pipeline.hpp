@@ -111,7 +111,8 @@ class ProgressKeeper {
   virtual bool is_due(int evaluations, double seconds, double saving) const = 0;
   /// How long it takes to save that many bytes of stored outputs.
   virtual double seconds_to_save(int64_t bytes) const = 0;
-  /// Told before the team agrees whether to go on: how long saving would take if it stopped one evaluation later; 0: it would not save.
+  /// Told before the team agrees whether to go on: how long it would take, if it stopped one evaluation later, to save then (0: it would not)
+  /// and to wait for what the device has not done yet.
   virtual void foresee(double) {}
   /// Never fails: what cannot be kept is only lost if the job is stopped.
   virtual void save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept = 0;
@@ -120,7 +121,8 @@ class ProgressKeeper {
 /// What surrounds one call of generate().
 struct VideoRun {
   NoiseSource& noise;
-  /// After each evaluation: this rank's progress in, the team's out. Absent: a team of one that never stops.
+  /// After each evaluation, the last of which a GPU may still be at: this rank's progress in, the team's out. Absent: a team of one that
+  /// never stops.
   std::function<Outcome(Outcome)> agree;
   Observer observe = {};
   /// Open-Sora: encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
@@ -169,8 +171,5 @@ class VideoPipeline {
   /// What of a broadcast policy never takes effect in such a video, a line each.
   std::vector<std::string> warnings(const VideoRequest& request, const BroadcastPolicy& policy) const;
 };
-
-/// Whether all of them are finite numbers.
-bool all_finite(const std::vector<float>& values);
 
 }  // namespace pyracast

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "kernels/backend.hpp"
@@ -24,7 +25,14 @@ class DeviceSeconds {
     sums_ = {};
     open_.clear();
   }
-  /// Waits for the device.
+  /// All of it, to be asked for later; what is timed from here on counts from 0.
+  DeviceSeconds taken() { return std::exchange(*this, {}); }
+  DeviceSeconds& operator+=(const DeviceSeconds& more) {
+    for (size_t kind = 0; kind < kinds; ++kind) sums_[kind] += more.sums_[kind];
+    open_.insert(open_.end(), more.open_.begin(), more.open_.end());
+    return *this;
+  }
+  /// Waits for the device, as far as the last stretch.
   const std::array<double, kinds>& sums() {
     for (const Stretch& stretch : open_) sums_[stretch.kind] += stretch.backend->seconds(stretch.from, stretch.to);
     open_.clear();

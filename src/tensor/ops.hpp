@@ -51,6 +51,9 @@ Tensor packed_attention(const Tensor& qkv, const Tensor& q_norm, const Tensor& k
 Tensor activate(const Tensor& x, Activation activation);
 Tensor gather_rows(const Tensor& table, std::span<const int64_t> indices);
 
+/// Whether all elements are finite numbers, as of now; the answer waits for the device when it is asked for.
+inline std::function<bool()> all_finite(const Tensor& x) { return x.backend().all_finite(x.view()); }
+
 Tensor operator+(const Tensor& a, const Tensor& b);
 Tensor operator*(const Tensor& a, const Tensor& b);
 /// a * x + b * y.

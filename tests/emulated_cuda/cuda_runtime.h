@@ -4,8 +4,11 @@
 // index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
 // NaN), a barrier that not all threads of a block reach, a result that needs more than barriers promise (fibres run in falling order
 // if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for. What is not: speed, and what only real hardware does.
-// Only what NCCL is asked for goes on beside the caller (nccl.h). There is one GPU, or as many as EMULATED_GPUS says, all of them the host.
+// Only what NCCL is asked for (nccl.h) and copies from and to pinned memory go on beside the caller. There is one GPU, or as many as
+// EMULATED_GPUS says, all of them the host.
+#include <atomic>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +79,16 @@ void later(emulated_stream* stream, std::function<void()> work);
 /// Returns when all that the stream was given, or was told to wait for, has been done.
 void finish(emulated_stream* stream);
 
+/// How long each copy from or to pinned memory takes, beside the caller.
+extern std::chrono::microseconds copies_take;
+
+/// What was asked for so far that a loop had better not: pinned memory; waiting for all that a stream has to do; copies from or to memory of the
+/// host that is not pinned, which may wait for as much.
+struct Counts {
+  std::atomic<int64_t> host_allocations = 0, stream_waits = 0, pageable_copies = 0;
+};
+extern Counts counts;
+
 }  // namespace emulated
 
 inline const dim3& threadIdx = emulated::thread_index;
@@ -95,6 +108,7 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorNotReady };
 inline const char* cudaGetErrorString(cudaError_t) { return "the emulation refuses it"; }
 inline const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int* count);
 struct cudaUUID_t {
   char bytes[16];
@@ -116,7 +130,7 @@ typedef struct emulated_pool* cudaMemPool_t;
 enum { cudaStreamNonBlocking = 1 };
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
-inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return emulated::finish(stream), cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return ++emulated::counts.stream_waits, emulated::finish(stream), cudaSuccess; }
 
 typedef struct emulated_event* cudaEvent_t;
 enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
@@ -155,7 +169,10 @@ enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost };
 struct cudaPointerAttributes {
   cudaMemoryType type;
 };
-inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes*, const void*) { return cudaSuccess; }
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* memory);
+enum { cudaHostAllocDefault = 0 };
+cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned flags);
+cudaError_t cudaFreeHost(void* memory);
 
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 template <class Function>

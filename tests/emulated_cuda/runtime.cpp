@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -41,6 +42,8 @@ emulated_switch:
 namespace emulated {
 
 dim3 thread_index, block_index, block_size, grid_size;
+std::chrono::microseconds copies_take{0};
+Counts counts;
 
 namespace {
 
@@ -240,11 +243,12 @@ struct emulated_stream {
 };
 
 void emulated::later(cudaStream_t stream, std::function<void()> work) {
-  {
-    const std::lock_guard lock(stream->own->mutex);
-    stream->own->waiting.push_back(std::move(work));
-    ++stream->own->given;
-  }
+  const std::lock_guard lock(stream->own->mutex);
+  stream->own->waiting.push_back([before = std::exchange(stream->waits_for, {}), work = std::move(work)] {
+    for (const emulated_event& event : before) event.of->wait_for(event.behind);
+    work();
+  });
+  ++stream->own->given;
   if (!stream->thread.joinable()) stream->thread = std::thread([own = stream->own] { own->work(); });
   stream->own->changed.notify_all();
 }
@@ -278,7 +282,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return event->of->wait_for(event->behind), cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->of) event->of->wait_for(event->behind);
+  return cudaSuccess;
+}
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   *milliseconds = std::chrono::duration<float, std::milli>(to->when - from->when).count();
@@ -286,6 +293,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
+  if (!event->of) return cudaSuccess;   // it was never recorded
   const std::lock_guard lock(event->of->mutex);
   return event->of->done >= event->behind ? cudaSuccess : cudaErrorNotReady;
 }
@@ -326,7 +334,55 @@ cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {
   return std::free(block), cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+namespace {
+
+/// Pinned memory, by where it begins.
+struct Pinned {
+  std::mutex mutex;
+  std::map<const char*, size_t> blocks;
+
+  bool holds(const void* memory) {
+    const std::lock_guard lock(mutex);
+    const auto* const at = static_cast<const char*>(memory);
+    auto behind = blocks.upper_bound(at);
+    return behind != blocks.begin() && at < (--behind)->first + behind->second;
+  }
+};
+
+Pinned& pinned() {
+  static Pinned& memory = *new Pinned;   // for as long as anything may be given back
+  return memory;
+}
+
+}  // namespace
+
+cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
+  ++emulated::counts.host_allocations;
+  *memory = std::malloc(bytes);
+  std::memset(*memory, 0xff, bytes);
+  const std::lock_guard lock(pinned().mutex);
+  return pinned().blocks[static_cast<char*>(*memory)] = bytes, cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* memory) {
+  const std::lock_guard lock(pinned().mutex);
+  if (pinned().blocks.erase(static_cast<char*>(memory)) == 0) return cudaErrorInvalidValue;
+  return std::free(memory), cudaSuccess;
+}
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* memory) {
+  return attributes->type = pinned().holds(memory) ? cudaMemoryTypeHost : cudaMemoryTypeUnregistered, cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (kind != cudaMemcpyDeviceToDevice && pinned().holds(kind == cudaMemcpyHostToDevice ? from : to)) {
+    emulated::later(stream, [=] {
+      std::this_thread::sleep_for(emulated::copies_take);
+      std::memcpy(to, from, bytes);
+    });
+    return cudaSuccess;
+  }
+  if (kind != cudaMemcpyDeviceToDevice) ++emulated::counts.pageable_copies;
   emulated::finish(stream);
   std::memcpy(to, from, bytes);
   return cudaSuccess;
