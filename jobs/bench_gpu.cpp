@@ -20,6 +20,7 @@ double seconds_of(Backend& backend, int runs, const std::function<void()>& run) 
 
 void bench_stages_on_gpu(const std::vector<BenchStage>& stages, Backend& backend, WeightStorage storage, int repeats,
                          const std::function<void(const Json& row)>& report) {
+  const double element = double(size_of(backend.activations())) / 4;   // the stages count float32's bytes
   for (const BenchStage& stage : stages) {
     const std::function<void()> run = stage.prepare(backend, storage);
     seconds_of(backend, 3, run);   // loads kernels, fills the pool, chooses algorithms
@@ -30,7 +31,7 @@ void bench_stages_on_gpu(const std::vector<BenchStage>& stages, Backend& backend
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
     report({{"stage", stage.name}, {"wall_seconds", median}, {"least", seconds.front()}, {"most", seconds.back()}, {"runs", runs * repeats},
-            {"gflop", stage.flop / 1e9}, {"tflop_per_second", stage.flop / median / 1e12}, {"gbyte_per_second", stage.bytes / median / 1e9}});
+            {"gflop", stage.flop / 1e9}, {"tflop_per_second", stage.flop / median / 1e12}, {"gbyte_per_second", element * stage.bytes / median / 1e9}});
   }
 }
 

@@ -20,6 +20,9 @@ namespace {
 
 using Prepared = std::function<void()>;
 
+/// As a device keeps tokens and pictures.
+Tensor token_input(Backend& backend, const Shape& shape) { return to_activations(random_input(backend, shape)); }
+
 double floats(std::initializer_list<Shape> tensors) {
   double bytes = 0;
   for (const Shape& shape : tensors) bytes += 4 * double(size_of(shape));
@@ -29,8 +32,8 @@ double floats(std::initializer_list<Shape> tensors) {
 BenchStage gemm(int64_t rows, int64_t depth, int64_t columns) {
   return {concat("gemm-", rows, 'x', depth, 'x', columns), 2 * double(rows * depth * columns),
           floats({{rows, depth}, {columns, depth}, {rows, columns}}), [=](Backend& backend, WeightStorage storage) -> Prepared {
-            const Linear linear(Weights::random(backend, storage), depth, columns);
-            return [linear, x = random_input(backend, {rows, depth})] { linear(x); };
+            const Linear linear(Weights::random(backend, storage).of_tokens(), depth, columns);
+            return [linear, x = token_input(backend, {rows, depth})] { linear(x); };
           }};
 }
 
@@ -40,7 +43,7 @@ BenchStage convolution(const char* kind, const Shape& x, int64_t out_channels, c
           2 * double(positions * taps * x.back() * out_channels), floats({x, {taps, x.back(), out_channels}, {positions, out_channels}}),
           [=](Backend& backend, WeightStorage storage) -> Prepared {
             const Convolution conv(Weights::random(backend, storage), x.back(), out_channels, geometry, 3);
-            return [conv, input = random_input(backend, x)] { conv(input); };
+            return [conv, input = token_input(backend, x)] { conv(input); };
           }};
 }
 
@@ -49,7 +52,7 @@ BenchStage self_attention(const char* name, int64_t sequences, int64_t length, c
   const int64_t size = s.hidden / s.heads;
   return {name, 4 * double(sequences * length * length * s.hidden), floats({{4, sequences * length, s.hidden}}),
           [=, heads = s.heads](Backend& backend, WeightStorage) -> Prepared {
-            const Tensor qkv = random_input(backend, {sequences, length, 3, heads, size}), norm = random_input(backend, {size});
+            const Tensor qkv = token_input(backend, {sequences, length, 3, heads, size}), norm = random_input(backend, {size});
             const RotaryTable turn = rotated ? rotary_table(backend, length, std::vector<float>(size_t(size / 2), 0.3f)) : RotaryTable();
             return [=] { packed_attention(qkv, norm, norm, 1e-6f, turn.cosines, turn.sines, 1 / std::sqrt(float(size))); };
           }};
@@ -59,7 +62,7 @@ BenchStage cross_attention(const BenchSizes& s) {
   const int64_t tokens = s.frames * s.space, size = s.hidden / s.heads, keys = s.keys / s.batch;
   return {"cross-attention", 4 * double(s.batch * tokens * keys * s.hidden), floats({{2, s.batch * tokens, s.hidden}, {2, s.keys, s.hidden}}),
           [=](Backend& backend, WeightStorage) -> Prepared {
-            const Tensor q = random_input(backend, {s.batch, tokens, s.heads, size}), kv = random_input(backend, {1, s.keys, s.heads, size});
+            const Tensor q = token_input(backend, {s.batch, tokens, s.heads, size}), kv = token_input(backend, {1, s.keys, s.heads, size});
             std::vector<KeyRange> ranges;
             for (int64_t b = 0; b < s.batch; ++b) ranges.push_back({b * keys, (b + 1) * keys});
             return [=] { attention(q, kv, kv, 1 / std::sqrt(float(size)), {}, ranges); };
@@ -73,18 +76,18 @@ std::vector<BenchStage> row_stages(const BenchSizes& s) {
   inner.back() *= 4;
   return {
       {"norm-modulate", 8 * elements, floats({x, x, factors, factors}), [=](Backend& backend, WeightStorage) -> Prepared {
-         return [h = random_input(backend, x), f = random_input(backend, factors)] { modulated_norm(h, 1e-6f, f, f); };
+         return [h = token_input(backend, x), f = random_input(backend, factors)] { modulated_norm(h, 1e-6f, f, f); };
        }},
       {"gate-residual", 2 * elements, floats({x, x, x, factors}), [=](Backend& backend, WeightStorage) -> Prepared {
-         return [h = random_input(backend, x), f = random_input(backend, factors)] { add_gated(h, h, f); };
+         return [h = token_input(backend, x), f = random_input(backend, factors)] { add_gated(h, h, f); };
        }},
       {"gelu", 4 * 10 * elements, floats({inner, inner}), [=](Backend& backend, WeightStorage) -> Prepared {
-         return [h = random_input(backend, inner)] { activate(h, Activation::gelu_tanh); };
+         return [h = token_input(backend, inner)] { activate(h, Activation::gelu_tanh); };
        }},
       {"mlp", 4 * elements * double(4 * s.hidden), floats({x, x, {8 * s.hidden, s.hidden}}), [=](Backend& backend, WeightStorage storage) -> Prepared {
-         const Weights weights = Weights::random(backend, storage);
+         const Weights weights = Weights::random(backend, storage).of_tokens();
          const Mlp mlp{Linear(weights / 0, s.hidden, 4 * s.hidden), Linear(weights / 1, 4 * s.hidden, s.hidden)};
-         return [=, h = random_input(backend, x)] { mlp(h); };
+         return [=, h = token_input(backend, x)] { mlp(h); };
        }},
   };
 }
@@ -103,9 +106,9 @@ BenchStage stdit3_pair(const BenchSizes& s) {
             Stdit3Config config;
             config.hidden_size = s.hidden;
             config.num_heads = s.heads;
-            const Weights weights = Weights::random(backend, storage);
+            const Weights weights = Weights::random(backend, storage).of_tokens();
             const Stdit3Block spatial(weights / "spatial", config, Axis::space, 0), temporal(weights / "temporal", config, Axis::time, 0);
-            CaptionTokens caption{random_input(backend, {1, s.keys, s.hidden}), {}};
+            CaptionTokens caption{token_input(backend, {1, s.keys, s.hidden}), {}};
             for (int64_t b = 0; b < s.batch; ++b) caption.keys.push_back({b * s.keys / s.batch, (b + 1) * s.keys / s.batch});
             const RotaryTable rotary = rotary_table(backend, s.frames, std::vector<float>(size_t(config.head_size() / 2), 0.3f));
             return [=, x = random_input(backend, {s.batch, s.frames, s.space, s.hidden}), time = random_input(backend, {s.batch, 6 * s.hidden})] {
@@ -127,9 +130,9 @@ BenchStage latte_pair(const BenchSizes& s) {
             LatteConfig config;
             config.heads = s.heads;
             config.head_size = s.hidden / s.heads;
-            const Weights weights = Weights::random(backend, storage);
+            const Weights weights = Weights::random(backend, storage).of_tokens();
             const LatteBlock spatial(weights / "spatial", config, Axis::space, 0), temporal(weights / "temporal", config, Axis::time, 0);
-            const LatteCaption caption{random_input(backend, {1, keys, s.hidden}), {}};
+            const LatteCaption caption{token_input(backend, {1, keys, s.hidden}), {}};
             return [=, x = random_input(backend, {1, frames, space, s.hidden}), time = random_input(backend, {1, 6 * s.hidden})] {
               Alone alone;
               alone.run.begin(0);

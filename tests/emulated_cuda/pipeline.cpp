@@ -25,7 +25,7 @@ Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, b
   made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, [&](VideoRun& run) { run.decodes = decodes; },
                          [&](int rank, Backend& backend) {
     made.most_in_use[size_t(rank)] = backend.memory().most_in_use;
-  }, nullptr, [&] { return make_cuda_backend(0, precision); });
+  }, nullptr, {}, [&] { return make_cuda_backend(0, precision); });
   for (const VideoResult& result : made.results) EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
   return made;
 }

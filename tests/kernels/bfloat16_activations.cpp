@@ -6,11 +6,6 @@
 namespace pyracast {
 namespace {
 
-std::vector<float> rounded(std::vector<float> values) {
-  for (float& value : values) value = round_to_bfloat16(value);
-  return values;
-}
-
 /// Each operation with activations of a type, on inputs that bfloat16 holds exactly.
 class Activations {
  public:
@@ -22,7 +17,7 @@ class Activations {
     operation(out.view);
     return out.values();
   }
-  DeviceArray x(const Shape& shape, unsigned seed) const { return {device_, shape, rounded(random_values(count(shape), seed)), type_}; }
+  DeviceArray x(const Shape& shape, unsigned seed) const { return {device_, shape, rounded_to_bfloat16(random_values(count(shape), seed)), type_}; }
   DeviceArray factors(const Shape& shape, unsigned seed) const { return {device_, shape, random_values(count(shape), seed)}; }
 
  private:
@@ -116,9 +111,9 @@ TEST(Bfloat16Activations, AreConvertedToNearestEven) {
       const auto values = random_values(count, 1);
       const DeviceArray wide(*device, {count}, values), narrow(*device, {count}, DType::bfloat16), back(*device, {count});
       device->convert(wide.view, narrow.view);
-      EXPECT_EQ(narrow.values(), rounded(values)) << device->name();
+      EXPECT_EQ(narrow.values(), rounded_to_bfloat16(values)) << device->name();
       device->convert(narrow.view, back.view);
-      EXPECT_EQ(back.values(), rounded(values)) << device->name();
+      EXPECT_EQ(back.values(), rounded_to_bfloat16(values)) << device->name();
     }
 }
 

@@ -8,11 +8,6 @@
 namespace pyracast {
 namespace {
 
-std::vector<float> rounded(std::vector<float> values) {
-  for (float& value : values) value = round_to_bfloat16(value);
-  return values;
-}
-
 double activated(Activation activation, double x) {
   switch (activation) {
     case Activation::relu: return std::max(x, 0.0);
@@ -30,7 +25,7 @@ TEST(Bfloat16Products, AreThoseOfTheRoundedFactors) {
     for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 8, 8}, {7, 256, 32}, {97, 304, 64}, {200, 72, 600}, {5, 17, 33}})
       for (const bool with_bias : {true, false}) {
         const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
-        const auto narrow_x = rounded(x), narrow_w = rounded(w);
+        const auto narrow_x = rounded_to_bfloat16(x), narrow_w = rounded_to_bfloat16(w);
         std::vector<double> expected;
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t n = 0; n < columns; ++n) {
@@ -64,7 +59,7 @@ TEST(Float8Products, AreThoseOfScaledAndRoundedRows) {
   Backend& device = *gpu.backend;
   for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 1152, 32}, {5, 80, 48}})
     for (const DType type : {DType::bfloat16, DType::float32}) {
-      auto x = rounded(random_values(rows * depth, 1)), w = random_values(columns * depth, 2), b = rounded(random_values(columns, 3));
+      auto x = rounded_to_bfloat16(random_values(rows * depth, 1)), w = random_values(columns * depth, 2), b = rounded_to_bfloat16(random_values(columns, 3));
       std::fill_n(x.begin(), depth, 0.f);          // a row of zeros
       for (int64_t k = 0; k < depth; ++k) w[size_t(k)] *= 1000;
       const auto narrow_x = rounded_to_float8(x, depth), narrow_w = rounded_to_float8(w, depth);
@@ -105,7 +100,7 @@ TEST(Bfloat16Products, OfAConvolutionAreThoseOfItsRoundedPatches) {
   if (!narrow.backend) GTEST_SKIP() << narrow.absence;
   const ConvolutionGeometry geometry{.kernel = {3, 3, 3}, .stride = {1, 2, 1}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}};
   const Shape in_shape{2, 5, 6, 7, 16}, out_shape{2, 5, 3, 7, 24};
-  const auto x = rounded(random_values(2 * 5 * 6 * 7 * 16, 1)), w = rounded(random_values(24 * 27 * 16, 2)), b = random_values(24, 3);
+  const auto x = rounded_to_bfloat16(random_values(2 * 5 * 6 * 7 * 16, 1)), w = rounded_to_bfloat16(random_values(24 * 27 * 16, 2)), b = random_values(24, 3);
   const auto run = [&](Backend& device) {
     const DeviceArray in(device, in_shape, x), bias(device, {24}, b);
     DeviceArray out(device, out_shape);

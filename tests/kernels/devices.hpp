@@ -53,6 +53,11 @@ inline std::vector<float> random_values(int64_t count, unsigned seed, float spre
   return values;
 }
 
+inline std::vector<float> rounded_to_bfloat16(std::vector<float> values) {
+  for (float& value : values) value = round_to_bfloat16(value);
+  return values;
+}
+
 /// A host array as a device tensor, float32 or bfloat16.
 struct DeviceArray {
   DeviceArray(Backend& backend, Shape shape, const std::vector<float>& values, DType dtype = DType::float32)
