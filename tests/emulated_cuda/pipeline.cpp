@@ -50,7 +50,7 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
           << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "")
           << (precision == CudaPrecision::bfloat16 ? ", bfloat16" : "");
   };
-  VideoRequest image = request(2);
+  VideoRequest image = request(4);   // the fewest that every family's sampler takes
   image.frames = 1;
   compare(CudaPrecision::float32, 1, false, {}, image);
   for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}}) compare(CudaPrecision::bfloat16, ranks, cfg_parallel, some_reuse(), image);

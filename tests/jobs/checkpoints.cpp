@@ -48,8 +48,8 @@ struct GenerateCheckpoints : GenerateTest {
   }
   /// Settings under which an output of cross attention is stored behind nearly every evaluation: none leaves nothing.
   std::vector<std::string> always_storing(const std::string& steps) const {
-    const fs::path policy = file("always.json", R"({"spatial_broadcast": true, "spatial_threshold": [10, 990], "spatial_range": 2,
-        "cross_broadcast": true, "cross_threshold": [10, 990], "cross_range": 100000})");
+    const fs::path policy = file("always.json", R"({"spatial_broadcast": true, "spatial_threshold": [10, 1001], "spatial_range": 2,
+        "cross_broadcast": true, "cross_threshold": [10, 1001], "cross_range": 100000})");
     return {"--steps", steps, "--broadcast", policy.string(), "--checkpoint-every", "1"};
   }
   /// A column of the index, as h5dump prints it.
