@@ -1,6 +1,8 @@
 // Stands in for cuBLASLt: the same product by its definition, so that what is around it can be tested.
 #include "kernels/cuda/tensor_cores.hpp"
 
+#include <vector>
+
 #include "kernels/arithmetic.hpp"
 #include "kernels/cuda/scratch.hpp"
 
@@ -8,29 +10,42 @@ namespace pyracast::cuda {
 
 namespace {
 
+template <class T>
+std::vector<float> widened(const void* data, int64_t count) {
+  const T* const values = static_cast<const T*>(data);
+  return {values, values + count};
+}
+
+/// A factor of `rows` rows as numbers, scaled.
+std::vector<float> values_of(const TensorCoreProduct& p, const TensorCoreFactor& factor, int64_t rows) {
+  std::vector<float> values = p.factors == DType::float8 ? widened<float8>(factor.data, rows * p.depth) : widened<bfloat16>(factor.data, rows * p.depth);
+  if (factor.scales)
+    for (int64_t i = 0; i < rows * p.depth; ++i) values[size_t(i)] *= factor.scales[i / p.depth];
+  return values;
+}
+
 class ByDefinition final : public TensorCores {
  public:
   explicit ByDefinition(const Allocate& allocate) : workspace_(allocate(product_workspace_bytes)) {}
+
   Activation multiply(const TensorCoreProduct& p, void*) override {
-    const bool wide = p.out_type == DType::float32;
+    const std::vector<float> left = values_of(p, p.left, p.rows), right = values_of(p, p.right, p.columns);
+    const bool wide = p.out_type == DType::float32, applied = p.activation == Activation::relu;
+    std::vector<float> bias(size_t(p.columns), 0.f);
+    if (p.bias) bias = wide ? widened<float>(p.bias, p.columns) : widened<bfloat16>(p.bias, p.columns);
     for (int64_t row = 0; row < p.rows; ++row)
       for (int64_t column = 0; column < p.columns; ++column) {
+        const float *const x = left.data() + row * p.depth, *const w = right.data() + column * p.depth;
         float sum = 0;
-        for (int64_t k = 0; k < p.depth; ++k) sum += value(p.factors, p.left, row * p.depth + k) * value(p.factors, p.right, column * p.depth + k);
-        if (p.factors == DType::float8) sum *= p.left.scales[row] * p.right.scales[column];
-        if (p.bias) sum += wide ? static_cast<const float*>(p.bias)[column] : float(static_cast<const bfloat16*>(p.bias)[column]);
-        const float value = activated(p.activation == Activation::relu ? p.activation : Activation::none, sum);
+        for (int64_t k = 0; k < p.depth; ++k) sum += x[k] * w[k];
+        const float value = activated(applied ? p.activation : Activation::none, sum + bias[size_t(column)]);
         if (wide) static_cast<float*>(p.out)[row * p.columns + column] = value;
         else static_cast<bfloat16*>(p.out)[row * p.columns + column] = bfloat16(value);
       }
-    return p.activation == Activation::relu ? Activation::none : p.activation;
+    return applied ? Activation::none : p.activation;
   }
 
  private:
-  static float value(DType type, const TensorCoreFactor& factor, int64_t i) {
-    return type == DType::float8 ? float(static_cast<const float8*>(factor.data)[i]) : float(static_cast<const bfloat16*>(factor.data)[i]);
-  }
-
   std::shared_ptr<void> workspace_;   // taken as cuBLASLt's is
 };
 
