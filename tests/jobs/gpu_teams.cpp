@@ -67,6 +67,20 @@ TEST_F(GpuTeams, RefuseWaysToTalkThatDoNotFit) {
   expect_refusal(command(2, 2, "out", {"--comm", "nccl", "--device", "cpu"}), {"", {}, {"comm is nccl", "device is cpu"}});
 }
 
+// The plan holds cuBLASLt's workspace alone already for more than 32 MiB.
+TEST_F(GpuTeams, AreRefusedWhatTheirMemoryCannotHold) {
+  const auto on_gpus_of = [&](const char* bytes, int ranks, const std::string& output, std::vector<std::string> more = {}) {
+    std::vector<std::string> words = command(ranks, 1, output, std::move(more));
+    words.insert(words.begin() + 3, {"-x", std::string("EMULATED_GPU_BYTES=") + bytes});
+    return words;
+  };
+  expect_refusal(on_gpus_of("30000000", 1, "out"), {"", {}, {"videos of this size take ", " on a rank of a team of 1", "a GPU has 28.6 MiB free", "smaller videos"}});
+  const Ended alone = run(on_gpus_of("50000000", 1, "alone"));
+  EXPECT_EQ(alone.code, 0) << alone.output;
+  EXPECT_THAT(alone.output, HasSubstr("a rank takes at most "));
+  expect_refusal(on_gpus_of("50000000", 2, "shared", {"--comm", "mpi"}), {"", {}, {"of which 2 compute on a GPU", "a GPU has 47.7 MiB free: use one rank a GPU, "}});
+}
+
 // The GPU that waits for the lost rank cannot say so: a thread beside it does, and ends the job.
 TEST_F(GpuTeams, EndTheJobWhereARankOfTheirsIsLost) {
   Program job(command(2, 2, "out", {"--ranks-per-video", "2", "--steps", "1000", "--collective-timeout", "6", "--checkpoint-every", "3"}), folder / "log");

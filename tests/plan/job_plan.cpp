@@ -75,6 +75,15 @@ TEST(JobPlan, ManyVideosAreMadeByRanksAloneAndFewByTeams) {
   EXPECT_EQ(layout_of(1), (TeamLayout{4, true})) << "one clip on one node: all ranks, and fewer exchanges in halves";
 }
 
+TEST(JobPlan, HoldsEachRankAgainstItsGpuWhereTheyHaveOne) {
+  Machine m = machine();
+  m.gpus_per_rank = 1;
+  m.memory_per_gpu = 1700;
+  const JobPlan plan = plan_job({{clip, {{1, 1000}}}}, m, 1, {}, shared(10, 4, 3000));
+  EXPECT_EQ(plan.layout.ranks, 2);
+  EXPECT_THAT(plan.buckets[0].of({1, false})->obstacle, HasSubstr("the tensors of a rank take 3100 bytes, and a GPU has 1700"));
+}
+
 TEST(JobPlan, ObeysMemoryAndLatencyAndSaysSo) {
   const AskTeam large = shared(10, 4, 3000);   // of 4 ranks alone 4 x 3100 bytes, of a team of 4 3100
   const JobPlan plan = plan_job({{clip, {{1, 1000}}}}, machine(), 1, {}, large);
