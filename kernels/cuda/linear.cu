@@ -11,7 +11,7 @@ namespace {
 constexpr int rows_of_block = 8;
 
 __device__ uint8_t to_float8(float x) {
-#ifdef __CUDA_ARCH__
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
   uint16_t pair;
   asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.f), "f"(x));
   return uint8_t(pair);
