@@ -93,9 +93,10 @@ void check_gpu_memory(const NodeMemory& memory, int ranks_of_gpu, int ranks_of_n
   std::string fitting = ranks_of_gpu > 1 && memory.most_of_rank() <= limit ? "one rank a GPU, " : "";
   for (int ranks = 2 * memory.videos.ranks_per_video; ranks <= ranks_of_node && fitting.empty(); ranks *= 2)
     if (ranks_of_node % ranks == 0 && ranks_of_gpu * of_larger_team(ranks) <= limit) fitting = concat("--ranks-per-video ", ranks, ", ");
-  fail("videos of this size take ", size_text(memory.most_of_rank()), " for tensors on a rank of a team of ", memory.videos.ranks_per_video,
-       ranks_of_gpu > 1 ? concat(", of which ", ranks_of_gpu, " compute on a GPU") : std::string(), ", and a GPU has ", size_text(limit), " free: use ",
-       fitting, text_advice(memory), "--dtype bfloat16 where it is not used yet, a broadcast schedule that stores less, or smaller videos");
+  const bool at_texts = ranks_of_gpu * memory.videos.most_of_rank() <= limit;
+  fail(at_texts ? "encoding texts takes " : "videos of this size take ", size_text(memory.most_of_rank()), " for tensors on a rank of a team of ",
+       memory.videos.ranks_per_video, ranks_of_gpu > 1 ? concat(", of which ", ranks_of_gpu, " compute on a GPU") : std::string(), ", and a GPU has ",
+       size_text(limit), " free: use ", fitting, text_advice(memory), "--dtype bfloat16 where it is not used yet, a broadcast schedule that stores less, or smaller videos");
 }
 
 }  // namespace pyracast
