@@ -38,21 +38,31 @@ PackedWeights PlanningBackend::pack(View weight, DType as) {
 void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) {
   count_products(x.size(), weight.columns);
   if (!on_tensor_cores() || x.size() == 0) return;
-  const auto added = bias ? as(out.dtype, *bias) : nullptr;
+  const auto added = bias ? as(cuda::bias_type(weight.dtype, out.dtype), *bias) : nullptr;
   const auto narrow = weight.dtype == DType::float8 ? allocate(cuda::float8_bytes(x.size() / weight.depth, weight.depth)) : as(DType::bfloat16, x);
 }
 
-void PlanningBackend::convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out) {
+void PlanningBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out) {
+  if (on_tensor_cores() && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out);
   count_products(out.size(), weight.depth);
   if (!on_tensor_cores() || out.size() == 0) return;
   const int64_t rows = cuda::convolution_rows(out.size() / weight.columns, weight.depth);
+  if (x.dtype == DType::bfloat16 && cuda::convolution_in_place(x.shape[4], weight.depth / x.shape[4])) {
+    const auto added = bias ? as(DType::float32, *bias) : nullptr;
+    return;
+  }
   const auto added = bias ? as(out.dtype, *bias) : nullptr, patches = allocate(size_t(rows * weight.depth) * sizeof(bfloat16));
 }
 
-void PlanningBackend::attention(View q, View k, View v, float scale, const AttentionBias*, std::span<const KeyRange> keys_of, View) {
+void PlanningBackend::attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of, View) {
   const int64_t per_key = q.size() / std::max<int64_t>(1, q.shape[0]);   // of a batch entry
   if (keys_of.empty()) count_products(2 * q.size(), k.shape[1]);
   for (const KeyRange& keys : keys_of) count_products(2 * per_key, keys.end - keys.begin);
+  if (q.dtype == DType::bfloat16 && !bias && keys_of.empty() && cuda::attention_by_products(q.shape[2], q.shape[3], scale)) {
+    const auto scores = allocate(cuda::scores_bytes(q.shape[1], k.shape[1])), weights = allocate(cuda::weights_bytes(q.shape[1], k.shape[1])),
+               values = allocate(cuda::turned_values_bytes(k.shape[1], k.shape[3]));
+    return;
+  }
   if (q.size() == 0 || cuda::attention_on_tensor_cores(q.shape[3], scale)) return;   // a float32 argument needs no other
   const auto wide_q = as(DType::float32, q), wide_k = as(DType::float32, k), wide_v = as(DType::float32, v);
 }

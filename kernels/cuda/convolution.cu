@@ -1,10 +1,12 @@
-// In float32 patches are gathered a tile at a time straight into the product's left factor. For the tensor cores a chunk
-// of the matrix of patches is written out in bfloat16 and multiplied by the weights, chunk after chunk.
+// In float32 patches are gathered a tile at a time straight into the product's left factor, and so they are for the tensor cores where
+// 8 channels lie together. Else, of pictures and latents, a chunk of the matrix of patches is written out in bfloat16 and multiplied by
+// the weights, chunk after chunk.
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/matrix_product.cuh"
 #include "kernels/cuda/patches.hpp"
 #include "kernels/cuda/scratch.hpp"
+#include "kernels/cuda/tensor_core_convolution.hpp"
 
 namespace pyracast {
 
@@ -41,7 +43,12 @@ void CudaBackend::convolution(View x, const PackedWeights& weight, const View* b
                               View out) {
   if (out.size() == 0) return;
   require(weight.depth <= INT_MAX, "a convolution on a GPU: a patch has ", weight.depth, " values, of which the kernel holds ", INT_MAX);
-  const Owned added = bias ? as(out.dtype, *bias) : Owned();
+  if (tensor_cores_ && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out);
+  const bool in_place = tensor_cores_ && x.dtype == DType::bfloat16 && cuda::convolution_in_place(x.shape[4], weight.depth / x.shape[4]);
+  const Owned added = bias ? as(in_place ? DType::float32 : out.dtype, *bias) : Owned();
+  if (in_place)
+    return cuda::tensor_core_convolution(stream(), cuda::patches_of<bfloat16>(x, geometry, out), static_cast<const bfloat16*>(weight.data.get()),
+                                         cuda::floats_or_null(bias ? &added.view : nullptr), out);
   if (!tensor_cores_) {
     const auto patches = cuda::patches_of<float>(x, geometry, out);
     cuda::multiply(stream(), "convolution", patches, {static_cast<const float*>(weight.data.get()), weight.columns, weight.depth},

@@ -114,10 +114,13 @@ class CudaBackend final : public Backend {
   std::string name_;
   int multiprocessors_ = 0;
   int64_t available_ = 0;
+  bool scales_float8_rows_ = false;
   std::unique_ptr<cuda::TensorCores> tensor_cores_;   // none: products are computed in float32
 
   Owned as(DType dtype, const View& x);
   Owned floats_like(const View& x);
+  /// attention() of what attention_by_products() says (scratch.hpp).
+  void attend_by_products(View q, View k, View v, float scale, View out);
 };
 
 }  // namespace pyracast

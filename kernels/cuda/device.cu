@@ -48,7 +48,13 @@ cudaStream_t DeviceStream::current() const {
 
 std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes) {
   void* block = nullptr;
-  const cudaError_t result = cudaMallocFromPoolAsync(&block, std::max<size_t>(1, bytes), from->pool_, from->current());
+  const auto take = [&] { return cudaMallocFromPoolAsync(&block, std::max<size_t>(1, bytes), from->pool_, from->current()); };
+  cudaError_t result = take();
+  if (result == cudaErrorMemoryAllocation) {   // the pool may hold it in pieces, or in blocks that wait for the GPU
+    cudaGetLastError();
+    from->release_idle();
+    result = take();
+  }
   check(result, concat("taking ", bytes, " bytes of GPU memory"));
   const size_t taken = block_bytes(bytes), now = from->in_use_ += taken;
   for (size_t most = from->most_in_use_; most < now && !from->most_in_use_.compare_exchange_weak(most, now);) {}
@@ -126,8 +132,12 @@ CudaBackend::CudaBackend(int device, CudaPrecision precision) : stream_(std::mak
   size_t available = 0, total = 0;
   cuda::check(cudaMemGetInfo(&available, &total), "asking for the GPU's memory");
   available_ = int64_t(available);
-  name_ = concat("cuda-sm", major, minor, narrow ? "-bfloat16" : "-float32");
-  if (narrow) tensor_cores_ = cuda::make_tensor_cores([this](size_t bytes) { return allocate(bytes); });
+  name_ = concat("cuda-sm", major, minor, "-float32");
+  if (!narrow) return;
+  tensor_cores_ = cuda::make_tensor_cores([this](size_t bytes) { return allocate(bytes); });
+  // cuBLASLt gives the same bits with as many multiprocessors and in the same version only.
+  name_ = concat("cuda-sm", major, minor, "x", multiprocessors_, "-", tensor_cores_->version(), "-bfloat16");
+  scales_float8_rows_ = major == 9;
 }
 
 std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision) {

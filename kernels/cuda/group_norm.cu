@@ -15,22 +15,57 @@ struct Pieces {
   int64_t positions, pieces, channels, groups;
 };
 
-// A block a piece, a thread a channel: sums [batch][piece][2][channels] of x and of x^2.
-template <class T>
+/// How a block takes a piece: so many packs of n channels at a time, of so many positions each.
+struct PieceSums {
+  int packs, at_once, rows;
+  constexpr PieceSums(int64_t channels, int n) : packs(int(channels) / n), at_once(packs < threads ? packs : threads), rows(threads / at_once) {}
+  constexpr int at_work() const { return rows * at_once; }   // threads
+};
+
+// A block a piece: sums [batch][piece][2][channels] of x and of x^2. A thread adds up every `rows`-th position of a pack of channels, then
+// the first thread of a pack what the others have.
+template <int n, class T>
 __global__ void piece_sums_kernel(Pieces s, const T* x, double* sums) {
+  double* const of_rows = reinterpret_cast<double*>(shared_floats());   // [2][n][rows][at_once]: neighbouring threads meet no bank conflict
+  const PieceSums by(s.channels, n);
   const int64_t piece = blockIdx.x, batch = piece / s.pieces;
   const int64_t first = piece % s.pieces * group_norm_piece;
   const int64_t last = first + group_norm_piece < s.positions ? first + group_norm_piece : s.positions;
-  for (int64_t c = threadIdx.x; c < s.channels; c += blockDim.x) {
-    double sum = 0, square = 0;
-    for (int64_t i = first; i < last; ++i) {
-      const double value = float(x[(batch * s.positions + i) * s.channels + c]);
-      sum += value;
-      square += value * value;
+  const int row = int(threadIdx.x) / by.at_once, place = int(threadIdx.x) % by.at_once;
+  for (int pack = place; pack < by.packs; pack += threads) {   // once, where a pack has several rows
+    double sum[n] = {}, square[n] = {};
+    if (row < by.rows)
+      for (int64_t i = first + row; i < last; i += by.rows) {
+        const Pack<T, n> values = load<n>(x + (batch * s.positions + i) * s.channels + pack * n);
+#pragma unroll
+        for (int k = 0; k < n; ++k) {
+          const double value = float(values.of[k]);
+          sum[k] += value;
+          square[k] += value * value;
+        }
+      }
+    if (by.rows > 1) {
+      double* const own = of_rows + row * by.at_once + place;
+      if (row < by.rows)
+        for (int k = 0; k < n; ++k) own[k * by.at_work()] = sum[k], own[(n + k) * by.at_work()] = square[k];
+      __syncthreads();
     }
-    sums[piece * 2 * s.channels + c] = sum;
-    sums[(piece * 2 + 1) * s.channels + c] = square;
+    if (row > 0) return;   // no thread comes to the barrier again
+    for (int other = 1; other < by.rows; ++other)
+      for (int k = 0; k < n; ++k) {
+        sum[k] += of_rows[k * by.at_work() + other * by.at_once + place];
+        square[k] += of_rows[(n + k) * by.at_work() + other * by.at_once + place];
+      }
+    double* const out = sums + piece * 2 * s.channels + pack * n;
+    for (int k = 0; k < n; ++k) out[k] = sum[k], out[s.channels + k] = square[k];
   }
+}
+
+template <int n, class T>
+void sum_pieces(cudaStream_t stream, const Pieces& s, int64_t batch, const T* x, double* sums) {
+  const PieceSums by(s.channels, n);
+  const size_t shared_bytes = by.rows > 1 ? size_t(by.at_work() * 2 * n) * sizeof(double) : 0;
+  launch(stream, "group_norm", batch * s.pieces, threads, shared_bytes, piece_sums_kernel<n, T>, s, x, sums);
 }
 
 // A block a group of a batch entry: factors [batch][2][channels], by which x is scaled and shifted.
@@ -95,7 +130,9 @@ void CudaBackend::group_norm(View x, int64_t groups, float epsilon, View weight,
   const cudaStream_t on = stream();
   with_type(x.dtype, [&](auto type) {
     using T = decltype(type);
-    launch(on, "group_norm", batch * s.pieces, threads, 0, piece_sums_kernel<T>, s, elements<const T>(x), sums_data);
+    constexpr int n = pack_elements<T>;
+    if (in_packs(s.channels, n, x)) sum_pieces<n>(on, s, batch, elements<const T>(x), sums_data);
+    else sum_pieces<1>(on, s, batch, elements<const T>(x), sums_data);
   });
   launch(on, "group_norm", batch * groups, threads, 0, group_factors_kernel, s, sums_data, double(epsilon), floats(weight),
          floats(bias), factors_data);

@@ -14,6 +14,7 @@ namespace pyracast::cuda {
 /// Throws Error with CUDA's own text unless `result` is cudaSuccess. `what` was being done: "copying to the host".
 inline void check(cudaError_t result, std::string_view what) {
   if (result == cudaSuccess) return;
+  cudaGetLastError();   // it is told here: nobody is to find it behind a later call
   throw Error(concat("CUDA: ", what, " failed: ", cudaGetErrorString(result), " (", cudaGetErrorName(result), ")"),
               ExitCode::environment);
 }

@@ -65,6 +65,8 @@ TensorCoreFactor to_float8(cudaStream_t stream, View x, int64_t depth, void* mem
 PackedWeights CudaBackend::pack(View weight, DType as) {
   require(as == weight.dtype || (as == DType::float8 && tensor_cores_), "weights as ", name_of(as), " on ", name_,
           ": block floating point is the CPU's only, and float8 the tensor cores'");
+  require(as != DType::float8 || scales_float8_rows_, "--dtype fp8 on ", name_, ": cuBLAS scales single rows of float8 on GPUs of compute capability 9 "
+          "(H100, H200) only: use --dtype bfloat16");
   const int64_t columns = weight.shape[0], depth = columns ? weight.size() / columns : 0;
   const DType dtype = as == DType::float8 ? as : activations();
   const size_t bytes = as == DType::float8 ? cuda::float8_bytes(columns, depth) : size_t(weight.size()) * size_of(dtype);
@@ -90,7 +92,7 @@ CudaBackend::Owned CudaBackend::floats_like(const View& x) {
 void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) {
   const int64_t rows = x.size() / weight.depth;
   if (rows == 0) return;
-  const Owned added = bias ? as(out.dtype, *bias) : Owned();
+  const Owned added = bias ? as(tensor_cores_ ? cuda::bias_type(weight.dtype, out.dtype) : out.dtype, *bias) : Owned();
   if (!tensor_cores_) {
     cuda::multiply(stream(), "linear", cuda::MatrixRows{cuda::floats(x), rows, weight.depth},
                    {static_cast<const float*>(weight.data.get()), weight.columns, weight.depth},

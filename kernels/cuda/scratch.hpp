@@ -13,9 +13,23 @@ constexpr size_t block_bytes(size_t bytes) { return std::max<size_t>(1, (bytes +
 /// Of matrix products on the tensor cores, for as long as the back end lives: what NVIDIA recommends for Hopper.
 inline constexpr size_t product_workspace_bytes = size_t(32) << 20;
 
+/// What a product's bias is told in: with float8 factors cuBLASLt takes no float32.
+constexpr DType bias_type(DType factors, DType out) { return factors == DType::float8 ? DType::bfloat16 : out; }
+
 /// A matrix [rows, depth] in float8 with a float32 scale for each row, behind it.
 constexpr size_t float8_scales_offset(int64_t rows, int64_t depth) { return size_t(rows * depth + 255) / 256 * 256; }
 constexpr size_t float8_bytes(int64_t rows, int64_t depth) { return float8_scales_offset(rows, depth) + size_t(rows) * sizeof(float); }
+
+/// Whether each output position of a convolution is a product of the input position there: a linear over the channels.
+constexpr bool is_pointwise(const ConvolutionGeometry& g) {
+  bool pointwise = true;
+  for (int axis = 0; axis < 3; ++axis)
+    pointwise = pointwise && g.kernel[axis] == 1 && g.stride[axis] == 1 && g.pad_before[axis] == 0 && g.pad_after[axis] == 0;
+  return pointwise;
+}
+/// Whether a convolution of bfloat16 reads its patches where they are. Of few channels, or many taps, they are written out.
+inline constexpr int64_t most_taps_in_place = 27;
+constexpr bool convolution_in_place(int64_t channels, int64_t taps) { return channels % 8 == 0 && taps <= most_taps_in_place; }
 
 /// Rows of the matrix of patches, of `depth` bfloat16 values each, that are written out at a time. Each chunk's output begins at a
 /// multiple of 256 bytes, whatever its columns and type.
@@ -26,6 +40,20 @@ constexpr int64_t convolution_rows(int64_t positions, int64_t depth) {
 
 /// Whether attention of bfloat16 heads of this size runs on the tensor cores; else it takes converted arguments.
 constexpr bool attention_on_tensor_cores(int64_t size, float scale) { return size <= 128 && size % 8 == 0 && scale > 0; }
+
+/// Whether attention of bfloat16 runs as products on the tensor cores: a wide head alone, whose rows begin at multiples of 256 bytes.
+constexpr bool attention_by_products(int64_t heads, int64_t size, float scale) { return heads == 1 && size % 128 == 0 && size > 128 && scale > 0; }
+/// Keys, with those of weight 0 that make rows of scores and weights multiples of 16 bytes.
+constexpr int64_t padded_keys(int64_t keys) { return pieces_of(keys, 8) * 8; }
+/// Queries whose scores are there at a time.
+constexpr int64_t product_attention_rows(int64_t queries, int64_t keys) {
+  constexpr int64_t most_bytes = int64_t(256) << 20, step = 128;
+  return std::min(queries, std::max<int64_t>(1, most_bytes / (padded_keys(keys) * int64_t(sizeof(float)) * step)) * step);
+}
+/// Its scores, weights and the transpose of its values.
+constexpr size_t scores_bytes(int64_t queries, int64_t keys) { return size_t(product_attention_rows(queries, keys) * padded_keys(keys)) * sizeof(float); }
+constexpr size_t weights_bytes(int64_t queries, int64_t keys) { return size_t(product_attention_rows(queries, keys) * padded_keys(keys)) * sizeof(bfloat16); }
+constexpr size_t turned_values_bytes(int64_t keys, int64_t size) { return size_t(padded_keys(keys) * size) * sizeof(bfloat16); }
 
 /// Positions of a group norm whose sums are taken together.
 inline constexpr int64_t group_norm_piece = 256;

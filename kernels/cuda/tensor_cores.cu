@@ -33,8 +33,8 @@ class Owned {
 
 /// A matrix as cuBLASLt sees it, column-major: ours [rows, depth] row-major is depth x rows there.
 struct Layout : Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> {
-  Layout(cudaDataType_t type, int64_t rows, int64_t columns) {
-    check(cublasLtMatrixLayoutCreate(&handle, type, uint64_t(rows), uint64_t(columns), rows), "describing a matrix");
+  Layout(cudaDataType_t type, int64_t rows, int64_t columns, int64_t column_stride) {
+    check(cublasLtMatrixLayoutCreate(&handle, type, uint64_t(rows), uint64_t(columns), column_stride), "describing a matrix");
   }
 };
 
@@ -51,6 +51,9 @@ struct Preference : Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
     check(cublasLtMatmulPreferenceCreate(&handle), "choosing an algorithm");
     check(cublasLtMatmulPreferenceSetAttribute(handle, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
                                                sizeof workspace_bytes), "choosing an algorithm");
+    const uint32_t in_float32 = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;   // sums of parts of the depth; else they may be kept in out's type
+    check(cublasLtMatmulPreferenceSetAttribute(handle, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &in_float32, sizeof in_float32),
+          "choosing an algorithm");
   }
 };
 
@@ -78,13 +81,12 @@ struct Plan {
   Activation applied = Activation::none;
 
   Plan(cublasLtHandle_t library, const TensorCoreProduct& p, size_t workspace_bytes)
-      : right(type_of(p.factors), p.depth, p.columns), left(type_of(p.factors), p.depth, p.rows), out(type_of(p.out_type), p.columns, p.rows) {
+      : right(type_of(p.factors), p.depth, p.columns, p.depth), left(type_of(p.factors), p.depth, p.rows, p.depth),
+        out(type_of(p.out_type), p.columns, p.rows, p.out_row ? p.out_row : p.columns) {
     // out^T [columns x rows] = right [columns x depth] left^T, all column-major.
     description.set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     description.set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
-    if (p.bias) {
-      description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.out_type));
-    }
+    if (p.bias) description.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(bias_type(p.factors, p.out_type)));
     if (p.factors == DType::float8)
       for (const auto mode : {CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_DESC_B_SCALE_MODE})
         description.set(mode, int32_t(CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F));
@@ -92,8 +94,8 @@ struct Plan {
     const Preference preference(workspace_bytes);
     for (const Activation activation : {p.activation, Activation::none})
       if (choose(library, activation, p.bias != nullptr, preference)) return;
-    fail("cuBLASLt has no ", name_of(p.factors), " product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth, "]: use --dtype ",
-         p.factors == DType::float8 ? "bfloat16" : "float32");
+    fail("cuBLASLt has no ", name_of(p.factors), " product of [", p.rows, ", ", p.depth, "] and [", p.columns, ", ", p.depth, "] (",
+         cublasLtGetStatusName(refusal), "): use --dtype ", p.factors == DType::float8 ? "bfloat16" : "float32");
   }
 
   /// What lies elsewhere from product to product, besides the factors themselves.
@@ -105,6 +107,8 @@ struct Plan {
   }
 
  private:
+  cublasStatus_t refusal = CUBLAS_STATUS_NOT_SUPPORTED;
+
   bool choose(cublasLtHandle_t library, Activation activation, bool bias, const Preference& preference) {
     if (activation == Activation::silu) return false;
     description.set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(activation, bias));
@@ -112,8 +116,14 @@ struct Plan {
     int found = 0;
     const cublasStatus_t result = cublasLtMatmulAlgoGetHeuristic(library, description.handle, right.handle, left.handle, out.handle,
                                                                  out.handle, preference.handle, 1, &best, &found);
-    if (result == CUBLAS_STATUS_NOT_SUPPORTED || (result == CUBLAS_STATUS_SUCCESS && found == 0)) return false;
-    check(result, "choosing an algorithm");
+    if (result != CUBLAS_STATUS_SUCCESS) refusal = result;
+    switch (result) {   // what is not there is refused in several ways
+      case CUBLAS_STATUS_NOT_SUPPORTED:
+      case CUBLAS_STATUS_INVALID_VALUE:
+      case CUBLAS_STATUS_ARCH_MISMATCH: return false;
+      default: check(result, "choosing an algorithm");
+    }
+    if (found == 0) return false;
     algorithm = best.algo;
     applied = activation;
     return true;
@@ -126,8 +136,11 @@ class CublasLt final : public TensorCores {
     check(cublasLtCreate(&library_.handle), "starting");
   }
 
+  std::string version() const override { return concat("cublas", cublasLtGetVersion()); }
+
   Activation multiply(const TensorCoreProduct& p, void* stream) override {
-    const Key key{p.factors, p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type};
+    if (p.rows > most_rows) return multiply_in_pieces(p, stream);
+    const Key key{p.factors, p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type, p.out_row};
     Plan& plan = plans_.try_emplace(key, library_.handle, p, product_workspace_bytes).first->second;
     plan.point_to(p);
     const float one = 1, zero = 0;
@@ -138,10 +151,25 @@ class CublasLt final : public TensorCores {
   }
 
  private:
-  using Key = std::tuple<DType, int64_t, int64_t, int64_t, Activation, bool, DType>;
+  /// Of a product: cuBLAS has had bounds on the number of its tiles. Pieces begin at multiples of 256 bytes.
+  static constexpr int64_t most_rows = 1 << 20;
+  using Key = std::tuple<DType, int64_t, int64_t, int64_t, Activation, bool, DType, int64_t>;
   Owned<cublasLtHandle_t, cublasLtDestroy> library_;
   std::shared_ptr<void> workspace_;
   std::map<Key, Plan> plans_;
+
+  Activation multiply_in_pieces(const TensorCoreProduct& whole, void* stream) {
+    for (int64_t first = 0; first < whole.rows; first += most_rows) {
+      TensorCoreProduct piece = whole;
+      piece.activation = Activation::none;   // left to the caller: cuBLASLt may have it for some of the pieces only
+      piece.rows = std::min(most_rows, whole.rows - first);
+      piece.left.data = static_cast<const char*>(whole.left.data) + first * whole.depth * int64_t(size_of(whole.factors));
+      if (whole.left.scales) piece.left.scales += first;
+      piece.out = static_cast<char*>(whole.out) + first * (whole.out_row ? whole.out_row : whole.columns) * int64_t(size_of(whole.out_type));
+      multiply(piece, stream);
+    }
+    return whole.activation;
+  }
 };
 
 }  // namespace

@@ -21,17 +21,20 @@ struct TensorCoreProduct {
   DType factors = DType::bfloat16;   ///< or float8
   TensorCoreFactor left;             ///< [rows, depth]
   TensorCoreFactor right;            ///< [columns, depth]
-  const void* bias = nullptr;        ///< [columns], of out's type, or null
+  const void* bias = nullptr;        ///< [columns], of bias_type() (scratch.hpp), or null
   int64_t rows = 0, columns = 0, depth = 0;
   Activation activation = Activation::none;
-  void* out = nullptr;
+  void* out = nullptr;               ///< a row begins out_row elements behind the one before
   DType out_type = DType::float32;
+  int64_t out_row = 0;               ///< 0: columns
 };
 
 /// Matrix products on the tensor cores.
 class TensorCores {
  public:
   virtual ~TensorCores() = default;
+  /// Of the library: "cublas120900".
+  virtual std::string version() const = 0;
   /// Gives the activation that is still to be applied to `out`: it has none for some shapes. `stream` is a cudaStream_t.
   virtual Activation multiply(const TensorCoreProduct& product, void* stream) = 0;
 };

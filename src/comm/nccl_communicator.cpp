@@ -38,8 +38,8 @@ class Event {
 
   bool reached() const {
     const cudaError_t result = cudaEventQuery(event_);
-    if (result != cudaErrorNotReady) check(result, "looking after a transfer");
-    return result == cudaSuccess;
+    if (result == cudaErrorNotReady) return cudaGetLastError(), false;   // it is no error, and nobody is to find it
+    return check(result, "looking after a transfer"), true;
   }
 
  private:
@@ -254,11 +254,11 @@ class NcclCommunicator final : public Communicator {
     if (nccl_) ncclCommAbort(std::exchange(nccl_, nullptr));
   }
 
-  // What waits for the transfer on the GPU would go on with data that never came: nothing of this process may.
+  // What waits for the transfer on the GPU would go on with data that never came: nothing of this process may. NCCL is not asked to give up:
+  // where a rank is lost that may wait for it, and the end of the process ends its work on the GPU.
   void end_the_job(const std::string& why) {
     std::fprintf(stderr, "pyracast: %s\n", why.c_str());
     std::fflush(stderr);
-    abort();
     MPI_Abort(MPI_COMM_WORLD, int(ExitCode::environment));
   }
 };

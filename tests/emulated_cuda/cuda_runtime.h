@@ -105,7 +105,7 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
   return std::bit_cast<float>(emulated::given_by(emulated::thread_index.x % 32 ^ unsigned(mask)).words[0]);
 }
 
-enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorNotReady };
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorMemoryAllocation, cudaErrorNotReady };
 inline const char* cudaGetErrorString(cudaError_t) { return "the emulation refuses it"; }
 inline const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
@@ -122,7 +122,7 @@ cudaError_t cudaGetDevice(int* device);
 
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor, cudaDevAttrMultiProcessorCount };
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
-  return *value = which == cudaDevAttrMultiProcessorCount ? 4 : 0, cudaSuccess;
+  return *value = which == cudaDevAttrMultiProcessorCount ? 4 : which == cudaDevAttrComputeCapabilityMajor ? 9 : 0, cudaSuccess;
 }
 
 typedef emulated_stream* cudaStream_t;

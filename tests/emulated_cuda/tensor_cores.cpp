@@ -28,19 +28,22 @@ class ByDefinition final : public TensorCores {
  public:
   explicit ByDefinition(const Allocate& allocate) : workspace_(allocate(product_workspace_bytes)) {}
 
+  std::string version() const override { return "definition"; }
+
   Activation multiply(const TensorCoreProduct& p, void*) override {
     const std::vector<float> left = values_of(p, p.left, p.rows), right = values_of(p, p.right, p.columns);
     const bool wide = p.out_type == DType::float32, applied = p.activation == Activation::relu;
     std::vector<float> bias(size_t(p.columns), 0.f);
-    if (p.bias) bias = wide ? widened<float>(p.bias, p.columns) : widened<bfloat16>(p.bias, p.columns);
+    if (p.bias) bias = bias_type(p.factors, p.out_type) == DType::float32 ? widened<float>(p.bias, p.columns) : widened<bfloat16>(p.bias, p.columns);
+    const int64_t out_row = p.out_row ? p.out_row : p.columns;
     for (int64_t row = 0; row < p.rows; ++row)
       for (int64_t column = 0; column < p.columns; ++column) {
         const float *const x = left.data() + row * p.depth, *const w = right.data() + column * p.depth;
         float sum = 0;
         for (int64_t k = 0; k < p.depth; ++k) sum += x[k] * w[k];
         const float value = activated(applied ? p.activation : Activation::none, sum + bias[size_t(column)]);
-        if (wide) static_cast<float*>(p.out)[row * p.columns + column] = value;
-        else static_cast<bfloat16*>(p.out)[row * p.columns + column] = bfloat16(value);
+        if (wide) static_cast<float*>(p.out)[row * out_row + column] = value;
+        else static_cast<bfloat16*>(p.out)[row * out_row + column] = bfloat16(value);
       }
     return applied ? Activation::none : p.activation;
   }

@@ -133,7 +133,8 @@ class TextEncoding : public GenerateTest {
 TEST_F(TextEncoding, GoesOnWithWhatWasEncodedWhenAllRanksWereKilled) {
   const auto prompts = many(400);
   ASSERT_EQ(run(words(2, prompts, "reference", {"--text-encoding", "resident"})).code, 0);
-  {
+  for (int attempt = 0; attempt < 10 && texts_in(folder / "out", ".tmp").size() != 2; ++attempt) {   // until the kill comes in time
+    fs::remove_all(folder / "out");
     Program killed(words(2, prompts, "out"), folder / "killed.log");
     ASSERT_TRUE(eventually([&] {
       const auto files = texts_in(folder / "out", ".tmp");
@@ -152,13 +153,13 @@ TEST_F(TextEncoding, GoesOnWithWhatWasEncodedWhenAllRanksWereKilled) {
   EXPECT_EQ(content_of(folder / "out"), content_of(folder / "reference"));
 }
 
-TEST_F(TextEncoding, StopsOnASignalWhileTextsAreEncodedAndGoesOn) {
-  const auto prompts = many(3000);
+TEST_F(TextEncoding, StopsOnASignalWhileTextsAreEncoded) {
+  const auto prompts = many(60000);   // encoding them takes many times as long as a signal needs to arrive on a busy machine
   Program program(words(2, prompts, "out"), folder / "log");
   ASSERT_TRUE(eventually([&] { return !program.running() || texts_in(folder / "out", ".tmp").size() == 2; }));
   program.signal(SIGTERM);
   const Ended stopped = program.wait();
-  EXPECT_THAT(stopped.output, Not(HasSubstr("3000 of 3000 texts encoded")));
+  EXPECT_THAT(stopped.output, Not(HasSubstr("60000 of 60000 texts encoded")));
   EXPECT_THAT(logs_of(folder / "out"), HasSubstr("the job ends: more to do"));
   EXPECT_EQ(texts_in(folder / "out").size(), 2u) << "sealed";
   EXPECT_TRUE(texts_in(folder / "out", ".tmp").empty());

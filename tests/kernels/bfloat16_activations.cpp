@@ -102,6 +102,27 @@ TEST(Bfloat16Activations, OfProducts) {
     });
 }
 
+// A VAE's attention: weights are rounded to bfloat16 on the way, and some are zeros that make rows whole.
+TEST(Bfloat16Activations, OfAttentionOfOneWideHead) {
+  const TestGpu gpu(CudaPrecision::bfloat16);
+  if (!gpu.backend) GTEST_SKIP() << gpu.absence;
+  const int64_t batch = 2, size = 256;
+  for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{9, 21}, {5, 1}, {3, 600}, {16, 64}}) {
+    const Shape of_queries{batch, queries, 1, size}, of_keys{batch, keys, 1, size};
+    const auto q = rounded_to_bfloat16(random_values(batch * queries * size, 1)), k = rounded_to_bfloat16(random_values(batch * keys * size, 2)),
+               v = rounded_to_bfloat16(random_values(batch * keys * size, 3));
+    const auto attend = [&](Backend& device, DType type) {
+      const DeviceArray out(device, of_queries, type);
+      device.attention(DeviceArray(device, of_queries, q, type).view, DeviceArray(device, of_keys, k, type).view,
+                       DeviceArray(device, of_keys, v, type).view, 0.1f, nullptr, {}, out.view);
+      return out.values();
+    };
+    const auto expected = attend(*make_cpu_backend(), DType::float32), found = attend(*gpu.backend, DType::bfloat16);
+    for (size_t i = 0; i < found.size(); ++i)   // v is about 1: each weight errs by 2^-9, and so does the result
+      ASSERT_LE(std::abs(found[i] - expected[i]), 0x1p-8f * (std::abs(expected[i]) + 1)) << queries << " queries, " << keys << " keys, element " << i;
+  }
+}
+
 TEST(Bfloat16Activations, AreConvertedToNearestEven) {
   const TestGpu gpu(CudaPrecision::bfloat16);
   std::vector<std::shared_ptr<Backend>> devices{make_cpu_backend(CpuIsa::portable)};

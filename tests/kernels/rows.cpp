@@ -47,8 +47,8 @@ TEST(RmsNorm, DividesByTheRootMeanSquare) {
 TEST(GroupNorm, NormalisesAGroupOfChannelsOverAllPositionsOfAnEntry) {
   const SharedOut everything;
   for (const auto& device : test_devices())
-    for (const int64_t positions : {1, 300, 1000}) {
-      const int64_t batch = 2, channels = 12, groups = 4, width = channels / groups;
+    for (const auto& [positions, channels] : {std::pair<int64_t, int64_t>{1, 12}, {300, 12}, {1000, 12}, {300, 600}, {40, 1100}, {7, 9}}) {
+      const int64_t batch = 2, groups = channels % 4 == 0 ? 4 : 3, width = channels / groups;
       const auto x = random_values(batch * positions * channels, 1, 3), w = random_values(channels, 2), b = random_values(channels, 3);
       const DeviceArray in(*device, {batch, positions, channels}, x), weight(*device, {channels}, w), bias(*device, {channels}, b);
       DeviceArray out(*device, {batch, positions, channels});
@@ -65,7 +65,7 @@ TEST(GroupNorm, NormalisesAGroupOfChannelsOverAllPositionsOfAnEntry) {
           each([&](size_t i, size_t) { square += std::pow(x[i] - mean, 2) / double(positions * width); });
           each([&](size_t i, size_t c) { expected[i] = (x[i] - mean) / std::sqrt(square + 1e-5) * w[c] + b[c]; });
         }
-      EXPECT_LT(largest_difference(out.values(), expected), 2e-5) << device->name() << ' ' << positions;
+      EXPECT_LT(largest_difference(out.values(), expected), 2e-5) << device->name() << ' ' << positions << ' ' << channels;
 
       omp_set_num_threads(3);
       DeviceArray again(*device, {1, positions, channels});

@@ -13,6 +13,7 @@ TEST(NcclCommunicator, MovesUnevenPartsAsCounted) {
   try {
     backend = make_cuda_backend(test_ranks().node().rank(), CudaPrecision::float32);
   } catch (const Error& error) {
+    if (test_ranks().node().rank() < int(visible_gpus().size())) throw;
     absence = error.what();
   }
   const std::vector<int64_t> present = gathered(backend != nullptr);
