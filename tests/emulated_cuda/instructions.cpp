@@ -15,11 +15,14 @@ float half_of(uint32_t word, unsigned half) { return std::bit_cast<float>((half 
 /// in float32.
 void multiply_add(float (&sums)[4], unsigned depth) {
   const unsigned lefts = depth / 4, row = lane() / 4, column = lane() % 4 * 2;
+  const uint32_t *left[4], *right[2][4];   // of the four lanes that hold a row, or a column
+  for (unsigned pair = 0; pair < 4; ++pair) {
+    left[pair] = given_by(row * 4 + pair).words;
+    for (unsigned i = 0; i < 2; ++i) right[i][pair] = given_by((column + i) * 4 + pair).words + lefts;
+  }
   for (unsigned k = 0; k < depth; ++k) {
-    const unsigned pair = k % 8 / 2;   // of the four lanes that hold a row, the one that holds k
-    const uint32_t* const left = given_by(row * 4 + pair).words + k / 8 * 2;
-    for (unsigned i = 0; i < 4; ++i)
-      sums[i] += half_of(left[i / 2], k % 2) * half_of(given_by((column + i % 2) * 4 + pair).words[lefts + k / 8], k % 2);
+    const unsigned pair = k % 8 / 2;   // the one that holds k
+    for (unsigned i = 0; i < 4; ++i) sums[i] += half_of(left[pair][k / 8 * 2 + i / 2], k % 2) * half_of(right[i % 2][pair][k / 8], k % 2);
   }
 }
 

@@ -69,7 +69,21 @@ struct Fibre {
   std::deque<std::vector<Copy>> closed_copies;
 };
 
+/// Lanes that have not ended, and how far they are with the operation of all of them that they are at.
+struct Warp {
+  unsigned alive = 0, given = 0;
+  const char* operation = nullptr;
+  uint64_t turn = 0, done = 0;
+
+  void see_whether_all_gave() {
+    if (given == 0 || given < alive) return;
+    given = 0;
+    done = turn;
+  }
+};
+
 std::vector<Fibre> fibres;
+std::vector<Warp> warps;
 std::vector<char> shared_bytes;
 void* scheduler = nullptr;
 unsigned current = 0;
@@ -86,6 +100,9 @@ void start() {
   (*body)();
   fibres[current].ended = true;
   ++ended;
+  Warp& warp = warps[current / warp_size];
+  --warp.alive;
+  warp.see_whether_all_gave();
   yield();
 }
 
@@ -117,6 +134,8 @@ void run_block() {
     fibre.closed_copies.clear();
   }
   waiting = ended = 0;
+  warps.assign((threads + warp_size - 1) / warp_size, {});
+  for (unsigned i = 0; i < threads; ++i) ++warps[i / warp_size].alive;
   while (ended < threads)
     for (unsigned turn = 0; turn < threads; ++turn) {
       current = falling_order ? threads - 1 - turn : turn;
@@ -154,9 +173,14 @@ void give(const Given& given) {
   Fibre& own = fibres[current];
   const uint64_t turn = ++own.exchanges;
   own.given[turn % 2] = given;
-  while (!all_of_warp([&](const Fibre& lane) { return lane.exchanges >= turn; })) yield();
-  if (!all_of_warp([&](const Fibre& lane) { return lane.given[turn % 2].operation == given.operation; }))
+  Warp& warp = warps[current / warp_size];
+  if (warp.given++ == 0) {
+    warp.operation = given.operation;
+    warp.turn = turn;
+  } else if (warp.operation != given.operation || warp.turn != turn) {
     stop("lanes of a warp are at different operations");
+  }
+  for (warp.see_whether_all_gave(); warp.done < turn;) yield();
 }
 
 const Given& given_by(unsigned lane) {
