@@ -78,7 +78,7 @@ Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings,
   const Json content = Json::parse(text);
   const std::string own = name_of_results(backend), first = content.at("device");
   require(own == first, "the first rank computes on ", first, ", rank ", ranks.rank(), " on node ", ranks.node_name(), " on ", own,
-          ": samples would depend on who makes them; leave such nodes out, or give --cpu-isa portable");
+          ": samples would depend on who makes them; leave such nodes out", own.starts_with("cpu") ? ", or give --cpu-isa portable" : "");
   return {content, sha256(text)};
 }
 

@@ -44,7 +44,7 @@ class Remaker {
     if (now.hash != fingerprint)
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
                                differences(run.content, now.content),
-                               "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set."), ExitCode::fingerprint_mismatch);
+                               "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of GPU."), ExitCode::fingerprint_mismatch);
     pipeline_ = open_on_nodes(ranks, *model_, settings_.model, *backend_, channels_);
   }
 

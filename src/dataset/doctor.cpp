@@ -104,7 +104,8 @@ Examination examine_clocks(const Ranks& ranks) {
 
 /// AVX2 and AVX-512 give the same bits; the portable kernels do not.
 Examination examine_processors(const Ranks& ranks) {
-  const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx512 = avx2 && __builtin_cpu_supports("avx512f");
+  const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx512 = avx2 && __builtin_cpu_supports("avx512f"),
+            vnni = avx512 && __builtin_cpu_supports("avx512vnni");
   int least = avx2, most = avx2;
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_INT, MPI_MIN, ranks.world()), "comparing processors");
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT, MPI_MAX, ranks.world()), "comparing processors");
@@ -112,7 +113,7 @@ Examination examine_processors(const Ranks& ranks) {
   CPU_ZERO(&bound);
   ::sched_getaffinity(0, sizeof bound, &bound);
   return agreed(ranks, "all processors give the same bits", least == most,
-                concat(avx512 ? "AVX-512" : avx2 ? "AVX2" : "neither AVX2 nor AVX-512 (slow)", ", ", CPU_COUNT(&bound),
+                concat(vnni ? "AVX-512 with VNNI" : avx512 ? "AVX-512" : avx2 ? "AVX2" : "neither AVX2 nor AVX-512 (slow)", ", ", CPU_COUNT(&bound),
                        " cores for a rank"),
                 "use nodes of one kind, or pin the kernels: --cpu-isa portable");
 }
