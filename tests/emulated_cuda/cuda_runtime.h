@@ -86,6 +86,7 @@ extern std::chrono::microseconds copies_take;
 /// host that is not pinned, which may wait for as much.
 struct Counts {
   std::atomic<int64_t> host_allocations = 0, stream_waits = 0, pageable_copies = 0;
+  std::atomic<int64_t> to_pinned = 0, from_pinned = 0;   ///< copies
 };
 extern Counts counts;
 

@@ -18,11 +18,14 @@ struct Made {
 };
 
 Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy,
-                  bool decodes) {
+                  bool decodes, OutputPlace stored_outputs = OutputPlace::device) {
   Made made;
   made.most_in_use.resize(size_t(ranks));
   made.sent.resize(size_t(ranks));
-  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, [&](VideoRun& run) { run.decodes = decodes; },
+  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, [&](VideoRun& run) {
+    run.decodes = decodes;
+    run.stored_outputs = stored_outputs;
+  },
                          [&](int rank, Backend& backend) {
     made.most_in_use[size_t(rank)] = backend.memory().most_in_use;
   }, nullptr, {}, [&] { return make_cuda_backend(0, precision); });
@@ -54,6 +57,46 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
   image.frames = 1;
   compare(CudaPrecision::float32, 1, false, {}, image);
   for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, true}}) compare(CudaPrecision::bfloat16, ranks, cfg_parallel, some_reuse(), image);
+}
+
+/// All branches are reused at the second evaluation and the third.
+BroadcastPolicy reuse_of_all(const VideoPipeline& pipeline, const VideoRequest& request) {
+  Json reuse = Json::array();
+  for (const Branch branch : pipeline.branches()) reuse.push_back({{"branch", name_of(branch)}, {"evaluations", {1, 2}}});
+  return BroadcastPolicy({{"steps", pipeline.timesteps(request).size()}, {"reuse", reuse}}, "test");
+}
+
+// Evaluations take less of the GPU's memory then, and as much of the host's as all that is stored.
+TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlannedWithOutputsInTheHosts) {
+  VideoRequest image = request(std::string(GetParam()) == "osp-1.1" ? 4 : 3);
+  image.frames = 1;
+  PlanningBackend nothing;
+  const TeamChannels alone = planning_channels(0, 1, false, {});
+  const auto pipeline = model().open(nothing, {}, alone);
+  const BroadcastPolicy policy = reuse_of_all(*pipeline, image);
+  const auto in_evaluations = [](const MemoryPlan& plan) {
+    int64_t most = 0;
+    for (const MemoryPlan::Phase& phase : plan.phases)
+      if (phase.doing.starts_with("evaluation")) most = std::max(most, phase.most_bytes);
+    return most;
+  };
+  for (const auto& [precision, ranks] : {std::pair(CudaPrecision::float32, 1), {CudaPrecision::bfloat16, 2}}) {
+    const PlannedDevice device = precision == CudaPrecision::float32 ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
+    const Made made = made_on_gpus(model(), precision, ranks, false, image, policy, true, OutputPlace::host);
+    const Made on_device = made_on_gpus(model(), precision, ranks, false, image, policy, true);
+    for (int rank = 0; rank < ranks; ++rank) {
+      const auto plan_with = [&](OutputPlace place) {
+        return plan_memory(model(), {}, image, policy, {.rank = rank, .ranks = ranks, .stored_outputs = place}, false, device);
+      };
+      const MemoryPlan plan = plan_with(OutputPlace::host), plan_on_device = plan_with(OutputPlace::device);
+      EXPECT_EQ(made.most_in_use[size_t(rank)], plan.most_bytes()) << rank << " of " << ranks;
+      EXPECT_EQ(on_device.most_in_use[size_t(rank)], plan_on_device.most_bytes()) << rank << " of " << ranks;
+      EXPECT_LT(in_evaluations(plan), in_evaluations(plan_on_device));
+      EXPECT_EQ(made.results[size_t(rank)].latents, on_device.results[size_t(rank)].latents);
+      EXPECT_EQ(plan_on_device.host_bytes, 0);
+      EXPECT_GE(plan.host_bytes, pipeline->plan(image, pipeline->schedule(image, policy)).stored_bytes / (precision == CudaPrecision::bfloat16 ? 2 : 1) / ranks);
+    }
+  }
 }
 
 // Activations of half the bytes halve what is stored for reuse and what travels.

@@ -376,6 +376,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (kind != cudaMemcpyDeviceToDevice && pinned().holds(kind == cudaMemcpyHostToDevice ? from : to)) {
+    ++(kind == cudaMemcpyHostToDevice ? emulated::counts.from_pinned : emulated::counts.to_pinned);
     emulated::later(stream, [=] {
       std::this_thread::sleep_for(emulated::copies_take);
       std::memcpy(to, from, bytes);
