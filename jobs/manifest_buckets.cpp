@@ -70,7 +70,8 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
       demand.first_bytes = memory.videos.first.most_bytes();
       if (layout.ranks > 1) demand.other_bytes = memory.videos.other.most_bytes();
       demand.host_bytes = memory.videos.host_bytes_of_team();
-      if (!wanted && settings.model.device == "cuda" && requests.broadcast().enabled()) {
+      demand.may_offload = !wanted;
+      if (wanted != OutputPlace::host && settings.model.device == "cuda" && requests.broadcast().enabled()) {
         const NodePhase videos = memory_with(OutputPlace::host).videos;
         demand.offloaded = {videos.first.most_bytes(), layout.ranks > 1 ? videos.other.most_bytes() : 0, videos.host_bytes_of_team()};
       }

@@ -34,10 +34,10 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.latency = latency_seconds(costs.costs.phases, demand.work);
   found.videos_per_hour = found.seconds > 0 ? 3600 * teams / found.seconds : 0;
   const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
-  const auto fits_gpus = [&] {
-    return machine.memory_per_gpu <= 0 || std::max({demand.first_bytes, layout.ranks > 1 ? demand.other_bytes : 0, demand.text_bytes}) <= machine.memory_per_gpu;
+  const auto fits_gpus = [&](const auto& bytes) {
+    return machine.memory_per_gpu <= 0 || std::max({bytes.first_bytes, layout.ranks > 1 ? bytes.other_bytes : 0, demand.text_bytes}) <= machine.memory_per_gpu;
   };
-  if (on_gpus && demand.offloaded && !fits_gpus())
+  if (on_gpus && demand.offloaded && demand.may_offload && !fits_gpus(demand))
     std::tie(demand.first_bytes, demand.other_bytes, demand.host_bytes) =
         std::tie(demand.offloaded->first_bytes, demand.offloaded->other_bytes, demand.offloaded->host_bytes);
   found.first_bytes = demand.first_bytes;
@@ -47,9 +47,9 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.host_bytes = teams * demand.host_bytes;
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  if (on_gpus && !fits_gpus())
+  if (on_gpus && !fits_gpus(demand))
     found.obstacle = concat("the tensors of a rank take ", std::max({found.first_bytes, found.other_bytes, demand.text_bytes}), " bytes, and a GPU has ",
-                            machine.memory_per_gpu);
+                            machine.memory_per_gpu, !demand.may_offload && demand.offloaded && fits_gpus(*demand.offloaded) ? ": use --stored-outputs auto" : "");
   else if (on_gpus && machine.memory_per_node > 0 && found.host_bytes > machine.memory_per_node)
     found.obstacle = concat("stored outputs of ", teams, teams == 1 ? " team" : " teams", " take ", found.host_bytes, " bytes of the host's memory, and a node has ",
                             machine.memory_per_node);

@@ -37,7 +37,8 @@ struct TeamDemand {
   struct Offloaded {
     int64_t first_bytes = 0, other_bytes = 0, host_bytes = 0;
   };
-  std::optional<Offloaded> offloaded = {};    ///< none: they are not moved
+  std::optional<Offloaded> offloaded = {};    ///< none: they cannot be
+  bool may_offload = true;                    ///< false: they are not, and it is only said where they would fit
   std::string refusal = {};                   ///< why such a team cannot make it; empty: it can
 };
 using AskTeam = std::function<TeamDemand(const VideoShape&, TeamLayout)>;

@@ -74,27 +74,30 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlannedWithOutputsInTheHosts) {
   const TeamChannels alone = planning_channels(0, 1, false, {});
   const auto pipeline = model().open(nothing, {}, alone);
   const BroadcastPolicy policy = reuse_of_all(*pipeline, image);
-  const auto in_evaluations = [](const MemoryPlan& plan) {
-    int64_t most = 0;
+  const int64_t stored_bytes = pipeline->plan(image, pipeline->schedule(image, policy)).stored_bytes;   // in float32
+  const auto most = [](const MemoryPlan& plan, const char* doing) {
+    int64_t bytes = 0;
     for (const MemoryPlan::Phase& phase : plan.phases)
-      if (phase.doing.starts_with("evaluation")) most = std::max(most, phase.most_bytes);
-    return most;
+      if (phase.doing.starts_with(doing)) bytes = std::max(bytes, phase.most_bytes);
+    return bytes;
   };
   for (const auto& [precision, ranks] : {std::pair(CudaPrecision::float32, 1), {CudaPrecision::bfloat16, 2}}) {
-    const PlannedDevice device = precision == CudaPrecision::float32 ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
-    const Made made = made_on_gpus(model(), precision, ranks, false, image, policy, true, OutputPlace::host);
-    const Made on_device = made_on_gpus(model(), precision, ranks, false, image, policy, true);
+    const bool narrow = precision == CudaPrecision::bfloat16;
+    if (narrow && std::string(GetParam()).starts_with("osp")) continue;   // which the emulation takes long for
+    const Made made = made_on_gpus(model(), precision, ranks, false, image, policy, false, OutputPlace::host);
     for (int rank = 0; rank < ranks; ++rank) {
       const auto plan_with = [&](OutputPlace place) {
-        return plan_memory(model(), {}, image, policy, {.rank = rank, .ranks = ranks, .stored_outputs = place}, false, device);
+        return plan_memory(model(), {}, image, policy, {.rank = rank, .ranks = ranks, .stored_outputs = place}, false,
+                           narrow ? PlannedDevice::gpu_bfloat16 : PlannedDevice::gpu_float32);
       };
-      const MemoryPlan plan = plan_with(OutputPlace::host), plan_on_device = plan_with(OutputPlace::device);
-      EXPECT_EQ(made.most_in_use[size_t(rank)], plan.most_bytes()) << rank << " of " << ranks;
-      EXPECT_EQ(on_device.most_in_use[size_t(rank)], plan_on_device.most_bytes()) << rank << " of " << ranks;
-      EXPECT_LT(in_evaluations(plan), in_evaluations(plan_on_device));
-      EXPECT_EQ(made.results[size_t(rank)].latents, on_device.results[size_t(rank)].latents);
-      EXPECT_EQ(plan_on_device.host_bytes, 0);
-      EXPECT_GE(plan.host_bytes, pipeline->plan(image, pipeline->schedule(image, policy)).stored_bytes / (precision == CudaPrecision::bfloat16 ? 2 : 1) / ranks);
+      const MemoryPlan plan = plan_with(OutputPlace::host), on_device = plan_with(OutputPlace::device);
+      EXPECT_EQ(made.most_in_use[size_t(rank)], std::max({plan.loading_bytes, most(plan, "encoding"), most(plan, "evaluation")})) << rank << " of " << ranks;
+      EXPECT_LT(most(plan, "evaluation"), most(on_device, "evaluation")) << rank << " of " << ranks;
+      EXPECT_EQ(on_device.host_bytes, 0);
+      EXPECT_GE(plan.host_bytes, stored_bytes / ranks / (narrow ? 2 : 1));
+    }
+    if (narrow) {
+      EXPECT_EQ(made.results.front().latents, made_on_gpus(model(), precision, 1, false, image, policy, false).results.front().latents);
     }
   }
 }
