@@ -71,6 +71,15 @@ TextEncoding text_encoding(const ModelSettings& settings) {
   fail("text-encoding is \"", settings.text_encoding, "\", expected resident, offload or once (--text-encoder names the encoder's folder)");
 }
 
+std::optional<OutputPlace> stored_outputs(const ModelSettings& settings) {
+  const std::string& place = settings.stored_outputs;
+  require(place == "auto" || place == "device" || place == "host", "stored-outputs is \"", place, "\", expected auto, device or host");
+  require(place != "host" || settings.device == "cuda", "stored-outputs is host, but device is ", settings.device,
+          ", whose memory is the host's: leave stored-outputs out");
+  if (place == "auto") return std::nullopt;
+  return place == "host" ? OutputPlace::host : OutputPlace::device;
+}
+
 bool encodes_beforehand(const ModelSettings& settings, const VideoModel& model) {
   return text_encoding(settings) == TextEncoding::once && !model.files().text_encoder.empty();
 }

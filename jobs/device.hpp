@@ -41,6 +41,8 @@ WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* share
 PlannedDevice planned_device(const ModelSettings& settings);
 /// The settings' `text-encoding`. Throws Error on one that does not exist.
 TextEncoding text_encoding(const ModelSettings& settings);
+/// The settings' `stored-outputs`; nothing: auto. Throws Error on one that does not exist or does not fit the device.
+std::optional<OutputPlace> stored_outputs(const ModelSettings& settings);
 /// Whether `generate` encodes the model's texts before it makes videos.
 bool encodes_beforehand(const ModelSettings& settings, const VideoModel& model);
 

@@ -89,6 +89,7 @@ std::optional<VideoResult> made(const GenerateSettings& settings, const SampleTo
   const auto noise = noise_of(sample.row, sample.number, settings, weight_storage(settings.model).dtype.value_or(DType::float32));
   VideoRun run{*noise};
   run.broadcast = policy;
+  run.stored_outputs = stored_outputs(settings.model).value_or(OutputPlace::device);
   run.agree = [&](Outcome own) { return agreed(team.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
   VideoResult result = pipeline.generate(sample.request, run);
   require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);

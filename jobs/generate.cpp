@@ -52,6 +52,7 @@ struct Job {
   const Audit& audit;
   const std::string& fingerprint;
   SaveInterval saves;
+  OutputPlace stored_outputs = OutputPlace::device;
   int64_t attempt = 0;
   EarlierSaves& earlier_saves;
 };
@@ -87,6 +88,7 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   const auto noise = noise_of(row, sample, job.settings, dtype);
   VideoRun run{*noise};
   if (making.reuses) run.broadcast = job.requests.broadcast();
+  run.stored_outputs = job.stored_outputs;
   run.decodes = making.decodes;
   run.keeps_step_latents = saves(job.settings, "step-latents");
   const std::filesystem::path& output = job.settings.output;
@@ -215,27 +217,41 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
-/// The bytes of tensors that videos take at most on this rank: told, and refused where they cannot fit the first node or its GPUs, since
-/// nodes of a job are alike. Rank 0 plans for all.
-int64_t planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
+/// The most bytes of tensors that videos take on this rank, and where the job keeps stored outputs.
+struct PlannedMemory {
+  int64_t bytes = 0;
+  OutputPlace stored_outputs = OutputPlace::device;
+};
+
+/// Told, and refused where videos cannot fit the first node or its GPUs, since nodes of a job are alike. Rank 0 plans for all.
+PlannedMemory planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
                        const Backend& backend, bool decodes_beside) {
   std::array<int64_t, 3> most{};
+  auto place = int(OutputPlace::device);
   const int ranks_of_gpu = settings.model.device == "cuda" ? gpu_of(ranks, settings.comm == "mpi").ranks : 0, ranks_of_node = ranks.ranks_of_nodes().front();
   ranks.on_first([&] {
     VideoRequest request = requests.typical();
     request.prompt = longest_prompt();
-    const auto plan_of = [&](int team_ranks) {
-      return plan_node_memory(model, settings, request, requests.broadcast(), {0, team_ranks, settings.cfg_parallel, decodes_beside},
-                              shares_weights(ranks, settings.model));
+    const auto plan_of = [&](int team_ranks, OutputPlace stored_outputs) {
+      const PlannedRank rank{.ranks = team_ranks, .cfg_parallel = settings.cfg_parallel, .decodes_beside = decodes_beside, .stored_outputs = stored_outputs};
+      return plan_node_memory(model, settings, request, requests.broadcast(), rank, shares_weights(ranks, settings.model));
     };
-    const NodeMemory memory = plan_of(settings.ranks_per_video);
-    if (ranks_of_gpu == 0) check_memory(memory, ranks_of_node, memory_limit());
-    else check_gpu_memory(memory, ranks_of_gpu, ranks_of_node, backend.memory().available, [&](int larger) { return plan_of(larger).most_of_rank(); });
+    NodeMemory memory;
+    if (ranks_of_gpu == 0) {
+      memory = plan_of(settings.ranks_per_video, OutputPlace::device);
+      check_memory(memory, ranks_of_node, memory_limit());
+    } else {
+      const GpuNode node{ranks_of_gpu, ranks_of_node, backend.memory().available, memory_limit()};
+      const auto [fitting, taken] = fit_gpus(node, settings.ranks_per_video, stored_outputs(settings.model), plan_of);
+      place = int(fitting);
+      memory = taken;
+    }
     std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
     most = memory.most_of_ranks();
   });
   check_mpi(MPI_Bcast(most.data(), int(most.size()), MPI_INT64_T, 0, ranks.world()), "sharing the plan of memory");
-  return most[ranks.node().rank() == 0 ? 0 : team.leads() ? 1 : 2];
+  check_mpi(MPI_Bcast(&place, 1, MPI_INT, 0, ranks.world()), "sharing where stored outputs are kept");
+  return {most[ranks.node().rank() == 0 ? 0 : team.leads() ? 1 : 2], OutputPlace(place)};
 }
 
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
@@ -271,6 +287,7 @@ void check_settings(const GenerateSettings& settings) {
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
   weight_storage(settings.model);
   text_encoding(settings.model);
+  stored_outputs(settings.model);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
   if (settings.prompts != "-") MappedFile{settings.prompts};
@@ -300,7 +317,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const RankThreads threads = set_threads(settings.model.threads, ranks);
   const bool on_cpu = settings.model.device == "cpu";
   const int cores_to_decode_on = on_cpu && team.size == 1 ? threads.idle_cores : 0;
-  const int64_t memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0);
+  const PlannedMemory memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0);
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
@@ -317,6 +334,8 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const Manifest manifest = build_manifest(ranks, settings.prompts.string(), settings.output, rows);
   spdlog::info("rank {} of {} on {}: {}, {} threads, team {} of {}", ranks.rank(), ranks.size(), ranks.node_name(),
                backend->name(), threads.threads, team.index, team.count);
+  if (!on_cpu && requests.broadcast().enabled())
+    spdlog::info("stored outputs are kept in the {} memory", memory.stored_outputs == OutputPlace::host ? "host's" : "GPU's");
   if (cores_to_decode_on) spdlog::info("videos are decoded on {} idle cores, each beside the next", cores_to_decode_on);
 
   FinishedSamples finished(manifest);
@@ -366,13 +385,13 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
     EarlierSaves earlier_saves;
     const Audit audit(settings);
-    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, attempt, earlier_saves};
+    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, memory.stored_outputs, attempt, earlier_saves};
     return make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
   };
   const bool complete = (texts || !has_texts) && make_videos();
   texts.reset();
 
-  spdlog::info("{}", describe_use(*backend, memory));
+  spdlog::info("{}", describe_use(*backend, memory.bytes));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
   int codes[2] = {complete ? 0 : 1, int(failed > 0)};

@@ -59,10 +59,22 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
       const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};
       demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
       if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
-      const NodeMemory memory = plan_node_memory(model, settings, request, requests.broadcast(), rank, settings.model.device == "cpu");
+      const std::optional<OutputPlace> wanted = stored_outputs(settings.model);
+      const auto memory_with = [&](OutputPlace place) {
+        PlannedRank of = rank;
+        of.stored_outputs = place;
+        return plan_node_memory(model, settings, request, requests.broadcast(), of, settings.model.device == "cpu");
+      };
+      const NodeMemory memory = memory_with(wanted.value_or(OutputPlace::device));
       demand.once_bytes = memory.videos.bytes_once();
       demand.first_bytes = memory.videos.first.most_bytes();
       if (layout.ranks > 1) demand.other_bytes = memory.videos.other.most_bytes();
+      demand.host_bytes = memory.videos.host_bytes_of_team();
+      demand.may_offload = !wanted;
+      if (wanted != OutputPlace::host && settings.model.device == "cuda" && requests.broadcast().enabled()) {
+        const NodePhase videos = memory_with(OutputPlace::host).videos;
+        demand.offloaded = {videos.first.most_bytes(), layout.ranks > 1 ? videos.other.most_bytes() : 0, videos.host_bytes_of_team()};
+      }
       if (memory.texts) demand.text_bytes = memory.texts->first.most_bytes(), demand.text_once_bytes = memory.texts->bytes_once();
     } catch (const Error& error) {
       demand.refusal = error.what();

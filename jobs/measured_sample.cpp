@@ -47,6 +47,7 @@ std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, cons
   request.steps = steps;
   VideoRun run{*noise};
   run.broadcast = broadcast;
+  run.stored_outputs = stored_outputs(settings.model).value_or(OutputPlace::device);
   run.listener = std::move(listener);
   run.guidance_listener = std::move(guidance_listener);
   run.observe = std::move(observe);

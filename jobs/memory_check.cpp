@@ -63,6 +63,7 @@ std::string describe(const NodeMemory& memory) {
     before = concat("; before that, while texts are encoded, at most ", size_text(memory.texts->node_first.most_bytes()), shared(*memory.texts));
   return concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes), " of weights), at ",
                 plan.most_is_loading() ? "loading" : plan.most().doing, plan.decodes_beside && !plan.most_is_loading() ? " with another video's decoding beside" : "",
+                plan.host_bytes > 0 ? concat(", and ", size_text(plan.host_bytes), " of the host's memory, pinned, for stored outputs") : std::string(),
                 shared(memory.videos), before);
 }
 
@@ -86,17 +87,48 @@ void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit) {
        "--dtype bfloat16 where it is not used yet, more ranks a video, or smaller videos");
 }
 
-void check_gpu_memory(const NodeMemory& memory, int ranks_of_gpu, int ranks_of_node, int64_t limit,
-                      const std::function<int64_t(int)>& of_larger_team) {
-  const int64_t wanted = ranks_of_gpu * memory.most_of_rank();
-  if (wanted <= limit) return;
-  std::string fitting = ranks_of_gpu > 1 && memory.most_of_rank() <= limit ? "one rank a GPU, " : "";
-  for (int ranks = 2 * memory.videos.ranks_per_video; ranks <= ranks_of_node && fitting.empty(); ranks *= 2)
-    if (ranks_of_node % ranks == 0 && ranks_of_gpu * of_larger_team(ranks) <= limit) fitting = concat("--ranks-per-video ", ranks, ", ");
-  const bool at_texts = ranks_of_gpu * memory.videos.most_of_rank() <= limit;
+namespace {
+
+bool fits_gpu(const NodeMemory& memory, const GpuNode& node) { return node.ranks_of_gpu * memory.most_of_rank() <= node.gpu_bytes; }
+int64_t host_bytes(const NodeMemory& memory, const GpuNode& node) {
+  return node.ranks / memory.videos.ranks_per_video * memory.videos.host_bytes_of_team();
+}
+bool fits(const NodeMemory& memory, const GpuNode& node) { return fits_gpu(memory, node) && host_bytes(memory, node) <= node.host_bytes; }
+
+std::vector<OutputPlace> places(std::optional<OutputPlace> wanted) {
+  return wanted ? std::vector{*wanted} : std::vector{OutputPlace::device, OutputPlace::host};
+}
+
+/// What to use where `memory`, of teams of so many ranks, does not fit.
+std::string what_would_fit(const GpuNode& node, int ranks_per_video, std::optional<OutputPlace> wanted, const NodeMemory& memory, const PlanOfPlace& plan_of) {
+  const auto fits_in_one_of = [&](int ranks, const std::vector<OutputPlace>& in) {
+    return std::any_of(in.begin(), in.end(), [&](OutputPlace place) { return fits(plan_of(ranks, place), node); });
+  };
+  if (wanted && fits_in_one_of(ranks_per_video, places({}))) return "--stored-outputs auto, ";
+  if (node.ranks_of_gpu > 1 && fits(memory, {1, node.ranks / node.ranks_of_gpu, node.gpu_bytes, node.host_bytes})) return "one rank a GPU, ";
+  for (int ranks = 2 * ranks_per_video; ranks <= node.ranks; ranks *= 2)
+    if (node.ranks % ranks == 0 && fits_in_one_of(ranks, places(wanted))) return concat("--ranks-per-video ", ranks, ", ");
+  return "";
+}
+
+}  // namespace
+
+std::pair<OutputPlace, NodeMemory> fit_gpus(const GpuNode& node, int ranks_per_video, std::optional<OutputPlace> wanted, const PlanOfPlace& plan_of) {
+  NodeMemory memory;
+  for (const OutputPlace place : places(wanted))
+    if (memory = plan_of(ranks_per_video, place); fits(memory, node)) return {place, memory};
+  const std::string fitting = what_would_fit(node, ranks_per_video, wanted, memory, plan_of);
+  const std::string others = "--dtype bfloat16 where it is not used yet, a broadcast schedule that stores less, or smaller videos";
+  const int64_t on_host = host_bytes(memory, node);
+  if (fits_gpu(memory, node))
+    fail("stored outputs of videos of this size take ", size_text(memory.videos.host_bytes_of_team()), " of the host's memory for each team of ", ranks_per_video,
+         ", so ", size_text(on_host), " on a node with ", node.ranks, " ranks, which has ", size_text(node.host_bytes), ": use ", fitting,
+         "fewer ranks a node, ", others);
+  const bool at_texts = node.ranks_of_gpu * memory.videos.most_of_rank() <= node.gpu_bytes;
   fail(at_texts ? "encoding texts takes " : "videos of this size take ", size_text(memory.most_of_rank()), " for tensors on a rank of a team of ",
-       memory.videos.ranks_per_video, ranks_of_gpu > 1 ? concat(", of which ", ranks_of_gpu, " compute on a GPU") : std::string(), ", and a GPU has ",
-       size_text(limit), " free: use ", fitting, text_advice(memory), "--dtype bfloat16 where it is not used yet, a broadcast schedule that stores less, or smaller videos");
+       ranks_per_video, on_host > 0 ? ", stored outputs in the host's memory not counted" : "",
+       node.ranks_of_gpu > 1 ? concat(", of which ", node.ranks_of_gpu, " compute on a GPU") : std::string(), ", and a GPU has ",
+       size_text(node.gpu_bytes), " free: use ", fitting, text_advice(memory), others);
 }
 
 }  // namespace pyracast

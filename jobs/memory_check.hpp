@@ -18,6 +18,8 @@ struct NodePhase {
 
   int64_t most_of_rank() const { return std::max(first.most_bytes(), other.most_bytes()); }
   int64_t bytes_of_team() const { return first.most_bytes() + (ranks_per_video - 1) * other.most_bytes(); }
+  /// Of the host's memory, that stored outputs of a team on GPUs take.
+  int64_t host_bytes_of_team() const { return first.host_bytes + (ranks_per_video - 1) * other.host_bytes; }
   /// What is there once, however many teams the node has.
   int64_t bytes_once() const { return shared_bytes + node_first.most_bytes() - first.most_bytes(); }
   int64_t bytes(int64_t teams) const { return bytes_once() + teams * bytes_of_team(); }
@@ -49,9 +51,16 @@ std::string describe_use(const Backend& backend, int64_t planned);
 
 /// Throws Error that says what would fit where the teams of a node with so many ranks take more than `limit` bytes.
 void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit);
-/// The same where a rank takes more than `limit` bytes of a GPU that `ranks_of_gpu` of them compute on; `of_larger_team`: what a rank would
-/// take in a team of so many.
-void check_gpu_memory(const NodeMemory& memory, int ranks_of_gpu, int ranks_of_node, int64_t limit,
-                      const std::function<int64_t(int ranks_per_video)>& of_larger_team);
+
+/// Bytes that a node has for its ranks, `ranks_of_gpu` of which compute on the same GPU.
+struct GpuNode {
+  int ranks_of_gpu = 1, ranks = 1;
+  int64_t gpu_bytes = 0, host_bytes = 0;
+};
+/// What teams of so many ranks take with stored outputs kept there.
+using PlanOfPlace = std::function<NodeMemory(int ranks_per_video, OutputPlace stored_outputs)>;
+/// Where teams on such a node keep stored outputs, and what they take then: where `wanted` says; else on the GPU, and in the host's memory where
+/// they do not fit it. Throws Error that says what would fit where they fit neither.
+std::pair<OutputPlace, NodeMemory> fit_gpus(const GpuNode& node, int ranks_per_video, std::optional<OutputPlace> wanted, const PlanOfPlace& plan_of);
 
 }  // namespace pyracast

@@ -120,7 +120,7 @@ Json json_of(const TeamCandidate& candidate) {
             {"obstacle", candidate.obstacle}};
   if (candidate.seconds > 0)
     json.update(Json{{"seconds", candidate.seconds}, {"latency_seconds", candidate.latency}, {"relative_error", candidate.error},
-                     {"measured", candidate.measured}, {"videos_per_hour", candidate.videos_per_hour}, {"node_bytes", candidate.node_bytes}});
+                     {"measured", candidate.measured}, {"videos_per_hour", candidate.videos_per_hour}, {"node_bytes", candidate.node_bytes}, {"host_bytes", candidate.host_bytes}});
   return json;
 }
 
@@ -133,7 +133,7 @@ Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets&
                        {"relative_error", plan.bytes_error}, {"shards_relative_error", files.shards_error}};
   json["files"] = files.count;
   json["files_fewer"] = files.fewer;
-  json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes}};
+  json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes}, {"host_for_stored_outputs", plan.host_bytes}};
   json["buckets"] = Json::array();
   for (const BucketPlan& bucket : plan.buckets) {
     const VideoShape& shape = bucket.bucket.shape;
@@ -167,6 +167,7 @@ void print_buckets(const JobPlan& plan) {
       if (candidate.seconds > 0)
         std::printf("%12s %14.1f %12s%s", time_text(candidate.seconds).c_str(), candidate.videos_per_hour, size_text(candidate.node_bytes).c_str(),
                     candidate.measured ? "" : "  estimated");
+      if (candidate.host_bytes > 0) std::printf("  stored outputs in %s of the host's memory", size_text(candidate.host_bytes).c_str());
       std::printf("%s%s\n", &candidate == bucket.best() ? "  best" : "", candidate.obstacle.empty() ? "" : ("  not possible: " + candidate.obstacle).c_str());
     }
 }
@@ -186,6 +187,7 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
   std::printf(files.checkpoints > 0 ? "; while it runs at most %s of progress for each tensor of a sampler's history\n" : "\n", size_text(int64_t(files.checkpoints)).c_str());
   std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n", size_text(plan.first_bytes).c_str(),
               plan.layout.ranks > 1 ? concat(", ", size_text(plan.other_bytes), " on each other").c_str() : "", size_text(plan.node_bytes).c_str());
+  if (plan.host_bytes > 0) std::printf("stored outputs are kept in the host's memory: %s of a node's, pinned\n", size_text(plan.host_bytes).c_str());
   std::printf("\n%s\n%s\n", submission.sbatch.c_str(), submission.submit.c_str());
 }
 

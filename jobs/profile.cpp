@@ -24,6 +24,7 @@ void check_settings(const ProfileSettings& settings) {
   require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
   require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
   weight_storage(s.model);
+  stored_outputs(s.model);
   require(!s.prompts.empty(), "which prompts to profile is not known: give --prompts FILE");
   require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
   require(!s.output.empty(), "where to write is not known: give --output DIR");

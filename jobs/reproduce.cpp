@@ -91,6 +91,7 @@ class Remaker {
       const auto noise = noise_of(row, sample, settings_, weight_storage(settings_.model).dtype.value_or(DType::float32));
       VideoRun run{*noise};
       if (reuses) run.broadcast = requests_.broadcast();
+      run.stored_outputs = stored_outputs(settings_.model).value_or(OutputPlace::device);
       run.keeps_step_latents = saves(settings_, "step-latents");
       run.agree = [&](Outcome own) { return agreed(channels_.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
       return pipeline_->generate(request, run);

@@ -29,6 +29,7 @@ void check_settings(const TuneSettings& settings) {
           "\", expected gated or ungated");
   require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
   weight_storage(s.model);
+  stored_outputs(s.model);
   require(s.model.model != "null", "model is \"null\", which has no branches to reuse");
   require(!s.prompts.empty(), "which prompts to calibrate with is not known: give --prompts FILE");
   require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");

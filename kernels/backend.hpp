@@ -106,6 +106,14 @@ struct Backend {
   virtual std::shared_ptr<void> allocate_host(size_t bytes) { return allocate(bytes); }
   virtual void upload(const void* host, View out) = 0;
   virtual void download(View x, void* host) = 0;
+  // Copies beside the operations, from and to memory of allocate_host (with other memory of the host they are as slow as the two above). One begins
+  // when the operations and the copies that were asked for before it have ended, so that copies may take turns with the same memory of the host.
+  // Operations that are asked for later go on beside it until they follow() its end, which is returned. Until then both memories must be
+  // kept, x not be changed, and out not be read.
+  virtual Moment begin_download(View x, void* host) { return download(x, host), moment(); }
+  virtual Moment begin_upload(const void* host, View out) { return upload(host, out), moment(); }
+  /// Operations that are asked for from here on begin when the moment has come. The caller does not wait.
+  virtual void follow(const Moment&) {}
   /// What a network's tokens and pictures are kept in, float32 or bfloat16; latents, conditions and text are float32 always.
   virtual DType activations() const { return DType::float32; }
   /// False where nothing is computed and memory is only counted: what is read from there are zeros, and weights need not be read.

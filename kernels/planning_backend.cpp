@@ -12,12 +12,25 @@ PlanningBackend::PlanningBackend(PlannedDevice device) : device_(device) {
   if (on_tensor_cores()) workspace_ = allocate(cuda::product_workspace_bytes);
 }
 
+namespace {
+
+char nowhere;   // a tensor is told from none by where its memory lies
+
+}  // namespace
+
 std::shared_ptr<void> PlanningBackend::allocate(size_t bytes) {
-  static char nowhere;   // a tensor is told from none by where its memory lies
   const size_t block = on_gpu() ? cuda::block_bytes(bytes) : MemoryPool::block_bytes(bytes);
   count_->in_use += block;
   count_->most = std::max(count_->most, count_->in_use);
   return {&nowhere, [count = count_, block](void*) { count->in_use -= block; }};
+}
+
+std::shared_ptr<void> PlanningBackend::allocate_host(size_t bytes) {
+  if (!on_gpu()) return allocate(bytes);
+  const size_t block = cuda::pinned_block_bytes(bytes);
+  count_->host_in_use += block;
+  count_->most_host = std::max(count_->most_host, count_->host_in_use);
+  return {&nowhere, [count = count_, block](void*) { count->host_in_use -= block; }};
 }
 
 void PlanningBackend::download(View x, void* host) { std::memset(host, 0, size_t(x.size()) * size_of(x.dtype)); }

@@ -16,6 +16,8 @@ class PlanningBackend : public Backend {
   size_t in_use() const { return count_->in_use; }
   size_t most_in_use() const { return count_->most; }
   void forget_most() { count_->most = count_->in_use; }
+  /// The most bytes at once of a GPU's allocate_host(), in blocks as its pool takes them. The CPU's are tensors' memory.
+  size_t most_host_in_use() const { return count_->most_host; }
   /// Multiply-adds of all products (linears, convolutions, attentions) so far.
   double multiply_adds() const { return count_->multiply_adds; }
 
@@ -24,8 +26,11 @@ class PlanningBackend : public Backend {
   DType activations() const override { return device_ == PlannedDevice::gpu_bfloat16 ? DType::bfloat16 : DType::float32; }
   std::shared_ptr<void> allocate(size_t bytes) override;
   DeviceMemory memory() const override { return {int64_t(count_->most), 0}; }
+  std::shared_ptr<void> allocate_host(size_t bytes) override;
   void upload(const void*, View) override {}
   void download(View x, void* host) override;
+  Moment begin_download(View, void*) override { return moment(); }
+  Moment begin_upload(const void*, View) override { return moment(); }
   void finish() override {}
   std::function<bool()> all_finite(View) override { return [] { return true; }; }
   void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape&) override {}
@@ -59,7 +64,7 @@ class PlanningBackend : public Backend {
   void count_products(int64_t outputs, int64_t depth) { count_->multiply_adds += double(outputs) * double(depth); }
 
   struct Count {
-    size_t in_use = 0, most = 0;
+    size_t in_use = 0, most = 0, host_in_use = 0, most_host = 0;
     double multiply_adds = 0;
   };
   std::shared_ptr<Count> count_ = std::make_shared<Count>();   // tensors may outlive the backend, as they may the pool

@@ -7,14 +7,15 @@
 #include <mutex>
 
 #include "kernels/backend.hpp"
+#include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/tensor_cores.hpp"
 
 namespace pyracast {
 
 namespace cuda {
 
-/// A stream on a GPU, the pool of its memory, and memory of the host that the GPU reads and writes by itself (pinned). Blocks hold it until
-/// they are given back.
+/// A stream on a GPU and one for copies beside it, the pool of its memory, and memory of the host that the GPU reads and writes by itself
+/// (pinned). Blocks hold it until they are given back.
 class DeviceStream {
  public:
   explicit DeviceStream(int device);
@@ -30,10 +31,12 @@ class DeviceStream {
   size_t most_in_use() const { return most_in_use_; }
   /// Gives the driver back what lies idle in the pool, behind all that the GPU was asked for.
   void release_idle();
-  /// Memory of the host, which may be given back while the GPU still works on it. Blocks up to host_piece bytes are kept, so that a step of
-  /// the loop takes nothing from the driver, which might stop the GPU for it.
+  /// Memory of the host, which may be given back while the stream still works on it. Blocks are kept, so that a step of the loop takes nothing
+  /// from the driver, which might stop the GPU for it: larger ones than host_piece until one of another size is wanted.
   static std::shared_ptr<void> allocate_host(const std::shared_ptr<DeviceStream>& from, size_t bytes);
-  static constexpr size_t host_piece = 4 << 20, least_host_block = 64 << 10;
+  static constexpr size_t host_piece = pinned_piece;
+  /// Copies behind what the stream and this were asked for before, and gives the end.
+  Moment copy_beside(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) const;
 
  private:
   struct HostBlock {
@@ -43,7 +46,7 @@ class DeviceStream {
   };
 
   int device_;
-  cudaStream_t stream_ = nullptr;
+  cudaStream_t stream_ = nullptr, copies_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
   std::atomic<size_t> in_use_ = 0, most_in_use_ = 0;
   std::mutex mutex_;
@@ -53,6 +56,7 @@ class DeviceStream {
   void* pinned(size_t bytes) const;
   HostBlock host_block(size_t bytes);
   void give_back(const HostBlock& block);
+  void release_large_host_blocks();   // that are idle; under mutex_
 };
 
 }  // namespace cuda
@@ -73,6 +77,9 @@ class CudaBackend final : public Backend {
   std::shared_ptr<void> allocate_host(size_t bytes) override { return cuda::DeviceStream::allocate_host(stream_, bytes); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
+  Moment begin_download(View x, void* host) override;
+  Moment begin_upload(const void* host, View out) override;
+  void follow(const Moment& moment) override;
   void finish() override;
   Moment moment() override;
   double seconds(const Moment& from, const Moment& to) override;

@@ -22,6 +22,7 @@ bool reached(cudaEvent_t event) {
 DeviceStream::DeviceStream(int device) : device_(device) {
   check(cudaSetDevice(device), "choosing the GPU");
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "making a stream");
   cudaMemPoolProps properties{};
   properties.allocType = cudaMemAllocationTypePinned;
   properties.location.type = cudaMemLocationTypeDevice;
@@ -33,11 +34,16 @@ DeviceStream::DeviceStream(int device) : device_(device) {
 }
 
 DeviceStream::~DeviceStream() {
+  cudaStreamSynchronize(copies_);
   cudaStreamSynchronize(stream_);
   for (const auto& [bytes, blocks] : idle_)
-    for (const HostBlock& block : blocks) cudaEventDestroy(block.given_back);
+    for (const HostBlock& block : blocks) {
+      cudaEventDestroy(block.given_back);
+      if (bytes > host_piece) cudaFreeHost(block.memory);
+    }
   for (void* piece : host_pieces_) cudaFreeHost(piece);
   if (pool_) cudaMemPoolDestroy(pool_);
+  cudaStreamDestroy(copies_);
   cudaStreamDestroy(stream_);
 }
 
@@ -66,16 +72,15 @@ std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>
 
 void DeviceStream::release_idle() {
   check(cudaStreamSynchronize(current()), "what was asked of the GPU");
+  {
+    const std::lock_guard lock(mutex_);
+    release_large_host_blocks();
+  }
   check(cudaMemPoolTrimTo(pool_, 0), "giving back GPU memory");
 }
 
 std::shared_ptr<void> DeviceStream::allocate_host(const std::shared_ptr<DeviceStream>& from, size_t bytes) {
-  if (bytes > host_piece)
-    return {from->pinned(bytes), [from](void* given) {
-              cudaStreamSynchronize(from->stream_);
-              cudaFreeHost(given);
-            }};
-  const HostBlock block = from->host_block(std::bit_ceil(std::max(least_host_block, bytes)));
+  const HostBlock block = from->host_block(pinned_block_bytes(bytes));
   return {block.memory, [from, block](void*) { from->give_back(block); }};
 }
 
@@ -87,17 +92,20 @@ void* DeviceStream::pinned(size_t bytes) const {
 }
 
 // More is taken, a piece at a time, where all blocks of a size are under way; but where they are many, so that a host that asks faster than the
-// GPU works does not take more and more, the oldest is waited for.
+// GPU works does not take more and more, the oldest is waited for. That is also so of one that is larger than a piece.
 DeviceStream::HostBlock DeviceStream::host_block(size_t bytes) {
   std::unique_lock lock(mutex_);
   std::deque<HostBlock>& idle = idle_[bytes];
-  const bool many = idle.size() * bytes >= 2 * host_piece;
+  const bool many = bytes > host_piece || idle.size() * bytes >= 2 * host_piece;
   if (idle.empty() || (!many && !reached(idle.front().given_back))) {
-    auto* const piece = static_cast<char*>(host_pieces_.emplace_back(pinned(host_piece)));
-    for (size_t at = 0; at < host_piece; at += bytes) {
+    if (bytes > host_piece) release_large_host_blocks();
+    const size_t taken = std::max(bytes, host_piece);
+    auto* const memory = static_cast<char*>(pinned(taken));
+    if (bytes <= host_piece) host_pieces_.push_back(memory);
+    for (size_t at = 0; at < taken; at += bytes) {
       cudaEvent_t given_back = nullptr;
       check(cudaEventCreateWithFlags(&given_back, cudaEventDisableTiming), "making an event");
-      idle.push_front({bytes, piece + at, given_back});
+      idle.push_front({bytes, memory + at, given_back});
     }
   }
   const HostBlock block = idle.front();
@@ -105,6 +113,30 @@ DeviceStream::HostBlock DeviceStream::host_block(size_t bytes) {
   lock.unlock();
   check(cudaEventSynchronize(block.given_back), "waiting for pinned memory");   // of one that was never given back: at once
   return block;
+}
+
+void DeviceStream::release_large_host_blocks() {
+  for (auto& [bytes, blocks] : idle_) {
+    if (bytes <= host_piece) continue;
+    for (const HostBlock& block : blocks) {
+      check(cudaEventSynchronize(block.given_back), "waiting for pinned memory");
+      check(cudaEventDestroy(block.given_back), "removing an event");
+      check(cudaFreeHost(block.memory), "giving back pinned memory");
+    }
+    blocks.clear();
+  }
+}
+
+Moment DeviceStream::copy_beside(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) const {
+  const cudaStream_t before = current();
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  const std::shared_ptr<void> owned(event, [](void* made) { cudaEventDestroy(static_cast<cudaEvent_t>(made)); });
+  check(cudaEventRecord(event, before), "noting where a copy begins");
+  check(cudaStreamWaitEvent(copies_, event, 0), "putting a copy behind operations");
+  if (bytes > 0) check(cudaMemcpyAsync(to, from, bytes, kind, copies_), "copying beside operations");
+  check(cudaEventRecord(event, copies_), "noting the end of a copy");
+  return {{}, owned};
 }
 
 void DeviceStream::give_back(const HostBlock& block) {

@@ -88,6 +88,18 @@ void CudaBackend::download(View x, void* host) {
   arrive();
 }
 
+Moment CudaBackend::begin_download(View x, void* host) {
+  return stream_->copy_beside(host, x.data, size_t(x.size()) * size_of(x.dtype), cudaMemcpyDeviceToHost);
+}
+
+Moment CudaBackend::begin_upload(const void* host, View out) {
+  return stream_->copy_beside(out.data, host, size_t(out.size()) * size_of(out.dtype), cudaMemcpyHostToDevice);
+}
+
+void CudaBackend::follow(const Moment& moment) {
+  cuda::check(cudaStreamWaitEvent(stream(), static_cast<cudaEvent_t>(moment.event.get()), 0), "putting operations behind a copy");
+}
+
 Moment CudaBackend::moment() {
   cudaEvent_t event = nullptr;
   const cudaStream_t on = stream();

@@ -1,7 +1,8 @@
 #pragma once
-// GPU memory that operations take besides their output, where it is more than a converted argument: of the back end, and of the plan
-// that knows it beforehand.
+// Blocks of a GPU's memory and of pinned memory, and GPU memory that operations take besides their output, where it is more than a converted
+// argument: of the back end, and of the plan that knows it beforehand.
 #include <algorithm>
+#include <bit>
 
 #include "kernels/arithmetic.hpp"
 
@@ -9,6 +10,11 @@ namespace pyracast::cuda {
 
 /// A block of memory for so many bytes: what the pool's blocks begin at multiples of.
 constexpr size_t block_bytes(size_t bytes) { return std::max<size_t>(1, (bytes + 511) / 512) * 512; }
+
+/// Pinned memory is taken from the driver a piece at a time; smaller blocks share one.
+inline constexpr size_t pinned_piece = 4 << 20, least_pinned_block = 64 << 10;
+/// A block of pinned memory for so many bytes.
+constexpr size_t pinned_block_bytes(size_t bytes) { return bytes > pinned_piece ? bytes : std::bit_ceil(std::max(least_pinned_block, bytes)); }
 
 /// Of matrix products on the tensor cores, for as long as the back end lives: what NVIDIA recommends for Hopper.
 inline constexpr size_t product_workspace_bytes = size_t(32) << 20;

@@ -25,6 +25,11 @@ class Run {
   AttentionCache cached;
   Observer observe;
 
+  /// Stored outputs are kept there; before anything is stored.
+  void keep_outputs(OutputPlace place) {
+    if (place == OutputPlace::host) cached.offload(plan_.order());
+  }
+
   /// Before each evaluation of the network.
   void begin(int evaluation) {
     cached.begin(evaluation);
@@ -34,7 +39,7 @@ class Run {
 
   /// Behind an evaluation: what is stored for a site, as this rank's run of whole frames [frames, 1, space, channels] (alone: all tokens).
   Tensor stored_frames(Site site) {
-    return parallel.moved(cached.outputs().at(site), plan_.stored(cached.evaluation(), site), Axis::time);
+    return parallel.moved(cached.stored(site), plan_.stored(cached.evaluation(), site), Axis::time);
   }
   /// Takes up what was stored for a site behind `evaluation`, of whole tokens [batch, time, space, channels] in the host's memory.
   void restore(int evaluation, Site site, Backend& backend, const float* whole, const Shape& shape) {
@@ -115,8 +120,9 @@ class Run {
   Tensor reused(Site site) {
     const int evaluation = cached.evaluation();
     const Axis was = plan_.stored(evaluation - 1, site), here = plan_.resting(evaluation, site);
-    const Tensor stored = cached.stored(site), moved = parallel.moved(stored, was, here);
-    cached.keep(site, plan_.stored(evaluation, site) == here ? moved : stored);
+    const Tensor moved = parallel.moved(cached.stored(site), was, here);
+    if (parallel.ranks() > 1 && was != here && plan_.stored(evaluation, site) == here) cached.keep(site, moved);
+    else cached.keep(site);
     return moved;
   }
 };

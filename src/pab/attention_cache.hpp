@@ -3,8 +3,10 @@
 #include <cassert>
 #include <functional>
 #include <map>
+#include <memory>
 
 #include "pab/broadcast_schedule.hpp"
+#include "pab/offloaded_outputs.hpp"
 #include "tensor/device_seconds.hpp"
 #include "tensor/tensor.hpp"
 
@@ -12,6 +14,9 @@ namespace pyracast {
 
 /// Sees every output that is computed, in the form in which it would be stored.
 using BranchListener = std::function<void(int evaluation, Site site, const Tensor& output)>;
+
+/// In whose memory stored outputs are kept.
+enum class OutputPlace { device, host };
 
 /// Keeps the outputs of residual branches for as long as the schedule reuses them, and the seconds of what is computed.
 /// One cache a video. To reuse what is not there is a bug, and asserted.
@@ -21,21 +26,21 @@ class AttentionCache {
 
   const BroadcastSchedule& schedule() const { return schedule_; }
   void listen(BranchListener listener) { listener_ = std::move(listener); }
+  /// Outputs are kept in the host's memory. Those that an evaluation reuses are copied back ahead of their use, which is in the order of
+  /// blocks, and in each of them of these branches. Before anything is stored.
+  void offload(std::vector<Branch> order) {
+    order_ = std::move(order);
+    offloaded_ = std::make_unique<OffloadedOutputs>();
+  }
+  static constexpr size_t most_ahead = 3;   ///< outputs that are copied back before they are used
 
   /// Before each evaluation of the network.
-  void begin(int evaluation) {
-    evaluation_ = evaluation;
-    seconds_.restart();
-    computed_ = {};
-  }
+  void begin(int evaluation);
   int evaluation() const { return evaluation_; }
 
   bool reuses(Site site) const { return schedule_.reuses(evaluation_, site); }
-  const Tensor& stored(Site site) const {
-    const auto found = stored_.find(site);
-    assert(found != stored_.end());
-    return found->second;
-  }
+  /// What is stored, on its device.
+  Tensor stored(Site site);
   /// Whether an output that is computed now is for more than its branch: kept, or shown to the listener.
   bool wants(Site site) const { return listener_ || schedule_.needed_after(evaluation_, site); }
   /// What `compute` gives, on this device, kept if a later evaluation reuses it.
@@ -48,11 +53,15 @@ class AttentionCache {
     keep(site, out);
     return out;
   }
-  /// The same output from here on, or nothing where no later evaluation reuses it.
+  /// This output from here on, or nothing where no later evaluation reuses it.
   void keep(Site site, Tensor output);
+  /// The same with the output that is stored.
+  void keep(Site site) {
+    if (!schedule_.needed_after(evaluation_, site)) drop(site);
+  }
 
-  /// What is stored: behind an evaluation, exactly what later ones reuse; the same sites on every rank.
-  const std::map<Site, Tensor>& outputs() const { return stored_; }
+  /// Of which outputs are stored: behind an evaluation, exactly those that later ones reuse; the same on every rank.
+  std::vector<Site> stored_sites() const;
   /// Takes up what an earlier job had stored.
   void restore(Site site, Tensor output);
 
@@ -67,10 +76,16 @@ class AttentionCache {
   BroadcastSchedule schedule_;
   BranchListener listener_;
   int evaluation_ = 0;
-  std::map<Site, Tensor> stored_;
+  std::map<Site, Tensor> stored_;                  // on the device
+  std::unique_ptr<OffloadedOutputs> offloaded_;    // or in the host's memory
+  std::vector<Branch> order_;
+  std::deque<Site> to_fetch_;                      // of this evaluation
   int64_t bytes_ = 0, most_bytes_ = 0;
   DeviceSeconds<branch_count> seconds_;
   std::array<int64_t, branch_count> computed_{};
+
+  void drop(Site site);
+  void fetch_ahead();
 };
 
 }  // namespace pyracast

@@ -174,7 +174,7 @@ Shape Denoising::whole_tokens() const {
 void Denoising::save(int index, const Tensor& latents) {
   StoredOutputs outputs{{}, whole_tokens(), {}};
   for (const GuidanceHalves::Part& part : halves_.parts())
-    for (const auto& [site, output] : part.run.cached.outputs()) outputs.sites.push_back({site, part.unconditional});
+    for (const Site site : part.run.cached.stored_sites()) outputs.sites.push_back({site, part.unconditional});
   assert(int(outputs.sites.size()) == leaving_.outputs_behind(index));
   size_t gathered = 0;
   outputs.next = [&] { return whole_output(outputs.sites.at(gathered++)); };

@@ -21,7 +21,9 @@ GuidanceHalves::GuidanceHalves(const TeamChannels& team, const BroadcastSchedule
     : team_(team), schedule_(schedule), halves_(halves), conditional_(conditional), listener_(run.guidance_listener) {
   const StoredOutput stored = run.broadcast.stored_output(usual);
   const auto add = [&](int64_t first, int64_t last, const BroadcastSchedule& own, const TokenPlan& tokens) -> Part& {
-    return parts_.emplace_back(Part{first, last, Run(team.sharing_tokens(), own, tokens, stored)});
+    Part& part = parts_.emplace_back(Part{first, last, Run(team.sharing_tokens(), own, tokens, stored)});
+    part.run.keep_outputs(run.stored_outputs);
+    return part;
   };
   if (!schedule.parts_halves()) {
     const int64_t rank = are_on_halves_of_team() ? team.guidance->rank() : 0;

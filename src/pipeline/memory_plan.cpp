@@ -94,11 +94,13 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};
   run.broadcast = policy;
+  run.stored_outputs = of.stored_outputs;
   SavingAlways keeper;
   if (saves) run.keeper = &keeper;   // of every rank: each gathers its part
   const VideoResult result = pipeline->generate(request, run);
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);
   phases.end();
+  plan.host_bytes = int64_t(backend.most_host_in_use());
   return plan;
 }
 

@@ -18,6 +18,7 @@ struct MemoryPlan {
   int64_t loading_bytes = 0;   ///< the most while weights are read; with TextEncoding::offload all but the text encoder's
   int64_t weight_bytes = 0;    ///< weights, when all are read
   std::vector<Phase> phases;
+  int64_t host_bytes = 0;        ///< the most of the host's memory that a GPU's stored outputs take, pinned
   bool decodes_beside = false;   ///< a video may be decoded during any phase of the next
 
   /// The phase that takes the most; there is none where videos take no tensors.
@@ -38,6 +39,7 @@ struct PlannedRank {
   bool cfg_parallel = false;     ///< the halves of guidance lie on the halves of the team
   bool decodes_beside = false;   ///< videos are decoded beside the next; in a team of one
   TextEncoding texts = TextEncoding::resident;
+  OutputPlace stored_outputs = OutputPlace::device;
 };
 
 /// A prompt with more words than any family's text encoder is given tokens.

@@ -128,6 +128,8 @@ struct VideoRun {
   /// Open-Sora: encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
   BroadcastPolicy broadcast = {};
+  /// The same on every rank. The results are the same bits.
+  OutputPlace stored_outputs = OutputPlace::device;
   /// Sees this rank's part of each branch output that is computed.
   BranchListener listener = {};
   /// Sees, where both halves of guidance are evaluated, what it adds: conditional - unconditional prediction, whole.

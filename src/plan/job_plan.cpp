@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "base/error.hpp"
 
@@ -23,7 +24,7 @@ double error_of(const Machine::Costs& costs, const VideoWork& work) {
 }
 
 TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLayout layout, const PlanWishes& wishes, const AskTeam& ask) {
-  const TeamDemand demand = ask(shape, layout);
+  TeamDemand demand = ask(shape, layout);
   TeamCandidate found{.layout = layout, .obstacle = demand.refusal};
   if (!found.obstacle.empty()) return found;
   const Machine::Costs costs = machine.costs_of(layout);
@@ -32,16 +33,26 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.seconds = costs.costs.phases[text].of(demand.work[text]) + making_seconds(costs.costs.phases, demand.work);
   found.latency = latency_seconds(costs.costs.phases, demand.work);
   found.videos_per_hour = found.seconds > 0 ? 3600 * teams / found.seconds : 0;
+  const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
+  const auto fits_gpus = [&](const auto& bytes) {
+    return machine.memory_per_gpu <= 0 || std::max({bytes.first_bytes, layout.ranks > 1 ? bytes.other_bytes : 0, demand.text_bytes}) <= machine.memory_per_gpu;
+  };
+  if (on_gpus && demand.offloaded && demand.may_offload && !fits_gpus(demand))
+    std::tie(demand.first_bytes, demand.other_bytes, demand.host_bytes) =
+        std::tie(demand.offloaded->first_bytes, demand.offloaded->other_bytes, demand.offloaded->host_bytes);
   found.first_bytes = demand.first_bytes;
   found.other_bytes = layout.ranks > 1 ? demand.other_bytes : 0;
   found.node_bytes = std::max(demand.once_bytes + teams * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes),
                               demand.text_once_bytes + teams * layout.ranks * demand.text_bytes);
+  found.host_bytes = teams * demand.host_bytes;
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  const int64_t rank_bytes = std::max({found.first_bytes, found.other_bytes, demand.text_bytes});
-  const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
-  if (on_gpus && machine.memory_per_gpu > 0 && rank_bytes > machine.memory_per_gpu)
-    found.obstacle = concat("the tensors of a rank take ", rank_bytes, " bytes, and a GPU has ", machine.memory_per_gpu);
+  if (on_gpus && !fits_gpus(demand))
+    found.obstacle = concat("the tensors of a rank take ", std::max({found.first_bytes, found.other_bytes, demand.text_bytes}), " bytes, and a GPU has ",
+                            machine.memory_per_gpu, !demand.may_offload && demand.offloaded && fits_gpus(*demand.offloaded) ? ": use --stored-outputs auto" : "");
+  else if (on_gpus && machine.memory_per_node > 0 && found.host_bytes > machine.memory_per_node)
+    found.obstacle = concat("stored outputs of ", teams, teams == 1 ? " team" : " teams", " take ", found.host_bytes, " bytes of the host's memory, and a node has ",
+                            machine.memory_per_node);
   else if (!on_gpus && machine.memory_per_node > 0 && found.node_bytes > machine.memory_per_node)
     found.obstacle = concat("the tensors of ", teams, teams == 1 ? " team" : " teams", " take ", found.node_bytes, " bytes, and a node has ", machine.memory_per_node);
   else if (wishes.latency && found.latency > *wishes.latency)
@@ -170,6 +181,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
     plan.first_bytes = std::max(plan.first_bytes, chosen.first_bytes);
     plan.other_bytes = std::max(plan.other_bytes, chosen.other_bytes);
     plan.node_bytes = std::max(plan.node_bytes, chosen.node_bytes);
+    plan.host_bytes = std::max(plan.host_bytes, chosen.host_bytes);
   }
   plan.bytes_error = error_of_content + 2 * machine.video_bytes_spread / std::sqrt(double(std::max<uint64_t>(plan.videos, 1)));
   plan.shard_bytes_error = error_of_content;

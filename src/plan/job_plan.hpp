@@ -32,6 +32,13 @@ struct TeamDemand {
   int64_t first_bytes = 0, other_bytes = 0;   ///< of tensors: of the team's first rank, of any other
   int64_t once_bytes = 0;                     ///< that a node's teams share: weights
   int64_t text_bytes = 0, text_once_bytes = 0;   ///< of each rank and of the node while texts are encoded, where that is done beforehand
+  int64_t host_bytes = 0;                     ///< of the node's memory besides, that a team's outputs take which GPUs store there
+  /// What first_bytes, other_bytes and host_bytes are where stored outputs are moved to the host's memory, since they do not fit the GPUs'.
+  struct Offloaded {
+    int64_t first_bytes = 0, other_bytes = 0, host_bytes = 0;
+  };
+  std::optional<Offloaded> offloaded = {};    ///< none: they cannot be
+  bool may_offload = true;                    ///< false: they are not, and it is only said where they would fit
   std::string refusal = {};                   ///< why such a team cannot make it; empty: it can
 };
 using AskTeam = std::function<TeamDemand(const VideoShape&, TeamLayout)>;
@@ -50,6 +57,7 @@ struct TeamCandidate {
   double latency = 0;
   double videos_per_hour = 0;                 ///< of a node
   int64_t first_bytes = 0, other_bytes = 0, node_bytes = 0;   ///< of tensors
+  int64_t host_bytes = 0;                     ///< of the node's memory besides GPUs', for stored outputs
   bool measured = false;                      ///< else estimated from one rank
   double error = 0;                           ///< of `seconds`, relative
   std::string obstacle;                       ///< why it cannot be; empty: it can
@@ -74,6 +82,7 @@ struct JobPlan {
   double video_bytes = 0, shard_bytes = 0;    ///< of all; without arrays that are kept on request
   double bytes_error = 0, shard_bytes_error = 0;   ///< of video_bytes, of shard_bytes, relative
   int64_t first_bytes = 0, other_bytes = 0, node_bytes = 0;   ///< of tensors, at most
+  int64_t host_bytes = 0;                     ///< of a node's memory besides GPUs', for stored outputs
 };
 
 BucketPlan plan_bucket(const Bucket& bucket, const Machine& machine, const PlanWishes& wishes, const AskTeam& ask);

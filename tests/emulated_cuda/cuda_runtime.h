@@ -80,12 +80,13 @@ void later(emulated_stream* stream, std::function<void()> work);
 void finish(emulated_stream* stream);
 
 /// How long each copy from or to pinned memory takes, beside the caller.
-extern std::chrono::microseconds copies_take;
+extern std::atomic<std::chrono::microseconds> copies_take;
 
 /// What was asked for so far that a loop had better not: pinned memory; waiting for all that a stream has to do; copies from or to memory of the
 /// host that is not pinned, which may wait for as much.
 struct Counts {
   std::atomic<int64_t> host_allocations = 0, stream_waits = 0, pageable_copies = 0;
+  std::atomic<int64_t> to_pinned = 0, from_pinned = 0;   ///< copies
 };
 extern Counts counts;
 

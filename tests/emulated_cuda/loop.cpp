@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "cuda_runtime.h"
+#include "kernels/planning_backend.hpp"
 #include "tests/pipeline/family_test.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
@@ -10,24 +11,31 @@ namespace pyracast {
 namespace {
 
 struct Counted {
-  int64_t host_allocations, stream_waits, pageable_copies;
-  static Counted now() { return {emulated::counts.host_allocations, emulated::counts.stream_waits, emulated::counts.pageable_copies}; }
+  int64_t host_allocations, stream_waits, pageable_copies, to_pinned, from_pinned;
+  static Counted now() {
+    const emulated::Counts& counts = emulated::counts;
+    return {counts.host_allocations, counts.stream_waits, counts.pageable_copies, counts.to_pinned, counts.from_pinned};
+  }
 };
 
 struct EmulatedLoop : testing::Test {
   const TemporaryFolder folder;
   std::unique_ptr<VideoModel> model;
   VideoRequest request;
+  std::chrono::microseconds copies_of_loop_take{0};   // when weights have been read
 
-  void SetUp() override {
-    write_tiny_snapshot("latte-1", folder / "snapshot", DEMO_SNAPSHOT);
-    model = find_model({"latte-1", folder / "snapshot"});
+  void SetUp() override { use("latte-1"); }
+  void use(const std::string& family) {
+    const std::filesystem::path snapshot = family == "opensora-1.2" ? std::filesystem::path(DEMO_SNAPSHOT) : folder / family;
+    if (!std::filesystem::exists(snapshot)) write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
+    model = find_model({family, snapshot});
     request = {.prompt = "A red circle, moving left.", .height = 16, .width = 16, .frames = model->defaults().frames, .fps = 8, .steps = 5, .guidance = 3};
   }
-  void TearDown() override { emulated::copies_take = {}; }
+  void TearDown() override { emulated::copies_take = std::chrono::microseconds(0); }
 
   /// The latents that each of the threads makes, which share one GPU and exchange through the host's memory; `counted`: behind each evaluation.
-  std::vector<std::vector<float>> latents_of(int ranks, std::vector<Counted>* counted = nullptr) const {
+  std::vector<std::vector<float>> latents_of(int ranks, std::vector<Counted>* counted = nullptr, OutputPlace stored_outputs = OutputPlace::device,
+                                             const BroadcastPolicy& policy = some_reuse()) const {
     std::vector<TeamChannels> channels(static_cast<size_t>(ranks));
     auto whole = make_thread_communicators(ranks), host = make_thread_communicators(ranks);
     std::vector<std::vector<float>> latents(static_cast<size_t>(ranks));
@@ -39,9 +47,11 @@ struct EmulatedLoop : testing::Test {
         own.whole = ranks == 1 ? make_lone_communicator() : make_staged_communicator(std::move(whole[rank]), *backend);
         own.host = std::move(host[rank]);
         const auto pipeline = model->open(*backend, {}, own);
+        if (copies_of_loop_take.count() > 0) emulated::copies_take = copies_of_loop_take;
         PhiloxNoise noise{42, "a", 0};
         VideoRun run{noise};
-        run.broadcast = some_reuse();
+        run.broadcast = policy;
+        run.stored_outputs = stored_outputs;
         run.decodes = false;
         run.agree = [&](Outcome outcome) {
           const Outcome all = agreed(*own.host, outcome);
@@ -84,6 +94,69 @@ TEST_F(EmulatedLoop, GivesTheSameBitsWhereCopiesTakeTheirTime) {
   emulated::copies_take = std::chrono::microseconds(300);
   for (const int ranks : {1, 2})
     for (const std::vector<float>& latents : latents_of(ranks)) EXPECT_EQ(latents, at_once) << ranks;
+}
+
+TEST_F(EmulatedLoop, WithOutputsInTheHostsMemoryGivesTheSameBitsWhereCopiesTakeTheirTime) {
+  for (const char* family : {"latte-1", "opensora-1.2"}) {
+    use(family);
+    request.steps = 6;
+    if (std::string(family) == "opensora-1.2") request.frames = 5;
+    for (const BroadcastPolicy& policy : {some_reuse(), reuse_of_a_half(6)}) {
+      copies_of_loop_take = std::chrono::microseconds(0);
+      emulated::copies_take = copies_of_loop_take;
+      const std::vector<float> at_once = latents_of(1, nullptr, OutputPlace::device, policy).front();
+      copies_of_loop_take = std::chrono::milliseconds(20);   // longer than what is computed meanwhile
+      for (const int ranks : {1, 2}) {
+        emulated::copies_take = std::chrono::microseconds(0);
+        for (const std::vector<float>& latents : latents_of(ranks, nullptr, OutputPlace::host, policy)) EXPECT_EQ(latents, at_once) << family << ", " << ranks;
+      }
+    }
+  }
+}
+
+TEST_F(EmulatedLoop, CopiesEachOutputToTheHostOnceAndBackOnceForEachReuse) {
+  use("opensora-1.2");
+  request.frames = 9;
+  PlanningBackend nothing;
+  const TeamChannels alone = planning_channels(0, 1, false, {});
+  const auto pipeline = model->open(nothing, {}, alone);
+  const BroadcastSchedule schedule = pipeline->schedule(request, some_reuse());
+  int64_t stored = 0, reused = 0;
+  for (int e = 0; e < schedule.evaluations(); ++e)
+    for (int block = 0; block < schedule.blocks(); ++block)
+      for (const Branch branch : pipeline->branches()) {
+        const Site site{branch, block};
+        reused += schedule.reuses(e, site);
+        stored += !schedule.reuses(e, site) && schedule.needed_after(e, site);
+      }
+  ASSERT_GT(reused, stored);
+  ASSERT_GT(stored, 0);
+  const auto copies_with = [&](OutputPlace place) {
+    const Counted before = Counted::now();
+    latents_of(1, nullptr, place);
+    const Counted after = Counted::now();
+    return std::pair(after.to_pinned - before.to_pinned, after.from_pinned - before.from_pinned);
+  };
+  const auto [to_host, from_host] = copies_with(OutputPlace::host);
+  const auto [others_to_host, others_from_host] = copies_with(OutputPlace::device);
+  EXPECT_EQ(to_host - others_to_host, stored);
+  EXPECT_EQ(from_host - others_from_host, reused);
+}
+
+TEST_F(EmulatedLoop, WithOutputsInTheHostsMemoryNeverWaitsForTheWholeStream) {
+  use("opensora-1.2");
+  request.frames = 9;
+  emulated::copies_take = std::chrono::microseconds(300);
+  for (const int ranks : {1, 2}) {
+    std::vector<Counted> counted;
+    latents_of(ranks, &counted, OutputPlace::host);
+    ASSERT_GE(counted.size(), 5u);
+    for (size_t i = 2; i < counted.size(); ++i) {
+      EXPECT_EQ(counted[i].host_allocations, counted[1].host_allocations) << i;
+      EXPECT_TRUE(ranks > 1 || counted[i].stream_waits == counted[1].stream_waits) << i;
+      EXPECT_EQ(counted[i].pageable_copies, 0) << i;
+    }
+  }
 }
 
 }  // namespace

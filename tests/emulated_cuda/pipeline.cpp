@@ -18,11 +18,14 @@ struct Made {
 };
 
 Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy,
-                  bool decodes) {
+                  bool decodes, OutputPlace stored_outputs = OutputPlace::device) {
   Made made;
   made.most_in_use.resize(size_t(ranks));
   made.sent.resize(size_t(ranks));
-  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, [&](VideoRun& run) { run.decodes = decodes; },
+  made.results = made_by(model, ranks, cfg_parallel, request, policy, &made.sent, [&](VideoRun& run) {
+    run.decodes = decodes;
+    run.stored_outputs = stored_outputs;
+  },
                          [&](int rank, Backend& backend) {
     made.most_in_use[size_t(rank)] = backend.memory().most_in_use;
   }, nullptr, {}, [&] { return make_cuda_backend(0, precision); });
@@ -54,6 +57,49 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
   image.frames = 1;
   compare(CudaPrecision::float32, 1, false, {}, image);
   for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, true}}) compare(CudaPrecision::bfloat16, ranks, cfg_parallel, some_reuse(), image);
+}
+
+/// All branches are reused at the second evaluation and the third.
+BroadcastPolicy reuse_of_all(const VideoPipeline& pipeline, const VideoRequest& request) {
+  Json reuse = Json::array();
+  for (const Branch branch : pipeline.branches()) reuse.push_back({{"branch", name_of(branch)}, {"evaluations", {1, 2}}});
+  return BroadcastPolicy({{"steps", pipeline.timesteps(request).size()}, {"reuse", reuse}}, "test");
+}
+
+// Evaluations take less of the GPU's memory then, and as much of the host's as all that is stored.
+TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlannedWithOutputsInTheHosts) {
+  VideoRequest image = request(std::string(GetParam()) == "osp-1.1" ? 4 : 3);
+  image.frames = 1;
+  PlanningBackend nothing;
+  const TeamChannels alone = planning_channels(0, 1, false, {});
+  const auto pipeline = model().open(nothing, {}, alone);
+  const BroadcastPolicy policy = reuse_of_all(*pipeline, image);
+  const int64_t stored_bytes = pipeline->plan(image, pipeline->schedule(image, policy)).stored_bytes;   // in float32
+  const auto most = [](const MemoryPlan& plan, const char* doing) {
+    int64_t bytes = 0;
+    for (const MemoryPlan::Phase& phase : plan.phases)
+      if (phase.doing.starts_with(doing)) bytes = std::max(bytes, phase.most_bytes);
+    return bytes;
+  };
+  for (const auto& [precision, ranks] : {std::pair(CudaPrecision::float32, 1), {CudaPrecision::bfloat16, 2}}) {
+    const bool narrow = precision == CudaPrecision::bfloat16;
+    if (narrow && std::string(GetParam()).starts_with("osp")) continue;   // which the emulation takes long for
+    const Made made = made_on_gpus(model(), precision, ranks, false, image, policy, false, OutputPlace::host);
+    for (int rank = 0; rank < ranks; ++rank) {
+      const auto plan_with = [&](OutputPlace place) {
+        return plan_memory(model(), {}, image, policy, {.rank = rank, .ranks = ranks, .stored_outputs = place}, false,
+                           narrow ? PlannedDevice::gpu_bfloat16 : PlannedDevice::gpu_float32);
+      };
+      const MemoryPlan plan = plan_with(OutputPlace::host), on_device = plan_with(OutputPlace::device);
+      EXPECT_EQ(made.most_in_use[size_t(rank)], std::max({plan.loading_bytes, most(plan, "encoding"), most(plan, "evaluation")})) << rank << " of " << ranks;
+      EXPECT_LT(most(plan, "evaluation"), most(on_device, "evaluation")) << rank << " of " << ranks;
+      EXPECT_EQ(on_device.host_bytes, 0);
+      EXPECT_GE(plan.host_bytes, stored_bytes / ranks / (narrow ? 2 : 1));
+    }
+    if (narrow) {
+      EXPECT_EQ(made.results.front().latents, made_on_gpus(model(), precision, 1, false, image, policy, false).results.front().latents);
+    }
+  }
 }
 
 // Activations of half the bytes halve what is stored for reuse and what travels.

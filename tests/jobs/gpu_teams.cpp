@@ -1,7 +1,9 @@
 // Teams of GPUs, each of them emulated on the host (tests/emulated_cuda): the whole job, with a tiny snapshot.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "program.hpp"
 
@@ -47,6 +49,8 @@ TEST_F(GpuTeams, MakeTheBytesOfOneGpu) {
   for (const Way& way : {Way{"of-3", 3, 3, {"--ranks-per-video", "3"}},
                          Way{"texts-once-of-2", 2, 2, {"--ranks-per-video", "2", "--text-encoding", "once"}},
                          Way{"texts-offload", 1, 1, {"--text-encoding", "offload"}},
+                         Way{"stored-on-the-host", 1, 1, {"--stored-outputs", "host"}},
+                         Way{"stored-on-the-host-of-2", 2, 2, {"--ranks-per-video", "2", "--stored-outputs", "host"}},
                          Way{"in-halves", 4, 4, {"--ranks-per-video", "4", "--cfg-parallel", "true", "--comm", "nccl"}},
                          Way{"by-mpi-on-one-gpu", 2, 1, {"--ranks-per-video", "2", "--comm", "mpi"}}}) {
     const Ended ended = run(command(way.ranks, way.gpus, way.name, way.more));
@@ -79,6 +83,55 @@ TEST_F(GpuTeams, AreRefusedWhatTheirMemoryCannotHold) {
   EXPECT_EQ(alone.code, 0) << alone.output;
   EXPECT_THAT(alone.output, HasSubstr("a rank takes at most "));
   expect_refusal(on_gpus_of("50000000", 2, "shared", {"--comm", "mpi"}), {"", {}, {"of which 2 compute on a GPU", "a GPU has 47.7 MiB free: use one rank a GPU, "}});
+}
+
+// Of the demo model, all of whose outputs are stored here, more than is under way at a time.
+TEST_F(GpuTeams, KeepStoredOutputsInTheHostsMemoryWhereTheirsCannotHoldThem) {
+  using Json = nlohmann::json;
+  Json reuse = Json::array();
+  for (const char* block : {"spatial_", "temporal_"})
+    for (const char* branch : {"attention", "cross", "mlp"}) reuse.push_back({{"branch", std::string(block) + branch}, {"evaluations", {1, 2}}});
+  const std::string all = file("all.json", Json{{"steps", 3}, {"reuse", reuse}}.dump()).string();
+  const auto words = [&](std::vector<std::string> before, std::vector<std::string> more) {
+    before.insert(before.end(), {"--device", "cuda", "--dtype", "float32", "--snapshot", DEMO_SNAPSHOT, "--steps", "3", "--height", "64", "--width", "64", "--frames",
+                                 "1", "--prompts", prompts.string(), "--broadcast", all});
+    before.insert(before.end(), more.begin(), more.end());
+    return before;
+  };
+  const std::string machine = file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "gpus_per_rank": 1, "teams": [{"ranks_per_video": 1,
+    "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})").string();
+  const auto planned = [&](const std::string& place) {
+    const Ended ended = run(words({PYRACAST, "plan"}, {"--machine", machine, "--json", "true", "--stored-outputs", place}));
+    EXPECT_EQ(ended.code, 0) << ended.output;
+    return Json::parse(ended.output)["memory"];
+  };
+  const Json on_gpu = planned("device"), on_host = planned("host");
+  const int64_t between = (on_gpu["first_rank"].get<int64_t>() + on_host["first_rank"].get<int64_t>()) / 2;
+  ASSERT_LT(on_host["first_rank"], between);
+  EXPECT_EQ(on_gpu["host_for_stored_outputs"], 0);
+  EXPECT_GT(on_host["host_for_stored_outputs"], 0);
+
+  const auto made = [&](int64_t gpu_bytes, const std::string& output, std::vector<std::string> more = {}) {
+    more.insert(more.end(), {"--output", (folder / output).string()});
+    return words({MPIEXEC, "-n", "1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(gpu_bytes), EMULATED_PYRACAST, "generate"}, more);
+  };
+  const auto log_of = [&](const std::string& output) { return read_text(folder / output / "logs" / "rank-0.log"); };
+  const Ended large = run(made(int64_t(1) << 30, "large"));
+  ASSERT_EQ(large.code, 0) << large.output;
+  EXPECT_THAT(log_of("large"), HasSubstr("stored outputs are kept in the GPU's memory"));
+  const Ended small = run(made(between, "small"));
+  ASSERT_EQ(small.code, 0) << small.output;
+  EXPECT_THAT(small.output, HasSubstr(" of the host's memory, pinned, for stored outputs"));
+  EXPECT_THAT(log_of("small"), HasSubstr("stored outputs are kept in the host's memory"));
+  EXPECT_EQ(content_of(folder / "small"), content_of(folder / "large"));
+  expect_refusal(made(between, "out", {"--stored-outputs", "device"}), {"", {}, {"videos of this size take ", "use --stored-outputs auto, "}});
+}
+
+TEST_F(GpuTeams, RefusePlacesOfStoredOutputsThatAreNotThere) {
+  expect_refusal(command(1, 1, "out", {"--stored-outputs", "disk"}), {"", {}, {"stored-outputs is \"disk\", expected auto, device or host"}});
+  std::vector<std::string> on_cpu = command(1, 1, "out", {"--stored-outputs", "host"});
+  *std::find(on_cpu.begin(), on_cpu.end(), "cuda") = "cpu";
+  expect_refusal(on_cpu, {"", {}, {"stored-outputs is host, but device is cpu"}});
 }
 
 // The GPU that waits for the lost rank cannot say so: a thread beside it does, and ends the job.

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "devices.hpp"
 
 namespace pyracast {
@@ -25,6 +27,48 @@ TEST(Transfers, LetTheHostsMemoryBeUsedAgainAtOnce) {
     }
     for (int i = 0; i < 100; ++i) EXPECT_EQ(sent[size_t(i)].values(), std::vector<float>(1000, float(i))) << device->name();
   }
+}
+
+TEST(CopiesBeside, TakeTurnsWithTheSameMemoryOfTheHost) {
+  for (const auto& device : test_devices())
+    for (const int64_t size : {int64_t(0), int64_t(1), piece / 64, piece + 1}) {
+      const std::shared_ptr<void> host = device->allocate_host(size_t(size) * sizeof(float));
+      std::vector<DeviceArray> back;
+      Moment copied;
+      for (unsigned i = 0; i < 4; ++i) {
+        DeviceArray x(*device, {size}, random_values(size, i));
+        device->follow(device->begin_download(x.view, host.get()));
+        device->fill(x.view, -1);   // behind the copy
+        back.emplace_back(*device, Shape{size});
+        copied = device->begin_upload(host.get(), back.back().view);
+      }
+      device->follow(copied);
+      for (unsigned i = 0; i < 4; ++i) EXPECT_EQ(back[i].values(), random_values(size, i)) << device->name() << ", " << size;
+    }
+}
+
+TEST(CopiesBeside, BeginBehindTheOperationsBeforeThemAndAreThereForTheHostAfterFinish) {
+  for (const auto& device : test_devices()) {
+    constexpr int64_t size = 100000;
+    const std::shared_ptr<void> host = device->allocate_host(size * sizeof(bfloat16));
+    const DeviceArray x(*device, {size}, random_values(size, 7)), narrow(*device, {size}, DType::bfloat16);
+    device->convert(x.view, narrow.view);
+    device->follow(device->begin_download(narrow.view, host.get()));
+    device->finish();
+    const auto* const values = static_cast<const bfloat16*>(host.get());
+    EXPECT_EQ(std::vector<float>(values, values + size), rounded_to_bfloat16(random_values(size, 7))) << device->name();
+  }
+}
+
+// What is used again may be in use by the device still: who takes it waits.
+TEST(HostMemory, OfAnySizeIsWritable) {
+  for (const auto& device : test_devices())
+    for (const size_t bytes : {size_t(1), size_t(5) << 20, size_t(9) << 20, size_t(5) << 20}) {
+      const std::shared_ptr<void> first = device->allocate_host(bytes), second = device->allocate_host(bytes);
+      std::memset(first.get(), 1, bytes);
+      std::memset(second.get(), 2, bytes);
+      EXPECT_EQ(static_cast<const char*>(first.get())[bytes - 1], 1) << device->name() << ", " << bytes;
+    }
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ TEST(AttentionCache, ShowsEveryOutputThatIsComputedAndNoneThatIsReused) {
   });
   for (int evaluation = 0; evaluation < 3; ++evaluation) {
     cache.begin(evaluation);
-    if (cache.reuses(spatial)) cache.keep(spatial, cache.stored(spatial));
+    if (cache.reuses(spatial)) cache.keep(spatial);
     else cache.computed(*backend, spatial, [&] { return Tensor(*backend, {1}, std::vector<float>{float(evaluation)}); });
   }
   EXPECT_THAT(seen, ElementsAre(std::pair(0, 0.f), std::pair(2, 2.f)));

@@ -60,7 +60,10 @@ TEST(AttentionCache, GivesTheLastComputedOutputWhereTheScheduleReuses) {
   for (int e = 0; e < 4; ++e) {
     cached.begin(e);
     Tensor out;
-    if (cached.reuses(spatial)) cached.keep(spatial, out = cached.stored(spatial));
+    if (cached.reuses(spatial)) {
+      out = cached.stored(spatial);
+      cached.keep(spatial);
+    }
     else out = cached.computed(*backend, spatial, [&] { return Tensor(*backend, {1}, {float(++computed)}); });
     seen.push_back(out.to_host()[0]);
   }

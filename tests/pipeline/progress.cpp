@@ -137,6 +137,41 @@ TEST_P(Leaving, WithOutputsThatAreStillReusedWritesTheSameOnesAndGoesOnWithThemO
   }
 }
 
+// Where outputs are kept is of no account to what is saved of them.
+TEST_P(Leaving, WithOutputsInTheHostsMemoryWritesTheSameOnesAndGoesOnFromEitherPlaceOnATeam) {
+  if (!has_network()) GTEST_SKIP() << "no network, so nothing is stored";
+  const auto model = this->model();
+  const VideoRequest request = this->request(*model, 6);
+  const BroadcastPolicy policy = some_reuse();
+  const auto kept_in = [](OutputPlace place) { return [place](VideoRun& run) { run.stored_outputs = place; }; };
+  const VideoResult whole = made_by(*model, 1, false, request, policy).front();
+  EveryPlace alone(folder / "device");
+  made_by(*model, 1, false, request, policy, nullptr, {}, {}, &alone);
+  for (const TestTeam& team : {TestTeam{"one", 1, false}, {"two", 2, false}, {"fours", 4, true}}) {
+    SCOPED_TRACE(team.name);
+    EveryPlace keeper(folder / concat("host-", team.name));
+    for (const VideoResult& made : made_by(*model, team.ranks, team.cfg_parallel, request, policy, nullptr, kept_in(OutputPlace::host), {}, &keeper))
+      EXPECT_EQ(made.latents, whole.latents);
+    ASSERT_EQ(keeper.files.size(), alone.files.size());
+    size_t inside = 0;
+    for (size_t i = 0; i < keeper.files.size(); ++i) {
+      const auto of_host = read_progress(keeper.files[i]).progress.outputs, of_device = read_progress(alone.files[i]).progress.outputs;
+      ASSERT_EQ(of_host.size(), of_device.size());
+      for (const auto& [site, output] : of_device) EXPECT_TRUE(std::ranges::equal(of_host.at(site).bytes, output.bytes)) << site.site.block;
+      if (!of_device.empty()) inside = i;
+    }
+    ASSERT_TRUE(holds_outputs(keeper.files[inside]));
+    for (const OutputPlace place : {OutputPlace::device, OutputPlace::host}) {
+      const LabelledProgress from = read_progress((place == OutputPlace::device ? keeper : alone).files[inside]);   // of the other place
+      for (const VideoResult& made : made_by(*model, team.ranks, team.cfg_parallel, request, policy, nullptr, [&](VideoRun& run) {
+             run.continued = &from.progress;
+             run.stored_outputs = place;
+           }))
+        expect_same(made, whole);
+    }
+  }
+}
+
 TEST_P(Leaving, InsideReuseOfAHalfOfGuidanceGoesOnWithWhatItAddedOnATeam) {
   if (!has_network()) GTEST_SKIP() << "no network, so nothing is reused";
   const auto model = this->model();

@@ -84,6 +84,28 @@ TEST(JobPlan, HoldsEachRankAgainstItsGpuWhereTheyHaveOne) {
   EXPECT_THAT(plan.buckets[0].of({1, false})->obstacle, HasSubstr("the tensors of a rank take 3100 bytes, and a GPU has 1700"));
 }
 
+TEST(JobPlan, MovesStoredOutputsToTheHostsMemoryWhereTheyDoNotFitTheGpuAndAllFitThere) {
+  Machine m = machine();
+  m.gpus_per_rank = 1;
+  m.memory_per_gpu = 1700;
+  const auto plan_with = [&](int64_t host_bytes, bool may_offload = true) {
+    return plan_bucket({clip, {{1, 1000}}}, m, {}, [&](const VideoShape& shape, TeamLayout layout) {
+      TeamDemand demand = shared(10, 4, 3000)(shape, layout);
+      demand.offloaded = {demand.first_bytes - 2000 / layout.ranks, demand.other_bytes - 2000 / layout.ranks, host_bytes};
+      demand.may_offload = may_offload;
+      return demand;
+    });
+  };
+  const BucketPlan moved = plan_with(1000);
+  EXPECT_EQ(moved.of({1, false})->obstacle, "");
+  EXPECT_EQ(moved.of({1, false})->first_bytes, 1100);
+  EXPECT_EQ(moved.of({1, false})->host_bytes, 4000) << "of four teams";
+  EXPECT_EQ(moved.of({2, false})->first_bytes, 1600) << "they fit";
+  EXPECT_EQ(moved.of({2, false})->host_bytes, 0);
+  EXPECT_THAT(plan_with(1000, false).of({1, false})->obstacle, HasSubstr("take 3100 bytes, and a GPU has 1700: use --stored-outputs auto"));
+  EXPECT_THAT(plan_with(1001).of({1, false})->obstacle, HasSubstr("stored outputs of 4 teams take 4004 bytes of the host's memory, and a node has 4000"));
+}
+
 TEST(JobPlan, ObeysMemoryAndLatencyAndSaysSo) {
   const AskTeam large = shared(10, 4, 3000);   // of 4 ranks alone 4 x 3100 bytes, of a team of 4 3100
   const JobPlan plan = plan_job({{clip, {{1, 1000}}}}, machine(), 1, {}, large);
