@@ -13,6 +13,8 @@ namespace pyracast {
 
 namespace cuda {
 
+class Departures;
+
 /// A stream on a GPU, the pool of its memory, and memory of the host that the GPU reads and writes by itself (pinned). Blocks hold it until
 /// they are given back.
 class DeviceStream {
@@ -73,6 +75,7 @@ class CudaBackend final : public Backend {
   std::shared_ptr<void> allocate_host(size_t bytes) override { return cuda::DeviceStream::allocate_host(stream_, bytes); }
   void upload(const void* host, View out) override;
   void download(View x, void* host) override;
+  std::function<void(void* host)> download_later(View x) override;
   void finish() override;
   Moment moment() override;
   double seconds(const Moment& from, const Moment& to) override;
@@ -81,6 +84,7 @@ class CudaBackend final : public Backend {
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;
   void convert(View x, View out) override;
+  void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
@@ -111,6 +115,7 @@ class CudaBackend final : public Backend {
   };
 
   std::shared_ptr<cuda::DeviceStream> stream_;
+  std::shared_ptr<cuda::Departures> departures_;
   std::string name_;
   int multiprocessors_ = 0;
   int64_t available_ = 0;
