@@ -331,6 +331,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   spdlog::info("rank {} of {} on {}: {}, {} threads, team {} of {}", ranks.rank(), ranks.size(), ranks.node_name(),
                backend->name(), threads.threads, team.index, team.count);
   if (cores_to_decode_on) spdlog::info("videos are decoded on {} idle cores, each beside the next", cores_to_decode_on);
+  if (!on_cpu) spdlog::info("the frames of a video leave the GPU while the next one is made");
 
   FinishedSamples finished(manifest);
   ChangedRows changed(manifest, settings, requests, fingerprint->hash);
