@@ -90,7 +90,7 @@ TEST_F(GpuTeams, MakeTheBytesOfVideosMadeAloneWhereFramesLeaveBesideTheNext) {
 TEST_F(GpuTeams, StopWhenTheFramesUnderWayAreKept) {
   prompts = file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"A red circle\", \"samples\": 3}\n");
   const auto job = [&](const std::string& output) {
-    std::vector<std::string> words = command(1, 1, output, {"--steps", "200", "--checkpoint-every", "never"});
+    std::vector<std::string> words = command(1, 1, output, {"--steps", "60", "--checkpoint-every", "never"});
     words.erase(words.begin(), std::find(words.begin(), words.end(), EMULATED_PYRACAST));   // mpirun has an exit code of its own
     return words;
   };
