@@ -6,12 +6,18 @@
 
 namespace pyracast {
 
-void DecodingBeside::begin(VideoRequest request, VideoResult result, Keep keep) {
+void DecodingBeside::begin(const VideoRequest& request, VideoResult result, Keep keep) {
   finish();
+  const bool takes_frames = bool(keep);
+  Arrival arrival = threads_ ? nullptr : pipeline_.decoding(request, result, takes_frames);
+  if (!takes_frames && !threads_) return;
   keep_ = std::move(keep);
-  in_hand_ = std::async(std::launch::async, [this, request = std::move(request), result = std::move(result)]() mutable {
-    omp_set_num_threads(threads_);   // of this thread alone
-    pipeline_.decode(request, result);
+  in_hand_ = std::async(std::launch::async, [this, request, arrival = std::move(arrival), result = std::move(result)]() mutable {
+    if (threads_) {
+      omp_set_num_threads(*threads_);   // of this thread alone
+      arrival = pipeline_.decoding(request, result, true);
+    }
+    std::exchange(arrival, nullptr)(result);   // what it holds of the device's memory goes with it
     return Decoded{std::move(result), system_seconds()};
   });
 }

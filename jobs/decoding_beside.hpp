@@ -1,22 +1,26 @@
 #pragma once
 #include <functional>
 #include <future>
+#include <optional>
 
 #include "pipeline/video_pipeline.hpp"
 
 namespace pyracast {
 
-/// Decodes a video while the next one is denoised, on cores that a rank's threads leave idle. One video at a time.
+/// Where one video's decoding, or the leaving of its frames, goes on while the next one is denoised. One video at a time.
 class DecodingBeside {
  public:
   /// What becomes of a decoded video; `ended`: when that was, on the system's clock.
   using Keep = std::function<void(VideoResult, double ended)>;
 
-  /// `threads`: of OpenMP, for decoding. `pipeline` must outlive this.
+  /// On a device that works beside its caller: it is asked to decode at once, and a thread takes the frames when they are there.
+  explicit DecodingBeside(const VideoPipeline& pipeline) : pipeline_(pipeline) {}
+  /// On cores that a rank's threads leave idle: a thread decodes, with so many of OpenMP.
   DecodingBeside(const VideoPipeline& pipeline, int threads) : pipeline_(pipeline), threads_(threads) {}
 
-  /// Begins to decode what generate() left at its latents, when the video before is decoded and kept.
-  void begin(VideoRequest request, VideoResult result, Keep keep);
+  /// Begins to decode what generate() left at its latents, when the video before is decoded and kept. Without `keep`, on ranks of a team that
+  /// keep nothing, no frames are taken.
+  void begin(const VideoRequest& request, VideoResult result, Keep keep);
   /// Waits for the video in hand, and calls its `keep`, in the calling thread. Throws what decoding threw.
   void finish();
   /// finish(), where that need not wait.
@@ -29,8 +33,8 @@ class DecodingBeside {
     VideoResult result;
     double ended = 0;
   };
-  const VideoPipeline& pipeline_;
-  int threads_;
+  const VideoPipeline& pipeline_;   // must outlive this
+  std::optional<int> threads_;
   std::future<Decoded> in_hand_;   // waits where it is destroyed
   Keep keep_;
   double last_seconds_ = 0;

@@ -90,6 +90,7 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   if (making.reuses) run.broadcast = job.requests.broadcast();
   run.stored_outputs = job.stored_outputs;
   run.decodes = making.decodes;
+  run.takes_frames = job.team.leads();
   run.keeps_step_latents = saves(job.settings, "step-latents");
   const std::filesystem::path& output = job.settings.output;
   SampleProgress progress(making.reuses ? output : progress_of_audits(output), {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
@@ -117,7 +118,8 @@ VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, 
   return result;
 }
 
-/// One sample; false when the team was asked to stop, or its time is up. With `beside` one that need not be compared is decoded there.
+/// One sample; false when the team was asked to stop, or its time is up. With `beside` one that need not be compared is decoded there. Samples are
+/// kept in the order in which they are made.
 bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
                  Savings& savings, DecodingBeside* beside) {
   const double started = system_seconds();
@@ -130,7 +132,12 @@ bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQu
   });
   if (!made) return false;
   if (made->finding) savings.add(*made->finding);
-  if (!job.team.leads()) return true;
+  const bool goes_on_beside = !decodes && made->result.outcome == Outcome::going_on;
+  if (goes_on_beside) job.channels.set_doing("decoding");
+  if (!job.team.leads()) {
+    if (goes_on_beside) beside->begin(request, std::move(made->result), nullptr);
+    return true;
+  }
   const auto keep = [&job, &queue, shards, row, sample, started, request, finding = made->finding](VideoResult result, double ended) {
     SampleRecord record = record_of(row, sample, request, result, job.settings, job.requests.broadcast());
     if (finding) finding->write_to(record);
@@ -147,8 +154,13 @@ bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQu
     shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
     queue.report(!failed, failed);
   };
-  if (!decodes && made->result.outcome == Outcome::going_on) beside->begin(request, std::move(made->result), keep);
-  else keep(std::move(made->result), system_seconds());
+  if (goes_on_beside) {
+    beside->begin(request, std::move(made->result), keep);
+  } else {
+    const double ended = system_seconds();
+    if (beside) beside->finish();
+    keep(std::move(made->result), ended);
+  }
   return true;
 }
 
@@ -168,7 +180,8 @@ bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, int idle_c
               uint64_t& failed) {
   Savings savings;
   std::optional<DecodingBeside> beside;
-  if (idle_cores > 0) beside.emplace(pipeline, idle_cores);
+  if (job.settings.model.device == "cuda") beside.emplace(pipeline);
+  else if (idle_cores > 0) beside.emplace(pipeline, idle_cores);
   WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
   bool going_on = true;
   {
@@ -225,7 +238,7 @@ struct PlannedMemory {
 
 /// Told, and refused where videos cannot fit the first node or its GPUs, since nodes of a job are alike. Rank 0 plans for all.
 PlannedMemory planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
-                       const Backend& backend, bool decodes_beside) {
+                             const Backend& backend, Beside beside) {
   std::array<int64_t, 3> most{};
   auto place = int(OutputPlace::device);
   const int ranks_of_gpu = settings.model.device == "cuda" ? gpu_of(ranks, settings.comm == "mpi").ranks : 0, ranks_of_node = ranks.ranks_of_nodes().front();
@@ -233,7 +246,7 @@ PlannedMemory planned_memory(const VideoModel& model, const GenerateSettings& se
     VideoRequest request = requests.typical();
     request.prompt = longest_prompt();
     const auto plan_of = [&](int team_ranks, OutputPlace stored_outputs) {
-      const PlannedRank rank{.ranks = team_ranks, .cfg_parallel = settings.cfg_parallel, .decodes_beside = decodes_beside, .stored_outputs = stored_outputs};
+      const PlannedRank rank{.ranks = team_ranks, .cfg_parallel = settings.cfg_parallel, .beside = beside, .stored_outputs = stored_outputs};
       return plan_node_memory(model, settings, request, requests.broadcast(), rank, shares_weights(ranks, settings.model));
     };
     NodeMemory memory;
@@ -317,7 +330,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const RankThreads threads = set_threads(settings.model.threads, ranks);
   const bool on_cpu = settings.model.device == "cpu";
   const int cores_to_decode_on = on_cpu && team.size == 1 ? threads.idle_cores : 0;
-  const PlannedMemory memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0);
+  const PlannedMemory memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0 ? Beside::decoding : Beside::nothing);
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
@@ -337,6 +350,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   if (!on_cpu && requests.broadcast().enabled())
     spdlog::info("stored outputs are kept in the {} memory", memory.stored_outputs == OutputPlace::host ? "host's" : "GPU's");
   if (cores_to_decode_on) spdlog::info("videos are decoded on {} idle cores, each beside the next", cores_to_decode_on);
+  if (!on_cpu) spdlog::info("the frames of a video leave the GPU while the next one is made");
 
   FinishedSamples finished(manifest);
   ChangedRows changed(manifest, settings, requests, fingerprint->hash);

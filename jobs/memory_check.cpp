@@ -34,6 +34,7 @@ NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& set
     return phase;
   };
   team.texts = text_encoding(settings.model);
+  if (planned_device(settings.model) != PlannedDevice::cpu) team.beside = Beside::leaving;
   NodeMemory memory;
   memory.videos = phase(team.ranks, [&](int rank, WeightStorage storage) {
     team.rank = rank;
@@ -62,7 +63,7 @@ std::string describe(const NodeMemory& memory) {
   if (memory.texts)
     before = concat("; before that, while texts are encoded, at most ", size_text(memory.texts->node_first.most_bytes()), shared(*memory.texts));
   return concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes), " of weights), at ",
-                plan.most_is_loading() ? "loading" : plan.most().doing, plan.decodes_beside && !plan.most_is_loading() ? " with another video's decoding beside" : "",
+                plan.most_is_loading() ? "loading" : plan.most().doing, plan.most_is_loading() ? "" : plan.beside == Beside::decoding ? " with another video's decoding beside" : "",
                 plan.host_bytes > 0 ? concat(", and ", size_text(plan.host_bytes), " of the host's memory, pinned, for stored outputs") : std::string(),
                 shared(memory.videos), before);
 }

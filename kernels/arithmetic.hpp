@@ -37,6 +37,16 @@ constexpr float activated(Activation activation, float x) {
   }
 }
 
+/// PixelRounding says how. `product(a, b)` is a * b, rounded before anything is added to it.
+template <class Product>
+constexpr uint8_t pixel_of(PixelRounding rounding, float x, Product product) {
+  if (rounding == PixelRounding::down) {
+    const float v = x / 2 + 0.5f;
+    return v > 0 ? uint8_t((v < 1 ? v : 1) * 255) : uint8_t(0);
+  }
+  return x > -1 ? uint8_t(product(((x < 1 ? x : 1) + 1) / 2, 255) + 0.5f) : uint8_t(0);
+}
+
 /// How many pieces of `step` cover n.
 constexpr int64_t pieces_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
 

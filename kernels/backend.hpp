@@ -27,6 +27,10 @@ struct View {
 /// Element-wise functions. gelu_tanh is the tanh approximation that the published models use.
 enum class Activation { none, relu, silu, gelu_tanh };
 
+/// How pictures of -1 to 1, and what lies beyond, become 8-bit ones. nearest: v = clamped x, (v + 1) / 2 * 255 + 0.5 without its fraction;
+/// down: v = x / 2 + 0.5, clamped to 0..1, v * 255 without its fraction. NaN becomes 0.
+enum class PixelRounding { nearest, down };
+
 /// A weight matrix [columns, depth] laid out as its device multiplies fastest: float32, bfloat16, or in block floating point
 /// (int16: whole numbers, each column of 192 values of depth with a scale of its own), or float8 with a scale for each column.
 struct PackedWeights {
@@ -114,6 +118,11 @@ struct Backend {
   virtual Moment begin_upload(const void* host, View out) { return upload(host, out), moment(); }
   /// Operations that are asked for from here on begin when the moment has come. The caller does not wait.
   virtual void follow(const Moment&) {}
+  /// x as it is behind all that was asked for before, for later: what is returned copies it to the host, in any thread, once, and waits for
+  /// nothing that was asked for afterwards. Until it has returned x must live and stay as it is.
+  virtual std::function<void(void* host)> download_later(View x) {
+    return [this, x](void* host) { download(x, host); };
+  }
   /// What a network's tokens and pictures are kept in, float32 or bfloat16; latents, conditions and text are float32 always.
   virtual DType activations() const { return DType::float32; }
   /// False where nothing is computed and memory is only counted: what is read from there are zeros, and weights need not be read.
@@ -133,6 +142,8 @@ struct Backend {
   virtual void fill(View out, float value) = 0;
   /// out = x, of the same shape, each float32 or bfloat16; rounded to nearest even.
   virtual void convert(View x, View out) = 0;
+  /// out = x, float32 or bfloat16, as 8-bit pixels (uint8), of the same shape.
+  virtual void to_pixels(View x, PixelRounding rounding, View out) = 0;
 
   /// weight [columns, depth], float32 or bfloat16, in the published order (PyTorch's Linear). `as` int16, on the CPU: the weights and
   /// what they are multiplied with are rounded to block floating point (Rouhani et al., arXiv 2302.08007, of 16 bits and by the block's

@@ -36,6 +36,7 @@ class PlanningBackend : public Backend {
   void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape&) override {}
   void fill(View, float) override {}
   void convert(View, View) override {}
+  void to_pixels(View, PixelRounding, View) override {}
   PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) override;
   void convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out) override;

@@ -64,6 +64,7 @@ class CpuBackend : public Backend {
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;
   void convert(View x, View out) override;
+  void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,

@@ -14,6 +14,8 @@ namespace pyracast {
 
 namespace cuda {
 
+class Departures;
+
 /// A stream on a GPU and one for copies beside it, the pool of its memory, and memory of the host that the GPU reads and writes by itself
 /// (pinned). Blocks hold it until they are given back.
 class DeviceStream {
@@ -80,6 +82,7 @@ class CudaBackend final : public Backend {
   Moment begin_download(View x, void* host) override;
   Moment begin_upload(const void* host, View out) override;
   void follow(const Moment& moment) override;
+  std::function<void(void* host)> download_later(View x) override;
   void finish() override;
   Moment moment() override;
   double seconds(const Moment& from, const Moment& to) override;
@@ -88,6 +91,7 @@ class CudaBackend final : public Backend {
             const Shape& out_strides, const Shape& shape) override;
   void fill(View out, float value) override;
   void convert(View x, View out) override;
+  void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, DType as) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
@@ -118,6 +122,7 @@ class CudaBackend final : public Backend {
   };
 
   std::shared_ptr<cuda::DeviceStream> stream_;
+  std::shared_ptr<cuda::Departures> departures_;
   std::string name_;
   int multiprocessors_ = 0;
   int64_t available_ = 0;

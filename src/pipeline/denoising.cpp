@@ -85,6 +85,7 @@ bool Denoising::settle(size_t ahead) {
     UnderWay made = std::move(under_way_.front());
     under_way_.pop_front();
     result_.evaluations.push_back(cost(made));
+    progress_.let_text_arrive();   // it has: it was encoded before
     seconds_made_ += result_.evaluations.back().seconds();
     ++looked_at_;
     if (made.is_finite()) continue;

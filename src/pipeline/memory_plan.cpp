@@ -47,7 +47,14 @@ class SavingAlways final : public ProgressKeeper {
 }  // namespace
 
 const MemoryPlan::Phase& MemoryPlan::most() const {
-  return *std::max_element(phases.begin(), phases.end(), [](const Phase& a, const Phase& b) { return a.most_bytes < b.most_bytes; });
+  return *std::max_element(phases.begin(), phases.end(), [&](const Phase& a, const Phase& b) {
+    return a.most_bytes + bytes_beside(a) < b.most_bytes + bytes_beside(b);
+  });
+}
+
+int64_t MemoryPlan::bytes_beside(const Phase& phase) const {
+  if (beside == Beside::decoding) return decoding_bytes();
+  return phase.doing == decoding ? 0 : leaving_bytes;   // the frames have arrived before the next are asked for
 }
 
 /// Besides the weights.
@@ -84,7 +91,7 @@ MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, co
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
                        bool saves, PlannedDevice device) {
   MemoryPlan plan;
-  plan.decodes_beside = of.decodes_beside;
+  plan.beside = of.beside;
   PlanningBackend backend(device);
   Phases phases(backend, plan);
   const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { phases.begin(doing); });
@@ -97,8 +104,15 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   run.stored_outputs = of.stored_outputs;
   SavingAlways keeper;
   if (saves) run.keeper = &keeper;   // of every rank: each gathers its part
+  run.decodes = of.beside != Beside::leaving || request.clips > 1;
+  run.takes_frames = of.rank == 0;
   const VideoResult result = pipeline->generate(request, run);
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);
+  if (!run.decodes) {
+    channels.set_doing(decoding);
+    const Arrival frames = pipeline->decoding(request, result, run.takes_frames);
+    plan.leaving_bytes = int64_t(backend.in_use()) - plan.weight_bytes;
+  }
   phases.end();
   plan.host_bytes = int64_t(backend.most_host_in_use());
   return plan;

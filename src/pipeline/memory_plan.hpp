@@ -6,6 +6,10 @@
 
 namespace pyracast {
 
+/// What of a video goes on while the next one is made: nothing, its decoding (in a team of one, on the CPU), or the leaving of its frames (of
+/// a GPU, on a team's first rank).
+enum class Beside { nothing, decoding, leaving };
+
 /// The memory that a rank of a team has in use for tensors while it makes a video: known beforehand from the same calls on a device
 /// that only counts. What is in use on the device equals it.
 struct MemoryPlan {
@@ -19,9 +23,10 @@ struct MemoryPlan {
   int64_t weight_bytes = 0;    ///< weights, when all are read
   std::vector<Phase> phases;
   int64_t host_bytes = 0;        ///< the most of the host's memory that a GPU's stored outputs take, pinned
-  bool decodes_beside = false;   ///< a video may be decoded during any phase of the next
+  Beside beside = Beside::nothing;
+  int64_t leaving_bytes = 0;     ///< Beside::leaving: of the frames of the video before, till the next one is decoded
 
-  /// The phase that takes the most; there is none where videos take no tensors.
+  /// The phase that takes the most, with what goes on beside it; there is none where videos take no tensors.
   const Phase& most() const;
   bool most_is_loading() const { return phases.empty() || loading_bytes > making_bytes(); }
   /// The most at any time.
@@ -29,15 +34,17 @@ struct MemoryPlan {
 
  private:
   int64_t decoding_bytes() const;
+  /// In use besides during a phase, for the video before.
+  int64_t bytes_beside(const Phase& phase) const;
   /// The most while videos are made.
-  int64_t making_bytes() const { return most().most_bytes + (decodes_beside ? decoding_bytes() : 0); }
+  int64_t making_bytes() const { return most().most_bytes + bytes_beside(most()); }
 };
 
 /// A rank of a team: the first one also encodes the text.
 struct PlannedRank {
   int rank = 0, ranks = 1;
   bool cfg_parallel = false;     ///< the halves of guidance lie on the halves of the team
-  bool decodes_beside = false;   ///< videos are decoded beside the next; in a team of one
+  Beside beside = Beside::nothing;
   TextEncoding texts = TextEncoding::resident;
   OutputPlace stored_outputs = OutputPlace::device;
 };

@@ -50,10 +50,14 @@ class NullPipeline : public VideoPipeline {
       result.outcome = agreed == Outcome::saving ? Outcome::going_on : agreed;
       if (result.outcome != Outcome::going_on) return result;
     }
-    if (run.decodes) decode(request, result);
+    if (run.decodes) decode(request, result, run.takes_frames);
     return result;
   }
-  void decode(const VideoRequest& request, VideoResult& result) const override { result.video = moving_colour(request, result.latents); }
+  Arrival decoding(const VideoRequest& request, const VideoResult&, bool takes_frames) const override {
+    return [request, takes_frames](VideoResult& result) {
+      if (takes_frames) result.video = moving_colour(request, result.latents);
+    };
+  }
 
   std::vector<float> timesteps(const VideoRequest& request) const override {
     std::vector<float> all;

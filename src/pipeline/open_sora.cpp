@@ -21,13 +21,11 @@ void show(const Observer& observe, const char* name, const std::vector<float>& v
   if (observe) observe(name, Tensor(backend, std::move(shape), values));
 }
 
-/// Puts frames [1, 3, frames, height, width] behind those of the video.
-void append(const Tensor& frames, Video& video) {
-  const std::vector<uint8_t> pixels = to_pixels(frames);
-  video.rgb.insert(video.rgb.end(), pixels.begin(), pixels.end());
-  video.frames += int(frames.dim(2));
-  video.height = int(frames.dim(3));
-  video.width = int(frames.dim(4));
+/// Pictures [1, 3, frames, height, width] from frame `first` on -> 8-bit pixels [frames, height, width, 3].
+Tensor pixels_of(const Tensor& pictures, int64_t first) {
+  Tensor pixels = to_pixels(pictures, PixelRounding::nearest);
+  if (first > 0) pixels = slice(pixels, 2, first, pixels.dim(2));
+  return permute(pixels, {0, 2, 3, 4, 1}).reshape({pixels.dim(2), pixels.dim(3), pixels.dim(4), 3});
 }
 
 RectifiedFlowSettings flow_settings(const Json& index, const std::string& where) {
@@ -191,16 +189,11 @@ std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const Vid
                                           VideoProgress& progress, const Observer& observe) {
   VideoResult& result = progress.result;
   const int clip = progress.clip;
-  const Stopwatch text_time;
+  const Moment text_begun = backend_.moment();
   team_.set_doing("encoding the prompt");
   const EncodedText encoded = parts_.text_encoder(texts.subspan(size_t(clip)), backend_, *team_.whole).front();
-  if (clip == 0) {
-    const Tensor kept = slice(encoded.embedding, 1, 0, encoded.length);
-    result.embedding_shape = {encoded.length, kept.dim(2)};
-    result.embedding = kept.to_host();
-    result.encoded_prompt = texts.front().text;
-  }
-  result.text_seconds += text_time.seconds();
+  if (clip == 0) result.encoded_prompt = texts.front().text;
+  progress.text = text_arrival(clip == 0 ? encoded.counted() : Tensor(), text_begun, backend_);
   observe("text_embeddings", encoded.embedding);
 
   const Shape shape = latent_shape(request);
@@ -228,16 +221,24 @@ std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const Vid
   return denoise(request, run, encoded, latents, mask, progress, observe);
 }
 
-Tensor OpenSora::decoded(const Tensor& latents, const VideoRequest& request, VideoResult& result) const {
-  const Stopwatch time;
-  const Tensor pixels = parts_.vae.decode(latents, request.frames, *team_.whole);
-  backend_.finish();
-  result.decode_seconds += time.seconds();
-  if (!all_finite(pixels)()) {
-    result.outcome = Outcome::failed;
-    result.reason = "the decoded pixels are not finite";
-  }
-  return pixels;
+OpenSora::Decoded OpenSora::decoded(const Tensor& latents, const VideoRequest& request, int64_t first, bool takes_frames) const {
+  const Moment begun = backend_.moment();
+  const Tensor pictures = parts_.vae.decode(latents, request.frames, *team_.whole);
+  const Moment ended = backend_.moment();
+  const Tensor pixels = takes_frames ? pixels_of(pictures, first) : Tensor();
+  return {pictures, [this, begun, ended, is_finite = all_finite(pictures), shape = pixels.shape(),
+                     frames = takes_frames ? to_host_later<uint8_t>(pixels) : nullptr](VideoResult& result) {
+    result.decode_seconds += backend_.seconds(begun, ended);
+    if (!is_finite()) {
+      result.outcome = Outcome::failed;
+      result.reason = "the decoded pixels are not finite";
+    } else if (frames) {
+      Video& video = result.video;
+      const std::vector<uint8_t> rgb = frames();
+      video.rgb.insert(video.rgb.end(), rgb.begin(), rgb.end());
+      video.frames += int(shape[0]), video.height = int(shape[1]), video.width = int(shape[2]);
+    }
+  }};
 }
 
 VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run) {
@@ -257,41 +258,31 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
   for (; progress.clip < request.clips; ++progress.clip, progress.evaluations = 0) {
     const Observer observe = run.observe ? run.observe / concat("loop", progress.clip) : Observer();
     const auto latents = make_clip(request, run, texts, progress, observe);
+    progress.let_text_arrive();
     if (!latents) return result;
     result.latent_shape = {latents->dim(1), latents->dim(2), latents->dim(3), latents->dim(4)};
     result.latents = latents->to_host();
     if (!run.decodes) return result;
     team_.set_doing("decoding");
-    const Tensor pixels = decoded(*latents, request, result);
-    observe("video", pixels);
+    // A later clip begins with the frames it continues from.
+    const int64_t repeated = progress.clip ? frames_repeated(request.condition_latents) : 0;
+    const auto [pictures, arrival] = decoded(*latents, request, std::min(repeated, request.frames), run.takes_frames);
+    observe("video", pictures);
+    arrival(result);
     const Outcome agreed = run.agreed(result.outcome);
     if (agreed == Outcome::failed) {   // being asked to stop does not discard a clip that is done
       result.outcome = agreed;
       return result;
     }
-    if (progress.clip + 1 < request.clips) progress.previous = {pixels.shape(), pixels.to_host()};
-    // A later clip begins with the frames it continues from.
-    const int64_t repeated = progress.clip ? frames_repeated(request.condition_latents) : 0;
-    append(slice(pixels, 2, std::min(repeated, request.frames), request.frames), result.video);
+    if (progress.clip + 1 < request.clips) progress.previous = {pictures.shape(), pictures.to_host()};
   }
   return result;
 }
 
-void OpenSora::decode(const VideoRequest& request, VideoResult& result) const {
+Arrival OpenSora::decoding(const VideoRequest& request, const VideoResult& result, bool takes_frames) const {
   Shape shape = result.latent_shape;
   shape.insert(shape.begin(), 1);
-  const Tensor pixels = decoded(Tensor(backend_, shape, result.latents), request, result);
-  if (result.outcome == Outcome::going_on) append(pixels, result.video);
-}
-
-std::vector<uint8_t> to_pixels(const Tensor& decoded) {
-  const std::vector<float> values = permute(decoded, {0, 2, 3, 4, 1}).to_host();
-  std::vector<uint8_t> pixels(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    const float v = std::clamp(values[i], -1.f, 1.f);
-    pixels[i] = uint8_t(std::clamp((v + 1) / 2 * 255 + 0.5f, 0.f, 255.f));
-  }
-  return pixels;
+  return decoded(Tensor(backend_, shape, result.latents), request, 0, takes_frames).arrival;
 }
 
 }  // namespace pyracast

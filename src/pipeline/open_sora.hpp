@@ -23,7 +23,7 @@ class OpenSora final : public VideoPipeline {
   OpenSora(OpenSoraParts parts, Backend& backend, DType condition_dtype, const TeamChannels& team);
 
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
-  void decode(const VideoRequest& request, VideoResult& result) const override;
+  Arrival decoding(const VideoRequest& request, const VideoResult& result, bool takes_frames) const override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return flow(request).timesteps; }
   int blocks() const override { return int(parts_.transformer.config().depth); }
   BranchOrder branches() const override { return open_sora_branches(); }
@@ -42,8 +42,13 @@ class OpenSora final : public VideoPipeline {
   /// says so).
   std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
                                   VideoProgress& progress, const Observer& observe);
-  /// Latents -> pixels [1, 3, frames, height, width], about -1 to 1; a result with pixels that are not finite has failed.
-  Tensor decoded(const Tensor& latents, const VideoRequest& request, VideoResult& result) const;
+  /// Pictures of latents [1, 3, frames, height, width], about -1 to 1, and what puts those from one frame on behind the frames of a result;
+  /// one with pictures that are not finite has failed.
+  struct Decoded {
+    Tensor pictures;
+    Arrival arrival;
+  };
+  Decoded decoded(const Tensor& latents, const VideoRequest& request, int64_t first, bool takes_frames) const;
   std::optional<Tensor> denoise(const VideoRequest& request, const VideoRun& run, const EncodedText& text, Tensor latents,
                                 const std::vector<float>& mask, VideoProgress& progress, const Observer& observe);
 };
@@ -54,8 +59,5 @@ std::vector<TextToEncode> open_sora_texts(const VideoRequest& request, int64_t m
 
 /// Frames of one clip of a video that was made of so many, each continuing the one before from `condition_latents` latent frames.
 int64_t frames_of_clip(int64_t frames_of_video, int clips, int64_t condition_latents);
-
-/// Decoder output [1, 3, frames, height, width] as 8-bit pixels: clamped to -1..1, (v + 1) / 2 * 255 + 0.5, truncated.
-std::vector<uint8_t> to_pixels(const Tensor& decoded);
 
 }  // namespace pyracast

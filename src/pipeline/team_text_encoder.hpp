@@ -14,6 +14,9 @@ struct EncodedText {
   Tensor embedding;            ///< [1, tokens, width]
   std::vector<int64_t> mask;   ///< [tokens], 1 where a token counts
   int64_t length = 0;          ///< tokens that count; padding follows them
+
+  /// The embedding of those alone, in its memory: [1, length, width].
+  Tensor counted() const { return first_of(embedding, {1, length, embedding.dim(2)}); }
 };
 
 /// Where a team's first rank has embeddings from. resident: from the encoder, which it holds. offload: from the encoder, which it reads

@@ -17,14 +17,6 @@ Tensor without_masked(const Tensor& x, const std::vector<int64_t>& mask) {
   return x * Tensor(x.backend(), x.shape(), kept);
 }
 
-/// Pictures in 0 to 1 as 8-bit pixels, truncated as VideoSys does.
-std::vector<uint8_t> to_8_bit(const std::vector<float>& values) {
-  std::vector<uint8_t> pixels;
-  pixels.reserve(values.size());
-  for (const float value : values) pixels.push_back(uint8_t(value * 255));
-  return pixels;
-}
-
 }  // namespace
 
 PromptEmbeddings PromptEmbeddings::with(Padding padding) const {
@@ -144,14 +136,13 @@ std::vector<TextToEncode> texts_of(const VideoRequest& request, Padding padding,
   return texts;
 }
 
-PromptEmbeddings TextToVideo::encode(const VideoRequest& request, VideoResult& result) {
+PromptEmbeddings TextToVideo::encode(const VideoRequest& request, VideoProgress& progress) {
+  const Moment begun = backend_.moment();
   const std::vector<TextToEncode> texts = texts_of(request, parts_.padding, parts_.most_tokens);
   const std::vector<EncodedText> encoded = (*text_encoder_)(texts, backend_, *team_.whole);
   const EncodedText& positive = encoded.front();
-  const Tensor kept = slice(positive.embedding, 1, 0, positive.length);
-  result.embedding_shape = {positive.length, kept.dim(2)};
-  result.embedding = kept.to_host();
-  result.encoded_prompt = texts.front().text;
+  progress.text = text_arrival(positive.counted(), begun, backend_);
+  progress.result.encoded_prompt = texts.front().text;
   PromptEmbeddings text{positive.embedding, {}, positive.mask, {}};
   if (encoded.size() > 1) {
     text.negatives = encoded[1].embedding;
@@ -160,25 +151,27 @@ PromptEmbeddings TextToVideo::encode(const VideoRequest& request, VideoResult& r
   return text.with(parts_.padding);
 }
 
+std::optional<Tensor> TextToVideo::denoised(const VideoRequest& request, const VideoRun& run, VideoProgress& progress) {
+  team_.set_doing("encoding the prompt");
+  const PromptEmbeddings text = encode(request, progress);
+  const Shape shape = latent_shape(request);
+  const auto latents = denoise(Tensor(backend_, shape, run.noise.draw(NoiseUse::latents, 0, 0, shape)), text, request, run, progress);
+  progress.let_text_arrive();
+  return latents;
+}
+
 VideoResult TextToVideo::generate(const VideoRequest& request, const VideoRun& run) {
   VideoProgress progress = run.continued ? *run.continued : VideoProgress();
   VideoResult& result = progress.result;
-  const Stopwatch text_time;
-  team_.set_doing("encoding the prompt");
-  const PromptEmbeddings text = encode(request, result);
-  result.text_seconds += text_time.seconds();
-
-  const Shape shape = latent_shape(request);
-  const Tensor noise(backend_, shape, run.noise.draw(NoiseUse::latents, 0, 0, shape));
-  if (const auto latents = denoise(noise, text, request, run, progress)) {
-    result.latent_shape = {shape.begin() + 1, shape.end()};
+  if (const auto latents = denoised(request, run, progress)) {
+    result.latent_shape = {latents->shape().begin() + 1, latents->shape().end()};
     result.latents = latents->to_host();
   } else {
     return result;
   }
   if (!run.decodes) return result;
   team_.set_doing("decoding");
-  decode(request, result);
+  decode(request, result, run.takes_frames);
   const Outcome agreed = run.agreed(result.outcome);
   if (agreed == Outcome::failed) {   // being asked to stop does not discard a clip that is done
     result.outcome = agreed;
@@ -187,20 +180,24 @@ VideoResult TextToVideo::generate(const VideoRequest& request, const VideoRun& r
   return result;
 }
 
-void TextToVideo::decode(const VideoRequest& request, VideoResult& result) const {
-  const Stopwatch time;
+// Pixels are rounded down, as VideoSys does.
+Arrival TextToVideo::decoding(const VideoRequest& request, const VideoResult& result, bool takes_frames) const {
   Shape shape = result.latent_shape;
   shape.insert(shape.begin(), 1);
+  const Moment begun = backend_.moment();
   const Tensor pictures = decode(Tensor(backend_, shape, result.latents));
-  const Tensor wanted = slice(pictures, 1, 0, std::min(request.frames, pictures.dim(1)));
-  const bool finite = all_finite(wanted)();
-  result.decode_seconds = time.seconds();
-  if (finite) {
-    result.video = {int(wanted.dim(1)), int(wanted.dim(2)), int(wanted.dim(3)), request.fps, to_8_bit(shown(wanted))};
-  } else {
-    result.outcome = Outcome::failed;
-    result.reason = "the decoded pixels are not finite";
-  }
+  const Tensor wanted = first_of(pictures, {std::min(request.frames, pictures.dim(1)), pictures.dim(2), pictures.dim(3), 3});
+  const Moment ended = backend_.moment();
+  return [this, begun, ended, fps = request.fps, shape = wanted.shape(), is_finite = all_finite(wanted),
+          frames = takes_frames ? to_host_later<uint8_t>(to_pixels(wanted, PixelRounding::down)) : nullptr](VideoResult& result) {
+    result.decode_seconds += backend_.seconds(begun, ended);
+    if (!is_finite()) {
+      result.outcome = Outcome::failed;
+      result.reason = "the decoded pixels are not finite";
+    } else if (frames) {
+      result.video = {int(shape[0]), int(shape[1]), int(shape[2]), fps, frames()};
+    }
+  };
 }
 
 }  // namespace pyracast

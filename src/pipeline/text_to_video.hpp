@@ -45,7 +45,8 @@ class TextToVideo final : public VideoPipeline {
   TextToVideo(TextToVideoParts parts, std::optional<TeamTextEncoder> text_encoder, Backend& backend, const TeamChannels& team);
 
   VideoResult generate(const VideoRequest& request, const VideoRun& run) override;
-  void decode(const VideoRequest& request, VideoResult& result) const override;
+  using VideoPipeline::decode;
+  Arrival decoding(const VideoRequest& request, const VideoResult& result, bool takes_frames) const override;
   std::vector<float> timesteps(const VideoRequest& request) const override { return sampler(request)->timesteps(); }
   int blocks() const override;
   BranchOrder branches() const override;
@@ -72,7 +73,9 @@ class TextToVideo final : public VideoPipeline {
   Shape latent_shape(const VideoRequest& request) const;
   Shape token_shape(const Shape& latents) const;
   VideoPlan plan(const Shape& tokens, const BroadcastSchedule& schedule) const;
-  PromptEmbeddings encode(const VideoRequest& request, VideoResult& result);
+  PromptEmbeddings encode(const VideoRequest& request, VideoProgress& progress);
+  /// What is needed for it alone is given back.
+  std::optional<Tensor> denoised(const VideoRequest& request, const VideoRun& run, VideoProgress& progress);
 };
 
 /// Frames of a causal VAE with so many latent ones, and the other way round (odd numbers of frames).

@@ -9,6 +9,16 @@ std::vector<int64_t> whole(const std::vector<float>& timesteps) { return {timest
 
 }  // namespace
 
+Arrival text_arrival(const Tensor& embedding, const Moment& begun, Backend& backend) {
+  const auto values = embedding.empty() ? nullptr : to_host_later<float>(embedding);
+  return [&backend, begun, ended = backend.moment(), values, shape = embedding.shape()](VideoResult& result) {
+    result.text_seconds += backend.seconds(begun, ended);
+    if (!values) return;
+    result.embedding_shape = {shape[1], shape[2]};
+    result.embedding = values();
+  };
+}
+
 BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const BroadcastPolicy& policy) const {
   if (const std::string why = policy.refusal_of_guidance(request.guidance, false); !why.empty()) throw Error(why);
   return policy.schedule(whole(timesteps(request)), blocks(), request.steps);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/video.hpp"
 #include "pab/broadcast_policy.hpp"
@@ -67,6 +68,9 @@ struct VideoResult {
   int64_t continued_after = 0;              ///< evaluations that were made before the last of them did
 };
 
+/// Ends what a device was asked for: waits for it, no longer, and writes it into the result. Called once, in any thread.
+using Arrival = std::function<void(VideoResult&)>;
+
 /// A tensor in the host's memory.
 struct HostTensor {
   Shape shape;
@@ -90,10 +94,19 @@ struct VideoProgress {
   HostTensor guidance_difference;       ///< what guidance added last, of a prediction's shape, where evaluations to come reuse it; else empty
   HostTensor previous;                  ///< pixels of the clip before, [1, 3, frames, height, width]
   VideoResult result;                   ///< so far
+  Arrival text;                         ///< what is to be known of the clip's text when the device has encoded it; else empty
   /// What was stored for reuse and is still needed, where there is any, of all tokens [batch, time, space, channels], guidance's halves
   /// one behind the other; float32, in a file. While a video is made, AttentionCache holds it instead.
   std::map<StoredSite, StoredTensor> outputs;
+
+  void let_text_arrive() {
+    if (text) std::exchange(text, nullptr)(result);
+  }
 };
+
+/// What is known of a text that a device was asked to encode since `begun`: seconds, and its embedding [1, tokens, width] where that is kept,
+/// else empty.
+Arrival text_arrival(const Tensor& embedding, const Moment& begun, Backend& backend);
 
 /// What is stored for reuse and still needed when progress is saved: whole outputs, of which only one at a time is there.
 struct StoredOutputs {
@@ -141,6 +154,8 @@ struct VideoRun {
   ProgressKeeper* keeper = nullptr;
   /// False: the result holds the latents, of the first clip, and no video; see VideoPipeline::decode.
   bool decodes = true;
+  /// False: the result holds no frames. Of ranks whose frames nobody keeps.
+  bool takes_frames = true;
 
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };
@@ -153,9 +168,14 @@ class VideoPipeline {
   /// Makes one video, the same on every rank. What is wrong with the prompt, or a result that is not finite, is a failure with
   /// its reason.
   virtual VideoResult generate(const VideoRequest& request, const VideoRun& run) = 0;
-  /// Decodes a result that generate() left at its latents: afterwards it is what generate() would have given, or a failure with its reason. Of
-  /// requests for one clip. In a team of one it may go on in one thread while another one generates the next video.
-  virtual void decode(const VideoRequest& request, VideoResult& result) const = 0;
+  /// Asks for the decoding of a result that generate() left at its latents; what is returned makes it what generate() would have given, or a
+  /// failure with its reason. Of requests for one clip. Where the device works beside its caller, the next video may be generated before and
+  /// while the frames arrive, which lie in its memory till then, 8 bits each. Elsewhere, in a team of one, this itself may go on in one thread
+  /// while another one generates the next video.
+  virtual Arrival decoding(const VideoRequest& request, const VideoResult& result, bool takes_frames) const = 0;
+  void decode(const VideoRequest& request, VideoResult& result, bool takes_frames = true) const {
+    decoding(request, result, takes_frames)(result);
+  }
 
   /// The timesteps of a clip, one an evaluation of the network: as many as steps, or more (PNDM).
   virtual std::vector<float> timesteps(const VideoRequest& request) const = 0;

@@ -54,6 +54,13 @@ const View* optional_view(const Tensor& x, View& storage) { return x.empty() ? n
 
 Tensor like(const Tensor& x) { return Tensor(x.backend(), x.shape(), x.dtype()); }
 
+Tensor to_pixels(const Tensor& x, PixelRounding rounding) {
+  require(x.dtype() == DType::float32 || x.dtype() == DType::bfloat16, "to_pixels: expected a float32 or bfloat16 tensor, found ", name_of(x.dtype()));
+  Tensor out(x.backend(), x.shape(), DType::uint8);
+  x.backend().to_pixels(x.view(), rounding, out.view());
+  return out;
+}
+
 Tensor zeros(Backend& backend, Shape shape, DType dtype) {
   Tensor out(backend, std::move(shape), dtype);
   backend.fill(out.view(), 0);

@@ -17,6 +17,8 @@ Tensor converted(const Tensor& x, DType dtype);
 /// x as a network keeps its tokens on this device (Backend::activations), and back.
 inline Tensor to_activations(const Tensor& x) { return x.empty() ? x : converted(x, x.backend().activations()); }
 inline Tensor to_float32(const Tensor& x) { return converted(x, DType::float32); }
+/// Pictures as 8-bit pixels (uint8), of the same shape.
+Tensor to_pixels(const Tensor& x, PixelRounding rounding);
 
 /// activation(x weight^T + bias): x [..., depth] -> [..., columns].
 Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none);

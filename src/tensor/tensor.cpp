@@ -50,4 +50,9 @@ std::vector<float> Tensor::to_host() const {
   return values;
 }
 
+Tensor first_of(const Tensor& x, Shape shape) {
+  require(size_of(shape) <= x.size(), "first_of: ", x.shape(), " has fewer elements than ", shape);
+  return Tensor(x.backend(), std::move(shape), x.dtype(), x.buffer());
+}
+
 }  // namespace pyracast

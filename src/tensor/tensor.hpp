@@ -49,4 +49,19 @@ class Tensor {
   static int64_t size_of(const Shape& shape) { return pyracast::size_of(shape); }
 };
 
+/// The first elements of x, in its memory, under a shape of so many.
+Tensor first_of(const Tensor& x, Shape shape);
+
+/// What x, of the type T, holds behind all that was asked for before, in the host's memory: called once, in any thread. Till then it holds x.
+/// See Backend::download_later.
+template <class T>
+std::function<std::vector<T>()> to_host_later(const Tensor& x) {
+  require(size_of(x.dtype()) == sizeof(T), "to_host_later: elements of ", sizeof(T), " bytes of a tensor of ", name_of(x.dtype()));
+  return [x, copy = x.backend().download_later(x.view())] {
+    std::vector<T> values(static_cast<size_t>(x.size()));
+    copy(values.data());
+    return values;
+  };
+}
+
 }  // namespace pyracast

@@ -2,7 +2,10 @@
 // and no pinned memory from the driver.
 #include <gmock/gmock.h>
 
+#include <future>
+
 #include "cuda_runtime.h"
+#include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/planning_backend.hpp"
 #include "tests/pipeline/family_test.hpp"
 #include "tests/pipeline/on_a_team.hpp"
@@ -75,6 +78,33 @@ TEST_F(EmulatedLoop, AloneNeverWaitsForTheWholeStream) {
     EXPECT_EQ(counted[i].host_allocations, counted[0].host_allocations) << i;
     EXPECT_EQ(counted[i].stream_waits, counted[0].stream_waits) << i;
     EXPECT_EQ(counted[i].pageable_copies, 0) << i;
+  }
+}
+
+TEST_F(EmulatedLoop, GoesFromOneVideoToTheNextWithoutWaitingForTheWholeStream) {
+  const auto backend = make_cuda_backend(0, CudaPrecision::float32);
+  const TeamChannels alone = lone_channels();
+  const auto pipeline = model->open(*backend, {}, alone);
+  std::vector<Arrival> arrivals;
+  std::vector<VideoResult> made;
+  std::optional<Counted> before;
+  for (uint32_t sample = 0; sample < 4; ++sample) {
+    PhiloxNoise noise{42, "a", sample};
+    VideoRun run{noise};
+    run.decodes = false;
+    run.agree = [&](Outcome outcome) {
+      if (const auto now = Counted::now(); before) {
+        EXPECT_EQ(now.stream_waits, before->stream_waits) << sample;
+        EXPECT_EQ(now.pageable_copies, before->pageable_copies) << sample;
+        EXPECT_TRUE(sample <= 1 || now.host_allocations == before->host_allocations) << sample;
+      }
+      before.reset();
+      return outcome;
+    };
+    made.push_back(pipeline->generate(request, run));
+    if (sample > 0) std::exchange(arrivals.back(), nullptr)(made[sample - 1]);
+    before = Counted::now();
+    arrivals.push_back(pipeline->decoding(request, made.back(), true));
   }
 }
 
@@ -157,6 +187,37 @@ TEST_F(EmulatedLoop, WithOutputsInTheHostsMemoryNeverWaitsForTheWholeStream) {
       EXPECT_EQ(counted[i].pageable_copies, 0) << i;
     }
   }
+}
+
+// What comes before on the stream comes when it is let: nothing leaves earlier.
+TEST(EmulatedDepartures, WaitForWhatTheStreamWasAskedBefore) {
+  CudaBackend backend(0, CudaPrecision::float32);
+  std::vector<float> values((5 << 18) + 3);
+  std::iota(values.begin(), values.end(), 0.f);
+  const Tensor x(backend, {int64_t(values.size())});
+  std::promise<void> gate;
+  emulated::later(backend.stream(), [&] { gate.get_future().wait(); });
+  backend.upload(values.data(), x.view());
+  auto found = std::async(std::launch::async, to_host_later<float>(x));
+  EXPECT_EQ(found.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  gate.set_value();
+  EXPECT_EQ(found.get(), values);
+}
+
+// Of two pieces one is emptied while the other is filled.
+TEST(EmulatedDepartures, GiveTheSameBytesWhereCopiesTakeTheirTime) {
+  CudaBackend backend(0, CudaPrecision::float32);
+  std::vector<float> values((9 << 20) + 3);
+  std::iota(values.begin(), values.end(), 0.f);
+  const Tensor x(backend, {int64_t(values.size())}, values);
+  emulated::copies_take = std::chrono::microseconds(2000);
+  const int64_t taken_before = emulated::counts.host_allocations;
+  EXPECT_EQ(to_host_later<float>(x)(), values);
+  const int64_t taken = emulated::counts.host_allocations - taken_before;
+  EXPECT_LE(taken, 2) << "two pinned pieces";
+  EXPECT_EQ(to_host_later<float>(x)(), values);
+  EXPECT_EQ(emulated::counts.host_allocations - taken_before, taken) << "they are used again";
+  emulated::copies_take = {};
 }
 
 }  // namespace

@@ -102,6 +102,57 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlannedWithOutputsInTheHosts) {
   }
 }
 
+// The frames of the first have not arrived before the second is denoised.
+TEST_P(VideosOnGpus, GiveTheSameFramesWhileTheNextOneIsMade) {
+  const std::string family = GetParam();
+  const bool takes_long = family.starts_with("osp");
+  VideoRequest image = request(family == "osp-1.1" ? 4 : 2);
+  image.frames = 1;
+  const auto make = [&](CudaPrecision precision, int ranks) {
+    const PlannedDevice device = precision == CudaPrecision::float32 ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
+    std::vector<TeamChannels> channels = thread_channels(ranks, false);
+    std::vector<std::thread> team;
+    for (int rank = 0; rank < ranks; ++rank)
+      team.emplace_back([&, rank] {
+        const auto backend = make_cuda_backend(0, precision);
+        const auto pipeline = model().open(*backend, {}, channels[size_t(rank)]);
+        std::vector<VideoResult> made;
+        Arrival frames;
+        for (uint32_t sample = 0; sample < 2; ++sample) {
+          PhiloxNoise noise{42, "a", sample};
+          VideoRun run{noise};
+          run.broadcast = some_reuse();
+          run.decodes = false;
+          made.push_back(pipeline->generate(image, run));
+          if (frames) std::thread([&] { std::exchange(frames, nullptr)(made.front()); }).join();
+          frames = pipeline->decoding(image, made.back(), rank == 0);
+        }
+        std::exchange(frames, nullptr)(made.back());
+
+        const MemoryPlan plan = plan_memory(model(), {}, image, some_reuse(), {.rank = rank, .ranks = ranks, .beside = Beside::leaving}, false, device);
+        EXPECT_EQ(backend->memory().most_in_use, plan.most_bytes()) << "rank " << rank << " of " << ranks;
+        EXPECT_EQ(plan.leaving_bytes > 0, rank == 0);
+        VideoResult at_once = made.front();
+        at_once.video = {};
+        if (family == "opensora-1.2") at_once.video = {0, int(image.height), int(image.width), image.fps, {}};
+        pipeline->decode(image, at_once);
+        EXPECT_FALSE(at_once.video.rgb.empty());
+        EXPECT_EQ(made.front().video.rgb, rank == 0 ? at_once.video.rgb : std::vector<uint8_t>()) << "of rank " << rank;
+        for (const VideoResult& result : made) {
+          EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
+          EXPECT_FALSE(result.embedding.empty());
+          EXPECT_GT(result.text_seconds, 0);
+          EXPECT_GT(result.decode_seconds, 0);
+        }
+      });
+    for (std::thread& rank : team) rank.join();
+  };
+  make(CudaPrecision::bfloat16, 1);
+  if (takes_long) return;
+  make(CudaPrecision::float32, 1);
+  make(CudaPrecision::bfloat16, 2);
+}
+
 // Activations of half the bytes halve what is stored for reuse and what travels.
 TEST_P(VideosOnGpus, SendAndStoreHalfTheBytesInBfloat16) {
   const BroadcastPolicy policy = some_reuse();

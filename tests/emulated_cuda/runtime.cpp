@@ -264,6 +264,13 @@ struct emulated_stream {
   std::shared_ptr<StreamWork> own = std::make_shared<StreamWork>();
   std::vector<emulated_event> waits_for;   // before anything else is done
   std::thread thread;
+
+  void wait() {
+    std::unique_lock lock(own->mutex);
+    const auto before = std::exchange(waits_for, {});
+    lock.unlock();
+    for (const emulated_event& event : before) event.of->wait_for(event.behind);
+  }
 };
 
 void emulated::later(cudaStream_t stream, std::function<void()> work) {
@@ -279,8 +286,11 @@ void emulated::later(cudaStream_t stream, std::function<void()> work) {
 
 void emulated::finish(cudaStream_t stream) {
   if (!stream) return;
-  for (const emulated_event& event : std::exchange(stream->waits_for, {})) event.of->wait_for(event.behind);
-  stream->own->wait_for(stream->own->given);
+  stream->wait();
+  std::unique_lock lock(stream->own->mutex);
+  const uint64_t given = stream->own->given;
+  lock.unlock();
+  stream->own->wait_for(given);
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = new emulated_stream, cudaSuccess; }
@@ -300,7 +310,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *eve
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  for (const emulated_event& before : std::exchange(stream->waits_for, {})) before.of->wait_for(before.behind);
+  stream->wait();
   const std::lock_guard lock(stream->own->mutex);
   *event = {stream->own, stream->own->given, std::chrono::steady_clock::now()};
   return cudaSuccess;
@@ -322,7 +332,11 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   return event->of->done >= event->behind ? cudaSuccess : cudaErrorNotReady;
 }
 
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) { return stream->waits_for.push_back(*event), cudaSuccess; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (!event->of) return cudaSuccess;   // it was never recorded
+  const std::lock_guard lock(stream->own->mutex);
+  return stream->waits_for.push_back(*event), cudaSuccess;
+}
 
 namespace {
 

@@ -59,6 +59,58 @@ TEST_F(GpuTeams, MakeTheBytesOfOneGpu) {
   }
 }
 
+TEST_F(GpuTeams, MakeTheBytesOfVideosMadeAloneWhereFramesLeaveBesideTheNext) {
+  const auto row = [](const char* id) { return "{\"id\": \"" + std::string(id) + "\", \"prompt\": \"A red circle " + id + "\"}\n"; };
+  std::map<std::string, std::string> expected;
+  for (const char* id : {"a", "b", "c"}) {
+    prompts = file("prompts.jsonl", row(id));
+    const Ended alone = run(command(1, 1, id));
+    ASSERT_EQ(alone.code, 0) << alone.output;
+    expected.merge(content_of(folder / id));
+  }
+  EXPECT_EQ(expected.size(), 6u);
+  prompts = file("prompts.jsonl", row("a") + row("b") + row("c"));
+  struct Way {
+    const char* name;
+    int ranks, gpus;
+    std::vector<std::string> more;
+  };
+  for (const Way& way : {Way{"in-a-row", 1, 1, {"--save", "frames,latents,embeddings"}}, Way{"of-2", 2, 2, {"--ranks-per-video", "2"}},
+                         Way{"audited", 1, 1, {"--audit", "50%"}}, Way{"offload", 1, 1, {"--text-encoding", "offload", "--checkpoint-every", "1"}}}) {
+    const Ended ended = run(command(way.ranks, way.gpus, way.name, way.more));
+    ASSERT_EQ(ended.code, 0) << way.name << ": " << ended.output;
+    const fs::path out = folder / way.name;
+    EXPECT_THAT(read_text(out / "logs" / "rank-0.log"), HasSubstr("leave the GPU while the next one is made"));
+    const Ended verified = run({EMULATED_PYRACAST, "verify", "--output", out.string()});
+    EXPECT_EQ(verified.code, 0) << verified.output;
+    for (const auto& [name, bytes] : content_of(out))
+      EXPECT_TRUE(!name.starts_with("videos/") || bytes == expected.at(name)) << way.name << ", " << name;
+    const std::string log = read_text(out / "logs" / "rank-0.log");
+    const size_t a = log.find("a sample 0 made in"), b = log.find("b sample 0 made in"), c = log.find("c sample 0 made in");
+    EXPECT_TRUE(a < b && b < c && c != std::string::npos) << way.name << ": " << log;
+  }
+}
+
+TEST_F(GpuTeams, StopWhenTheFramesUnderWayAreKept) {
+  prompts = file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"A red circle\", \"samples\": 3}\n");
+  const auto job = [&](const std::string& output) {
+    std::vector<std::string> words = command(1, 1, output, {"--steps", "60", "--checkpoint-every", "never"});
+    words.erase(words.begin(), std::find(words.begin(), words.end(), EMULATED_PYRACAST));   // mpirun has an exit code of its own
+    return words;
+  };
+  ASSERT_EQ(run(job("whole")).code, 0);
+  Program stopped(job("out"), folder / "log");
+  const fs::path log = folder / "out" / "logs" / "rank-0.log";
+  ASSERT_TRUE(eventually([&] { return !stopped.running() || (fs::exists(log) && read_text(log).find("a sample 0 made in") != std::string::npos); }));
+  stopped.signal(SIGTERM);
+  const Ended ended = stopped.wait();
+  ASSERT_EQ(ended.code, 75) << ended.output;
+  const auto kept = content_of(folder / "out"), whole = content_of(folder / "whole");
+  EXPECT_GE(kept.size(), 2u) << "the first video and its line";
+  ASSERT_EQ(run(job("out")).code, 0);
+  EXPECT_EQ(content_of(folder / "out"), whole);
+}
+
 TEST_F(GpuTeams, DealOutTheGpusThatTheirRanksSee) {
   const Ended more_ranks = run(command(3, 2, "out", {"--ranks-per-video", "3"}));
   EXPECT_NE(more_ranks.code, 0);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <future>
 
 #include "devices.hpp"
 
@@ -69,6 +70,24 @@ TEST(HostMemory, OfAnySizeIsWritable) {
       std::memset(second.get(), 2, bytes);
       EXPECT_EQ(static_cast<const char*>(first.get())[bytes - 1], 1) << device->name() << ", " << bytes;
     }
+}
+
+TEST(Transfers, ForLaterKeepEveryByteInAnyThread) {
+  for (const auto& device : test_devices()) {
+    std::vector<std::vector<float>> values;
+    std::vector<DeviceArray> sent;
+    std::vector<std::future<std::vector<float>>> found;
+    for (const int64_t size : {int64_t(0), int64_t(1), int64_t(1000), piece - 1, piece, piece + 1, 3 * piece + 7}) {
+      values.push_back(random_values(size, unsigned(size)));
+      sent.emplace_back(*device, Shape{size}, values.back());
+      found.push_back(std::async(std::launch::async, [size, later = device->download_later(sent.back().view)] {
+        std::vector<float> here(static_cast<size_t>(size));
+        later(here.data());
+        return here;
+      }));
+    }
+    for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(found[i].get(), values[i]) << device->name() << ", " << values[i].size();
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <future>
+#include <thread>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "pipeline/memory_plan.hpp"
@@ -49,13 +50,41 @@ TEST_P(DecodingOfFamily, BesideTheNextVideoGivesTheSame) {
     EXPECT_EQ(found[sample].video.fps, expected[sample].video.fps);
     EXPECT_GT(found[sample].decode_seconds, 0);
   }
-  const PlannedRank beside{.decodes_beside = true};
+  const PlannedRank beside{.beside = Beside::decoding};
   const auto most = int64_t(dynamic_cast<const CpuBackend&>(*backend).pool().most_in_use());
   EXPECT_LE(most, plan_memory(model(), {}, request(), {}, beside).most_bytes());
 }
 
+TEST_P(DecodingOfFamily, WhoseFramesArriveLaterGivesTheSame) {
+  std::vector<VideoResult> expected, found;
+  for (uint32_t sample = 0; sample < 3; ++sample) expected.push_back(made(sample, true));
+  std::vector<Arrival> arrivals;
+  for (uint32_t sample = 0; sample < 3; ++sample) {
+    found.push_back(made(sample, false));
+    arrivals.push_back(pipeline->decoding(request(), found.back(), true));
+  }
+  std::thread([&] {
+    for (size_t sample = 0; sample < 3; ++sample) arrivals[sample](found[sample]);
+  }).join();
+  for (size_t sample = 0; sample < 3; ++sample) {
+    EXPECT_EQ(found[sample].video.rgb, expected[sample].video.rgb);
+    EXPECT_FALSE(expected[sample].video.rgb.empty());
+    EXPECT_GT(found[sample].decode_seconds, 0);
+  }
+}
+
+TEST_P(DecodingOfFamily, WithoutFramesSaysHowItEnded) {
+  VideoResult result = made(0, false), bad = result;
+  pipeline->decode(request(), result, false);
+  EXPECT_EQ(result.outcome, Outcome::going_on);
+  EXPECT_TRUE(result.video.rgb.empty());
+  bad.latents.front() = std::numeric_limits<float>::quiet_NaN();
+  pipeline->decode(request(), bad, false);
+  EXPECT_EQ(bad.outcome, Outcome::failed);
+}
+
 TEST_P(DecodingOfFamily, IsPlannedBesideWhatTakesTheMost) {
-  const MemoryPlan usual = plan_memory(model(), {}, request(), {}, {}), beside = plan_memory(model(), {}, request(), {}, {.decodes_beside = true});
+  const MemoryPlan usual = plan_memory(model(), {}, request(), {}, {}), beside = plan_memory(model(), {}, request(), {}, {.beside = Beside::decoding});
   int64_t decoding = 0;
   for (const MemoryPlan::Phase& phase : usual.phases)
     if (phase.doing == "decoding") decoding = phase.most_bytes - usual.weight_bytes;

@@ -25,6 +25,12 @@ class Device final : public CpuBackend {
   int downloads = 0, looks = 0;
 
   void download(View x, void* host) override { ++downloads, CpuBackend::download(x, host); }
+  std::function<void(void*)> download_later(View x) override {
+    return [this, x, now = ++moments](void* host) {
+      waits.push_back({now, moments});
+      CpuBackend::download(x, host);
+    };
+  }
   Moment moment() override {
     Moment now = CpuBackend::moment();
     if (is_beside_) now.event = std::make_shared<int64_t>(++moments);
@@ -137,6 +143,47 @@ TEST_P(RunningAhead, WaitsForNothingNewerThanTheEvaluationBefore) {
       }
     }
     EXPECT_EQ(ends.size() - before, result.evaluations.size());
+  }
+}
+
+TEST_P(RunningAhead, WaitsForNothingFromTheEndOfAVideoToTheSecondEvaluationOfTheNext) {
+  Device device(true, 0);
+  const TeamChannels alone = lone_channels();
+  const auto pipeline = model().open(device, {}, alone);
+  std::vector<VideoResult> made;
+  std::vector<Arrival> arrivals;
+  int64_t end_of_video = 0;
+  for (uint32_t sample = 0; sample < 3; ++sample) {
+    PhiloxNoise noise{42, "a", sample};
+    VideoRun run{noise};
+    run.decodes = false;
+    int asked = -answers_before();
+    run.agree = [&](Outcome own) {
+      if (asked++ <= 0) {
+        EXPECT_EQ(device.downloads, 0) << "till the first evaluation of video " << sample;
+        EXPECT_TRUE(device.waits.empty()) << "till the first evaluation of video " << sample;
+      } else {
+        for (const Device::Wait& wait : device.waits) EXPECT_GT(wait.for_moment, end_of_video) << "for the video before";
+      }
+      return own;
+    };
+    made.push_back(pipeline->generate(request(), run));
+    ASSERT_EQ(made.back().outcome, Outcome::going_on) << made.back().reason;
+    EXPECT_EQ(device.downloads, 1) << "of the latents";
+    if (sample > 0) arrivals.back()(made[sample - 1]);
+    device.waits.clear();
+    device.downloads = 0;
+    arrivals.push_back(pipeline->decoding(request(), made.back(), true));
+    end_of_video = device.moments;
+  }
+  arrivals.back()(made.back());
+  for (uint32_t sample = 0; sample < 3; ++sample) {
+    PhiloxNoise noise{42, "a", sample};
+    VideoRun run{noise};
+    const VideoResult expected = pipeline->generate(request(), run);
+    EXPECT_EQ(made[sample].video.rgb, expected.video.rgb);
+    EXPECT_FALSE(expected.video.rgb.empty());
+    EXPECT_EQ(made[sample].embedding, expected.embedding);
   }
 }
 
