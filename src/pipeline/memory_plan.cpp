@@ -110,8 +110,9 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);
   if (!run.decodes) {
     channels.set_doing(decoding);
+    const size_t before = backend.in_use();   // texts as well, which are kept for the next video
     const Arrival frames = pipeline->decoding(request, result, run.takes_frames);
-    plan.leaving_bytes = int64_t(backend.in_use()) - plan.weight_bytes;
+    plan.leaving_bytes = int64_t(backend.in_use() - before);
   }
   phases.end();
   plan.host_bytes = int64_t(backend.most_host_in_use());

@@ -108,6 +108,10 @@ TEST_P(VideosOnGpus, GiveTheSameFramesWhileTheNextOneIsMade) {
   const bool takes_long = family.starts_with("osp");
   VideoRequest image = request(family == "osp-1.1" ? 4 : 2);
   image.frames = 1;
+  image.negative_prompt = "grey blurry";
+  VideoRequest next = image;   // of other texts, as long
+  next.prompt = "A red circle, left moving.";
+  next.negative_prompt = "blurry grey";
   const auto make = [&](CudaPrecision precision, int ranks) {
     const PlannedDevice device = precision == CudaPrecision::float32 ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
     std::vector<TeamChannels> channels = thread_channels(ranks, false);
@@ -123,7 +127,7 @@ TEST_P(VideosOnGpus, GiveTheSameFramesWhileTheNextOneIsMade) {
           VideoRun run{noise};
           run.broadcast = some_reuse();
           run.decodes = false;
-          made.push_back(pipeline->generate(image, run));
+          made.push_back(pipeline->generate(sample ? next : image, run));
           if (frames) std::thread([&] { std::exchange(frames, nullptr)(made.front()); }).join();
           frames = pipeline->decoding(image, made.back(), rank == 0);
         }
