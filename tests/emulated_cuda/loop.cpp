@@ -126,7 +126,7 @@ TEST(EmulatedDepartures, WaitForWhatTheStreamWasAskedBefore) {
   emulated::later(backend.stream(), [&] { gate.get_future().wait(); });
   backend.upload(values.data(), x.view());
   auto found = std::async(std::launch::async, to_host_later<float>(x));
-  EXPECT_EQ(found.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  EXPECT_EQ(found.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout) << "it came before what it waits for";
   gate.set_value();
   EXPECT_EQ(found.get(), values);
 }
