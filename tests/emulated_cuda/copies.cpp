@@ -9,8 +9,8 @@ namespace {
 
 struct SlowCopies : testing::Test {
   std::unique_ptr<Backend> gpu = make_cuda_backend(0, CudaPrecision::float32);
-  void SetUp() override { emulated::copies_take = std::chrono::milliseconds(20); }
-  void TearDown() override { emulated::copies_take = std::chrono::microseconds(0); }
+  void SetUp() override { emulated::copies_take = emulated::copies_beside_take = std::chrono::milliseconds(20); }
+  void TearDown() override { emulated::copies_take = emulated::copies_beside_take = std::chrono::microseconds(0); }
 };
 
 TEST_F(SlowCopies, BesideOperationsAreBehindThoseBeforeThemAndBehindEachOther) {

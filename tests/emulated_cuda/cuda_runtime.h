@@ -79,8 +79,8 @@ void later(emulated_stream* stream, std::function<void()> work);
 /// Returns when all that the stream was given, or was told to wait for, has been done.
 void finish(emulated_stream* stream);
 
-/// How long each copy from or to pinned memory takes, beside the caller.
-extern std::atomic<std::chrono::microseconds> copies_take;
+/// How long each copy from or to pinned memory takes, beside the caller; and one that was put behind another stream's event.
+extern std::atomic<std::chrono::microseconds> copies_take, copies_beside_take;
 
 /// What was asked for so far that a loop had better not: pinned memory; waiting for all that a stream has to do; copies from or to memory of the
 /// host that is not pinned, which may wait for as much.

@@ -42,7 +42,7 @@ emulated_switch:
 namespace emulated {
 
 dim3 thread_index, block_index, block_size, grid_size;
-std::atomic<std::chrono::microseconds> copies_take;
+std::atomic<std::chrono::microseconds> copies_take, copies_beside_take;
 Counts counts;
 
 namespace {
@@ -415,8 +415,9 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (kind != cudaMemcpyDeviceToDevice && pinned().holds(kind == cudaMemcpyHostToDevice ? from : to)) {
     ++(kind == cudaMemcpyHostToDevice ? emulated::counts.from_pinned : emulated::counts.to_pinned);
-    emulated::later(stream, [=] {
-      std::this_thread::sleep_for(emulated::copies_take.load());
+    const auto& takes = stream->waits_for.empty() ? emulated::copies_take : emulated::copies_beside_take;
+    emulated::later(stream, [=, &takes] {
+      std::this_thread::sleep_for(takes.load());
       std::memcpy(to, from, bytes);
     });
     return cudaSuccess;
