@@ -79,11 +79,11 @@ struct SomeRows {
   int64_t index[most];
 };
 
-// A block a row.
+// A thread an element: rows may be short, and many (the biases of a T5's relative positions).
 template <class Element>
-__global__ void gather_rows_kernel(SomeRows rows, int64_t columns, const Element* table, Element* out) {
-  const Element* from = table + rows.index[blockIdx.x] * columns;
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) out[blockIdx.x * columns + c] = from[c];
+__global__ void gather_rows_kernel(SomeRows rows, int64_t elements, int64_t columns, const Element* table, Element* out) {
+  const int64_t i = global_index();
+  if (i < elements) out[i] = table[rows.index[i / columns] * columns + i % columns];
 }
 
 template <class Element>
@@ -92,7 +92,8 @@ void gather(cudaStream_t stream, View table, std::span<const int64_t> indices, i
     const std::span part = indices.subspan(first, std::min(indices.size() - first, size_t(SomeRows::most)));
     SomeRows rows{};
     std::copy(part.begin(), part.end(), rows.index);
-    launch(stream, "gather_rows", int64_t(part.size()), threads, 0, gather_rows_kernel<Element>, rows, columns,
+    const int64_t count = int64_t(part.size()) * columns;
+    launch(stream, "gather_rows", pieces_of(count, threads), threads, 0, gather_rows_kernel<Element>, rows, count, columns,
            static_cast<const Element*>(table.data), elements<Element>(out) + int64_t(first) * columns);
   }
 }
