@@ -215,7 +215,7 @@ TEST(EmulatedDepartures, GiveTheSameBytesWhereCopiesTakeTheirTime) {
   EXPECT_LE(taken, 2) << "two pinned pieces";
   EXPECT_EQ(to_host_later<float>(x)(), values);
   EXPECT_EQ(emulated::counts.host_allocations - taken_before, taken) << "they are used again";
-  emulated::copies_take = {};
+  emulated::copies_take = std::chrono::microseconds(0);
 }
 
 }  // namespace
