@@ -90,6 +90,11 @@ struct Counts {
 };
 extern Counts counts;
 
+/// Of the GPUs: the number before the point of their compute capability.
+extern std::atomic<int> capability;
+/// Whether no block is given: the pool's memory is idle, but in pieces; until it is trimmed.
+extern std::atomic<bool> pool_is_in_pieces;
+
 }  // namespace emulated
 
 inline const dim3& threadIdx = emulated::thread_index;
@@ -123,7 +128,7 @@ cudaError_t cudaGetDevice(int* device);
 
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor, cudaDevAttrMultiProcessorCount };
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
-  return *value = which == cudaDevAttrMultiProcessorCount ? 4 : which == cudaDevAttrComputeCapabilityMajor ? 9 : 0, cudaSuccess;
+  return *value = which == cudaDevAttrMultiProcessorCount ? 4 : which == cudaDevAttrComputeCapabilityMajor ? emulated::capability.load() : 0, cudaSuccess;
 }
 
 typedef emulated_stream* cudaStream_t;
@@ -157,7 +162,7 @@ struct cudaMemPoolProps {
   cudaMemLocation location;
 };
 inline cudaError_t cudaMemPoolCreate(cudaMemPool_t*, const cudaMemPoolProps*) { return cudaSuccess; }
-inline cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) { return cudaSuccess; }
+inline cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) { return emulated::pool_is_in_pieces = false, cudaSuccess; }
 inline cudaError_t cudaMemPoolDestroy(cudaMemPool_t) { return cudaSuccess; }
 inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t);

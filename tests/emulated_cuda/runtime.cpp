@@ -44,6 +44,8 @@ namespace emulated {
 dim3 thread_index, block_index, block_size, grid_size;
 std::atomic<std::chrono::microseconds> copies_take, copies_beside_take;
 Counts counts;
+std::atomic<int> capability = 9;
+std::atomic<bool> pool_is_in_pieces = false;
 
 namespace {
 
@@ -362,6 +364,7 @@ cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
 }
 
 cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t) {
+  if (emulated::pool_is_in_pieces) return cudaErrorMemoryAllocation;
   *block = std::malloc(bytes);
   if (*block) std::memset(*block, 0xff, bytes);
   return *block ? cudaSuccess : cudaErrorInvalidValue;

@@ -57,6 +57,7 @@ TEST(Float8Products, AreThoseOfScaledAndRoundedRows) {
   const TestGpu gpu(CudaPrecision::bfloat16);
   if (!gpu.backend) GTEST_SKIP() << gpu.absence;
   Backend& device = *gpu.backend;
+  if (!scales_float8_rows(device)) GTEST_SKIP() << device.name() << " has no scales for rows of float8";
   for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 1152, 32}, {5, 80, 48}})
     for (const DType type : {DType::bfloat16, DType::float32}) {
       auto x = rounded_to_bfloat16(random_values(rows * depth, 1)), w = random_values(columns * depth, 2), b = rounded_to_bfloat16(random_values(columns, 3));
@@ -85,6 +86,7 @@ TEST(Float8Products, AreNotFiniteWhereARowIsNot) {
   const TestGpu gpu(CudaPrecision::bfloat16);
   if (!gpu.backend) GTEST_SKIP() << gpu.absence;
   Backend& device = *gpu.backend;
+  if (!scales_float8_rows(device)) GTEST_SKIP() << device.name() << " has no scales for rows of float8";
   for (const float poison : {NAN, INFINITY}) {
     auto x = random_values(2 * 32, 1);
     x[35] = poison;

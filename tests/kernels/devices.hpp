@@ -25,6 +25,9 @@ struct TestGpu {
   }
 };
 
+/// Whether a GPU multiplies in float8.
+inline bool scales_float8_rows(const Backend& gpu) { return gpu.name().starts_with("cuda-sm9"); }
+
 /// The back ends that this machine can run, each with its name; no test is written for one device.
 inline std::vector<std::shared_ptr<Backend>> test_devices() {
   std::vector<std::shared_ptr<Backend>> devices{make_cpu_backend(CpuIsa::portable)};
