@@ -59,11 +59,11 @@ void PlanningBackend::convolution(View x, const PackedWeights& weight, const Vie
   if (on_tensor_cores() && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out);
   count_products(out.size(), weight.depth);
   if (!on_tensor_cores() || out.size() == 0) return;
-  const int64_t rows = cuda::convolution_rows(out.size() / weight.columns, weight.depth);
-  if (x.dtype == DType::bfloat16 && cuda::convolution_in_place(x.shape[4], weight.depth / x.shape[4])) {
+  if (cuda::convolution_in_place(x, weight)) {
     const auto added = bias ? as(DType::float32, *bias) : nullptr;
     return;
   }
+  const int64_t rows = cuda::convolution_rows(out.size() / weight.columns, weight.depth);
   const auto added = bias ? as(out.dtype, *bias) : nullptr, patches = allocate(size_t(rows * weight.depth) * sizeof(bfloat16));
 }
 
@@ -71,7 +71,7 @@ void PlanningBackend::attention(View q, View k, View v, float scale, const Atten
   const int64_t per_key = q.size() / std::max<int64_t>(1, q.shape[0]);   // of a batch entry
   if (keys_of.empty()) count_products(2 * q.size(), k.shape[1]);
   for (const KeyRange& keys : keys_of) count_products(2 * per_key, keys.end - keys.begin);
-  if (q.dtype == DType::bfloat16 && !bias && keys_of.empty() && cuda::attention_by_products(q.shape[2], q.shape[3], scale)) {
+  if (cuda::attention_by_products(q, scale, bias, keys_of)) {
     const auto scores = allocate(cuda::scores_bytes(q.shape[1], k.shape[1])), weights = allocate(cuda::weights_bytes(q.shape[1], k.shape[1])),
                values = allocate(cuda::turned_values_bytes(k.shape[1], k.shape[3]));
     return;

@@ -48,8 +48,7 @@ void CudaBackend::attention(View q, View k, View v, float scale, const Attention
                             std::span<const KeyRange> keys_of, View out) {
   using namespace cuda;
   if (q.size() == 0) return;
-  if (q.dtype == DType::bfloat16 && !bias && keys_of.empty() && attention_by_products(q.shape[2], q.shape[3], scale))
-    return attend_by_products(q, k, v, scale, out);
+  if (attention_by_products(q, scale, bias, keys_of)) return attend_by_products(q, k, v, scale, out);
   if (q.dtype == DType::bfloat16 && !attention_on_tensor_cores(q.shape[3], scale)) {
     const Owned wide_q = as(DType::float32, q), wide_k = as(DType::float32, k), wide_v = as(DType::float32, v);
     attention(wide_q.view, wide_k.view, wide_v.view, scale, bias, keys_of, wide_q.view);   // a block reads its queries before it writes

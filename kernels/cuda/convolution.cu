@@ -44,7 +44,7 @@ void CudaBackend::convolution(View x, const PackedWeights& weight, const View* b
   if (out.size() == 0) return;
   require(weight.depth <= INT_MAX, "a convolution on a GPU: a patch has ", weight.depth, " values, of which the kernel holds ", INT_MAX);
   if (tensor_cores_ && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out);
-  const bool in_place = tensor_cores_ && x.dtype == DType::bfloat16 && cuda::convolution_in_place(x.shape[4], weight.depth / x.shape[4]);
+  const bool in_place = tensor_cores_ && cuda::convolution_in_place(x, weight);
   const Owned added = bias ? as(in_place ? DType::float32 : out.dtype, *bias) : Owned();
   if (in_place)
     return cuda::tensor_core_convolution(stream(), cuda::patches_of<bfloat16>(x, geometry, out), static_cast<const bfloat16*>(weight.data.get()),

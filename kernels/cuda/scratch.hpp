@@ -36,6 +36,9 @@ constexpr bool is_pointwise(const ConvolutionGeometry& g) {
 /// Whether a convolution of bfloat16 reads its patches where they are. Of few channels, or many taps, they are written out.
 inline constexpr int64_t most_taps_in_place = 27;
 constexpr bool convolution_in_place(int64_t channels, int64_t taps) { return channels % 8 == 0 && taps <= most_taps_in_place; }
+inline bool convolution_in_place(const View& x, const PackedWeights& weight) {
+  return x.dtype == DType::bfloat16 && convolution_in_place(x.shape[4], weight.depth / x.shape[4]);
+}
 
 /// Rows of the matrix of patches, of `depth` bfloat16 values each, that are written out at a time. Each chunk's output begins at a
 /// multiple of 256 bytes, whatever its columns and type.
@@ -47,8 +50,11 @@ constexpr int64_t convolution_rows(int64_t positions, int64_t depth) {
 /// Whether attention of bfloat16 heads of this size runs on the tensor cores; else it takes converted arguments.
 constexpr bool attention_on_tensor_cores(int64_t size, float scale) { return size <= 128 && size % 8 == 0 && scale > 0; }
 
-/// Whether attention of bfloat16 runs as products on the tensor cores: a wide head alone, whose rows begin at multiples of 256 bytes.
-constexpr bool attention_by_products(int64_t heads, int64_t size, float scale) { return heads == 1 && size % 128 == 0 && size > 128 && scale > 0; }
+/// Whether attention of queries q runs as products on the tensor cores: of a wide bfloat16 head alone, whose rows begin at multiples of 256
+/// bytes, without a bias and with all keys of an entry.
+inline bool attention_by_products(const View& q, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of) {
+  return q.dtype == DType::bfloat16 && q.shape[2] == 1 && q.shape[3] % 128 == 0 && q.shape[3] > 128 && scale > 0 && !bias && keys_of.empty();
+}
 /// Keys, with those of weight 0 that make rows of scores and weights multiples of 16 bytes.
 constexpr int64_t padded_keys(int64_t keys) { return pieces_of(keys, 8) * 8; }
 /// Queries whose scores are there at a time.
