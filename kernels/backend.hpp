@@ -39,6 +39,15 @@ struct PackedWeights {
   int64_t columns = 0;   ///< output features
   int64_t depth = 0;     ///< input features (of a convolution: taps * input channels)
   size_t bytes = 0;      ///< that `data` takes
+  bool winograd = false; ///< transformed, see Packing
+};
+
+/// How weights are laid out: in the published order of their product, or, of a convolution whose input has `winograd_channels` channels,
+/// transformed for Winograd's algorithm (kernels/cpu/winograd.hpp).
+struct Packing {
+  DType dtype;
+  int64_t winograd_channels = 0;
+  Packing(DType dtype, int64_t winograd_channels = 0) : dtype(dtype), winograd_channels(winograd_channels) {}
 };
 
 /// Geometry of a convolution over x [batch, time, height, width, channels]; index 0 is time, 1 height, 2 width.
@@ -149,12 +158,14 @@ struct Backend {
   /// what they are multiplied with are rounded to block floating point (Rouhani et al., arXiv 2302.08007, of 16 bits and by the block's
   /// norm), which errs by 1e-4 of the product's norm. `as` float8, on a GPU's tensor cores: the weights and what they are multiplied with are rounded
   /// to it, each column and each row scaled by its largest magnitude. Else the weight's own type, in which nothing more is rounded.
-  virtual PackedWeights pack(View weight, DType as) = 0;
+  virtual PackedWeights pack(View weight, Packing as) = 0;
   PackedWeights pack_exactly(View weight) { return pack(weight, weight.dtype); }
   /// out = activation(x weight^T + bias); x [rows, depth], bias [columns], of either type, or absent, out [rows, columns].
   virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) = 0;
+  /// How pack() is to lay out the weights of such a convolution, which are kept `as` that type, for convolution() to be fastest.
+  virtual Packing packing(const ConvolutionGeometry&, int64_t /*in_channels*/, int64_t /*out_channels*/, DType as) const { return as; }
   /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from
-  /// [output channels, kernel time, kernel height, kernel width, channels].
+  /// [output channels, kernel time, kernel height, kernel width, channels], in any way or in that of packing().
   virtual void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                            View out) = 0;
   /// softmax(scale q k^T + bias) v for each batch entry and head; q [batch, queries, heads, size],

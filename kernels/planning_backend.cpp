@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cpu/winograd.hpp"
 #include "kernels/cuda/scratch.hpp"
 
 namespace pyracast {
@@ -39,13 +40,17 @@ std::shared_ptr<void> PlanningBackend::as(DType dtype, const View& x) {
   return x.dtype == dtype ? nullptr : allocate(size_t(x.size()) * size_of(dtype));
 }
 
-PackedWeights PlanningBackend::pack(View weight, DType as) {
+PackedWeights PlanningBackend::pack(View weight, Packing as) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  const DType kept = on_gpu() && as != DType::float8 ? activations() : as;
-  const size_t bytes = as == DType::float8 ? cuda::float8_bytes(columns, depth)
-                       : on_gpu()          ? size_t(weight.size()) * size_of(kept)
-                                           : size_t(cpu::packed_bytes(columns, depth, as));
-  return {allocate(bytes), kept, columns, depth, bytes};
+  const DType kept = on_gpu() && as.dtype != DType::float8 ? activations() : as.dtype;
+  const size_t bytes = as.dtype == DType::float8 ? cuda::float8_bytes(columns, depth)
+                       : on_gpu()                ? size_t(weight.size()) * size_of(kept)
+                                                 : size_t(cpu::packed_bytes(columns, depth, as));
+  return {allocate(bytes), kept, columns, depth, bytes, as.winograd_channels > 0};
+}
+
+Packing PlanningBackend::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const {
+  return on_gpu() ? as : cpu::packing(geometry, in_channels, out_channels, as);
 }
 
 void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) {

@@ -1,6 +1,7 @@
 // A convolution is the matrix product of its patches with the weights; patches are gathered a block at a time straight
 // into the product's left factor, so no tensor of patches ever exists.
 #include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cpu/winograd.hpp"
 
 namespace pyracast {
 
@@ -49,8 +50,13 @@ struct PackPatches {
 
 }  // namespace
 
+Packing CpuBackend::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const {
+  return cpu::packing(geometry, in_channels, out_channels, as);
+}
+
 void CpuBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                              View out) {
+  if (weight.winograd) return cpu::convolution_by_winograd(simd_, x, weight, bias, geometry, out);
   const int64_t positions = out.size() / weight.columns;
   const PackPatches patches{cpu::floats(x), positions, x.shape[4],
                             {x.shape[1], x.shape[2], x.shape[3]}, {out.shape[1], out.shape[2], out.shape[3]}, geometry};

@@ -65,7 +65,8 @@ class CpuBackend : public Backend {
   void fill(View out, float value) override;
   void convert(View x, View out) override;
   void to_pixels(View x, PixelRounding rounding, View out) override;
-  PackedWeights pack(View weight, DType as) override;
+  PackedWeights pack(View weight, Packing as) override;
+  Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                    View out) override;

@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cpu/winograd.hpp"
 
 namespace pyracast {
 
@@ -49,14 +50,21 @@ void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t
 
 }  // namespace
 
-PackedWeights CpuBackend::pack(View weight, DType as) {
+PackedWeights CpuBackend::pack(View weight, Packing as) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
   const size_t bytes = size_t(cpu::packed_bytes(columns, depth, as));
-  PackedWeights packed{allocate(bytes), as, columns, depth, bytes};
-  const auto pack_from = [&](const auto* elements) {
+  PackedWeights packed{allocate(bytes), as.dtype, columns, depth, bytes, as.winograd_channels > 0};
+  const auto pack_panels_of = [&](const auto* elements, int64_t depth, std::byte* panels) {
     using Element = std::remove_cvref_t<decltype(*elements)>;
-    if (as == DType::int16) pack_quantized_panels(simd_, elements, columns, depth, static_cast<std::byte*>(packed.data.get()));
-    else pack_panels(elements, columns, depth, static_cast<Element*>(packed.data.get()));
+    if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, columns, depth, panels);
+    else pack_panels(elements, columns, depth, reinterpret_cast<Element*>(panels));
+  };
+  const auto pack_from = [&](const auto* elements) {
+    auto* panels = static_cast<std::byte*>(packed.data.get());
+    if (!as.winograd_channels) return pack_panels_of(elements, depth, panels);
+    for (int row = 0; row < 4; ++row)
+      for (int column = 0; column < 4; ++column, panels += bytes / 16)
+        pack_panels_of(cpu::transformed_kernels(elements, weight.size(), as.winograd_channels, row, column).data(), depth / 9, panels);
   };
   if (weight.dtype == DType::float32) pack_from(cpu::floats(weight));
   else pack_from(static_cast<const bfloat16*>(weight.data));

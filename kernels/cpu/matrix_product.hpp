@@ -30,10 +30,15 @@ inline int64_t quantized_panel_bytes(int64_t depth) {
   return depth / depth_block * quantized_block_bytes(depth_block) + (rest ? quantized_block_bytes(rest) : 0);
 }
 
-/// Bytes of a packed right factor: panels of float32 or bfloat16, or (int16) quantized.
-inline int64_t packed_bytes(int64_t columns, int64_t depth, DType dtype) {
-  if (dtype == DType::int16) return rounded_up(columns, panel_columns) / panel_columns * quantized_panel_bytes(depth);
-  return packed_size(columns, depth) * int64_t(size_of(dtype));
+/// Bytes of a panel of a packed right factor: of float32 or bfloat16, or (int16) quantized.
+inline int64_t panel_bytes(int64_t depth, DType dtype) {
+  return dtype == DType::int16 ? quantized_panel_bytes(depth) : depth * panel_columns * int64_t(size_of(dtype));
+}
+
+/// Bytes of a packed right factor. Winograd's 16 (winograd.hpp) lie one behind the other, each of a ninth of the depth.
+inline int64_t packed_bytes(int64_t columns, int64_t depth, Packing packing) {
+  const int64_t panels = rounded_up(columns, panel_columns) / panel_columns;
+  return packing.winograd_channels ? 16 * panels * panel_bytes(depth / 9, packing.dtype) : panels * panel_bytes(depth, packing.dtype);
 }
 
 /// Whether an output has room for whole tiles: its rows for whole panels, and its last tile for tile_rows rows.
@@ -217,6 +222,16 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
   }
 }
 
+/// body(tiles, panels_of): the left factor's tiles and, of a right factor of this type, its panels, as this processor multiplies them.
+template <class Body>
+void with_tiles(const Simd& simd, DType dtype, Body body) {
+  alignas(64) thread_local static float widened[depth_block * panel_columns];
+  const auto quantized = [](const PackedWeights& right) { return QuantizedPanels{right}; };
+  if (dtype == DType::int16 && simd.amx) body(AmxTiles{simd}, quantized);
+  else if (dtype == DType::int16) body(QuantizedTiles{simd}, quantized);
+  else body(FloatTiles{simd}, [&](const PackedWeights& right) { return WeightPanels{simd, right, widened}; });
+}
+
 /// All rows and columns, tasks over OpenMP threads; arguments as in multiply_block. bfloat16 panels are widened a block at a time.
 template <class PackLeft, class Finish>
 void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLeft pack_left, float* out,
@@ -226,15 +241,11 @@ void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLe
   const int64_t column_tasks = (columns + column_step - 1) / column_step;
 #pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(rows * columns * depth))
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {
-    alignas(64) thread_local static float widened[depth_block * panel_columns];
     const int64_t row = task / column_tasks * row_step, column = task % column_tasks * column_step;
-    const auto block = [&](const auto& tiles, const auto& panels) {
-      multiply_block(tiles, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth, pack_left, panels, out,
-                     columns, finish);
-    };
-    if (right.dtype == DType::int16 && simd.amx) block(AmxTiles{simd}, QuantizedPanels{right});
-    else if (right.dtype == DType::int16) block(QuantizedTiles{simd}, QuantizedPanels{right});
-    else block(FloatTiles{simd}, WeightPanels{simd, right, widened});
+    with_tiles(simd, right.dtype, [&](const auto& tiles, const auto& panels_of) {
+      multiply_block(tiles, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth, pack_left, panels_of(right),
+                     out, columns, finish);
+    });
   }
 }
 

@@ -406,6 +406,15 @@ void widen(const bfloat16* x, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) wide[i] = uint32_t(bits[i]) << 16;
 }
 
+void add_four(const float* a, const float* b, const float* c, const float* d, float inner, float outer, int64_t n, float* __restrict out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = (a[i] + inner * b[i]) + outer * (c[i] + inner * d[i]);
+}
+
+void add_three(const float* x, const float* a, const float* b, const float* c, float inner, float outer, int64_t n, float* out) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] + outer * ((a[i] + inner * b[i]) + inner * c[i]);
+}
+
 constexpr int chains = 12;   // independent sums: more than a multiply-add's latency times those begun a cycle
 
 // The empty assembly makes every round's numbers known to the processor alone: nothing can be worked out beforehand.
@@ -432,7 +441,7 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
   static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, rms_norm, rotate,
-                              add_moments, widen, multiply_adds, chains * width};
+                              add_moments, widen, add_four, add_three, multiply_adds, chains * width};
   return table;
 }
 

@@ -48,6 +48,10 @@ struct Simd {
   /// Adds x and x^2 to sum and square.
   void (*add_moments)(const float* x, int64_t n, double* sum, double* square);
   void (*widen)(const bfloat16* x, int64_t n, float* out);
+  /// out = (a + inner * b) + outer * (c + inner * d), inner and outer 1 or -1.
+  void (*add_four)(const float* a, const float* b, const float* c, const float* d, float inner, float outer, int64_t n, float* out);
+  /// out = x + outer * ((a + inner * b) + inner * c), inner and outer 1 or -1; out may be x.
+  void (*add_three)(const float* x, const float* a, const float* b, const float* c, float inner, float outer, int64_t n, float* out);
   /// Adds 1 to each of fma_lanes numbers `rounds` times, by multiply-adds on registers; the sum of all. As fast as the
   /// processor can go: the yardstick of the other loops.
   float (*multiply_adds)(int64_t rounds);

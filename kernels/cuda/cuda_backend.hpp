@@ -92,7 +92,7 @@ class CudaBackend final : public Backend {
   void fill(View out, float value) override;
   void convert(View x, View out) override;
   void to_pixels(View x, PixelRounding rounding, View out) override;
-  PackedWeights pack(View weight, DType as) override;
+  PackedWeights pack(View weight, Packing packing) override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
                    View out) override;

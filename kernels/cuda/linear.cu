@@ -62,7 +62,8 @@ TensorCoreFactor to_float8(cudaStream_t stream, View x, int64_t depth, void* mem
 }  // namespace cuda
 
 // Weights stay in the published order [columns, depth]: in float32, or rounded to bfloat16 or float8 for the tensor cores.
-PackedWeights CudaBackend::pack(View weight, DType as) {
+PackedWeights CudaBackend::pack(View weight, Packing packing) {
+  const DType as = packing.dtype;
   require(as == weight.dtype || (as == DType::float8 && tensor_cores_), "weights as ", name_of(as), " on ", name_,
           ": block floating point is the CPU's only, and float8 the tensor cores'");
   require(as != DType::float8 || scales_float8_rows_, "--dtype fp8 on ", name_, ": cuBLAS scales single rows of float8 on GPUs of compute capability 9 "

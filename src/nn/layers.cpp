@@ -14,7 +14,7 @@ Convolution::Convolution(const Weights& weights, int64_t in, int64_t out, Convol
     : geometry_(geometry) {
   Shape shape{out, in};
   for (int axis = 3 - stored_axes; axis < 3; ++axis) shape.push_back(geometry.kernel[axis]);
-  weight_ = weights.kernel("weight", shape);
+  weight_ = weights.kernel("weight", shape, geometry);
   if (has_bias) bias_ = to_activations(weights.tensor("bias", {out}));
 }
 

@@ -146,14 +146,14 @@ WeightBlock Weights::shared(const std::string& use, const std::string& name, con
   return contents_->storage.shared->at(concat(use, ' ', stored.file, ' ', prefix_, name, ' ', name_of(dtype), " for ", backend().name()), make);
 }
 
-PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, DType dtype, int64_t columns, int64_t depth,
+PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, Packing packing, int64_t columns, int64_t depth,
                               const std::function<Tensor()>& published) const {
-  if (!contents_->storage.shared) return backend().pack(published().view(), dtype);
-  const WeightBlock block = shared("matrix", name, stored, dtype, [&] {
-    const PackedWeights own = backend().pack(published().view(), dtype);
+  if (!contents_->storage.shared) return backend().pack(published().view(), packing);
+  const WeightBlock block = shared("matrix", name, stored, packing.dtype, [&] {
+    const PackedWeights own = backend().pack(published().view(), packing);
     return WeightBlock{own.data, own.bytes};
   });
-  return {block.data, dtype, columns, depth, block.bytes};
+  return {block.data, packing.dtype, columns, depth, block.bytes, packing.winograd_channels > 0};
 }
 
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
@@ -163,12 +163,12 @@ PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t 
                 [&] { return on_device(*stored, {columns, depth}, table_dtype(*stored)); });
 }
 
-PackedWeights Weights::kernel(const std::string& name, const Shape& shape) const {
+PackedWeights Weights::kernel(const std::string& name, const Shape& shape, const ConvolutionGeometry& geometry) const {
   const StoredTensor* stored = take(name, shape);
   if (!stored) return {};
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
   const Shape rows{out, taps * in};
-  return packed(name, *stored, kernel_dtype(*stored), out, taps * in, [&] {
+  return packed(name, *stored, backend().packing(geometry, in, out, kernel_dtype(*stored)), out, taps * in, [&] {
     if (!backend().computes()) return on_device(*stored, rows, table_dtype(*stored));
     const std::vector<float> published = values(*stored);
     std::vector<float> reordered(published.size());   // [out, in, taps] -> [out, taps, in]

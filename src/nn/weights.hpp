@@ -55,7 +55,7 @@ class Weights {
   /// A Linear's weight [columns, depth].
   PackedWeights matrix(const std::string& name, int64_t columns, int64_t depth) const;
   /// A convolution's weight; `shape` is the stored [out, in, height, width] or [out, in, time, height, width].
-  PackedWeights kernel(const std::string& name, const Shape& shape) const;
+  PackedWeights kernel(const std::string& name, const Shape& shape, const ConvolutionGeometry& geometry) const;
   /// Says that a stored tensor is known and not needed.
   void ignore(const std::string& name) const;
   /// The same of all tensors whose names begin so.
@@ -88,7 +88,7 @@ class Weights {
   DType table_dtype(const StoredTensor& stored) const;
   DType kernel_dtype(const StoredTensor& stored) const;
   DType matrix_dtype(const StoredTensor& stored, int64_t columns, int64_t depth) const;
-  PackedWeights packed(const std::string& name, const StoredTensor& stored, DType dtype, int64_t columns, int64_t depth,
+  PackedWeights packed(const std::string& name, const StoredTensor& stored, Packing packing, int64_t columns, int64_t depth,
                        const std::function<Tensor()>& published) const;
   WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype, const std::function<WeightBlock()>& make) const;
 };

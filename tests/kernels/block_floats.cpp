@@ -204,5 +204,32 @@ TEST(BlockFloats, GiveZeroWhereAllTapsLieInThePadding) {
   }
 }
 
+TEST(BlockFloats, MultiplyPatchesTransformedByWinogradsAlgorithm) {
+  const int64_t channels = 100, columns = 70, size = 9;
+  const ConvolutionGeometry causal{.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}};
+  const auto w = random_values(columns * 27 * channels, 2, 1 / std::sqrt(27.f * channels)), x = random_values(3 * size * size * channels, 1);
+  std::vector<std::vector<float>> results;
+  for (const auto& device : processors()) {
+    const DeviceArray in(*device, {1, 3, size, size, channels}, x), weight(*device, {columns, 27 * channels}, w);
+    const auto run = [&](DType as) {
+      DeviceArray out(*device, {1, 3, size, size, columns});
+      const PackedWeights packed = device->pack(weight.view, device->packing(causal, channels, columns, as));
+      EXPECT_TRUE(packed.winograd && packed.dtype == as);
+      device->convolution(in.view, packed, nullptr, causal, out.view);
+      return out.values();
+    };
+    const std::vector<float> rounded = run(DType::int16), exact = run(DType::float32);
+    if (!device->name().starts_with("cpu-portable")) results.push_back(rounded);   // it fuses no multiply-add
+    double errors = 0, squares = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      errors += std::pow(double(rounded[i]) - exact[i], 2);
+      squares += double(exact[i]) * exact[i];
+    }
+    EXPECT_LT(std::sqrt(errors / squares), 4e-4) << device->name();
+    EXPECT_GT(errors, 0) << device->name();
+  }
+  for (const auto& result : results) EXPECT_EQ(result, results.front());
+}
+
 }  // namespace
 }  // namespace pyracast

@@ -27,7 +27,16 @@ const Layer layers[] = {
     {{2, 3, 4, 6, 4}, 96, {.kernel = {1, 2, 2}, .stride = {1, 2, 2}}},
     {{1, 2, 3, 3, 64}, 5, {.kernel = {1, 1, 1}}},
     {{1, 3, 2, 6, 40}, 7, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},   // whole tiles of zeros
+    // By Winograd's algorithm on the CPU: odd sizes, several tasks, all of the channels' and columns' edges.
+    {{2, 1, 5, 7, 32}, 40, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
+    {{1, 1, 24, 22, 33}, 600, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
+    {{1, 3, 4, 6, 200}, 33, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},   // whole tiles of zeros
+    {{2, 6, 3, 4, 50}, 64, {.kernel = {3, 3, 3}, .stride = {2, 1, 1}, .pad_before = {1, 0, 2}, .pad_after = {0, 1, 0}}},
+    {{1, 1, 3, 3, 64}, 32, {.kernel = {1, 3, 3}}},
+    {{1, 2, 1, 1, 32}, 32, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
 };
+
+bool is_by_winograd(const Layer& s) { return s.in[4] >= 32 && s.out_channels >= 32 && s.geometry.kernel[2] == 3 && s.geometry.stride[2] == 1; }
 
 // The definition, in double.
 std::vector<double> direct(const Layer& s, const std::vector<float>& x, const std::vector<float>& w,
@@ -58,7 +67,9 @@ std::vector<double> direct(const Layer& s, const std::vector<float>& x, const st
 
 std::vector<float> run(Backend& backend, const Layer& s, const std::vector<float>& x, const std::vector<float>& w,
                        const std::vector<float>& bias) {
-  const auto weight = backend.pack_exactly(DeviceArray(backend, {s.out_channels, s.depth()}, w).view);
+  const auto weight = backend.pack(DeviceArray(backend, {s.out_channels, s.depth()}, w).view,
+                                   backend.packing(s.geometry, s.in[4], s.out_channels, DType::float32));
+  EXPECT_EQ(weight.winograd, is_by_winograd(s) && backend.name().starts_with("cpu"));
   const DeviceArray in(backend, s.in, x), add(backend, {s.out_channels}, bias);
   DeviceArray out(backend, s.out());
   backend.convolution(in.view, weight, &add.view, s.geometry, out.view);
@@ -70,8 +81,34 @@ TEST(Convolution, EqualsItsDefinition) {
     for (const Layer& s : layers) {
       const auto x = random_values(View{nullptr, DType::float32, s.in}.size(), 1);
       const auto w = random_values(s.out_channels * s.depth(), 2), bias = random_values(s.out_channels, 3);
-      EXPECT_LT(largest_difference(run(*device, s, x, w, bias), direct(s, x, w, bias)), 1e-4) << device->name();
+      const double spread = std::sqrt(double(s.depth()));   // of a sum of products of normal values
+      EXPECT_LT(largest_difference(run(*device, s, x, w, bias), direct(s, x, w, bias)), 1e-5 * spread) << device->name();
     }
+}
+
+TEST(Convolution, HasTheSameBitsOnAllProcessorsThatFuseMultiplyAdds) {
+  for (const Layer& s : layers) {
+    const auto x = random_values(View{nullptr, DType::float32, s.in}.size(), 1);
+    const auto w = random_values(s.out_channels * s.depth(), 2), bias = random_values(s.out_channels, 3);
+    std::vector<std::vector<float>> results;
+    for (const auto& device : test_devices())
+      if (device->name().starts_with("cpu-a")) results.push_back(run(*device, s, x, w, bias));
+    if (results.size() < 2) GTEST_SKIP() << "this processor has AVX2 at most";
+    for (const auto& result : results) EXPECT_EQ(result, results.front());
+  }
+}
+
+// Weights that lie in bfloat16 are transformed in float32, and no bias is a bias of zeros.
+TEST(Convolution, ByWinogradTakesBfloat16WeightsAndNoBias) {
+  const Layer s{{1, 2, 5, 4, 40}, 48, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}};
+  const auto cpu = make_cpu_backend();
+  const auto x = random_values(View{nullptr, DType::float32, s.in}.size(), 1), w = rounded_to_bfloat16(random_values(s.out_channels * s.depth(), 2));
+  const auto weight = cpu->pack(DeviceArray(*cpu, {s.out_channels, s.depth()}, w, DType::bfloat16).view,
+                                cpu->packing(s.geometry, s.in[4], s.out_channels, DType::bfloat16));
+  DeviceArray out(*cpu, s.out());
+  cpu->convolution(DeviceArray(*cpu, s.in, x).view, weight, nullptr, s.geometry, out.view);
+  EXPECT_EQ(out.values(), run(*cpu, s, x, w, std::vector<float>(size_t(s.out_channels))));
+  EXPECT_EQ(weight.bytes, size_t(64 * 16 * 3 * 40 * 4)) << "16 float32 values of each 3x3 kernel, columns filled up to panels of 32";
 }
 
 TEST(Convolution, GivesABatchEntryTheSameBitsAloneAndOnAnyNumberOfThreads) {

@@ -80,7 +80,7 @@ TEST(SharedWeights, OfANetworkEqualItsOwn) {
     const auto bytes = [&](SharedWeights* shared) {
       const Weights weights(*backend, tensors, {dtype, shared, block_floats}, "test");
       std::string all;
-      for (const PackedWeights& packed : {weights.matrix("m", 6, 40), weights.kernel("k", {6, 10, 2, 2})}) {
+      for (const PackedWeights& packed : {weights.matrix("m", 6, 40), weights.kernel("k", {6, 10, 2, 2}, {.kernel = {1, 2, 2}})}) {
         EXPECT_EQ(packed.dtype, block_floats ? DType::int16 : dtype);
         EXPECT_EQ(packed.columns, 6);
         EXPECT_EQ(packed.depth, 40);
