@@ -19,6 +19,9 @@ constexpr int64_t most_columns = 512;         // of a task
 constexpr int64_t most_products = 192 * 1024;  // of a task, in each of the four matrices that lie in the second-level cache together
 constexpr int64_t row_step = 48;              // whole tiles on all instruction sets
 
+constexpr int64_t least_channels = 32;             // with fewer, transforming takes longer than the saved products
+constexpr int64_t least_quantized_channels = 64;   // with fewer, quantizing does
+
 const float zeros[most_columns] = {};   // what lies outside of the input; and no bias
 
 /// The patches of an input, one for each 2x2 outputs: [batch, time, height / 2, width / 2].
@@ -76,8 +79,9 @@ struct PackTransformed {
 
 Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) {
   const bool is_3x3 = geometry.kernel[1] == 3 && geometry.kernel[2] == 3 && geometry.stride[1] == 1 && geometry.stride[2] == 1;
-  if (!is_3x3 || in_channels < 32 || out_channels < 32) return as;
-  return {as == DType::int16 ? as : DType::float32, in_channels};
+  if (!is_3x3 || in_channels < least_channels || out_channels < least_channels) return as;
+  const bool quantized = as == DType::int16 && in_channels >= least_quantized_channels;
+  return {quantized ? DType::int16 : DType::float32, in_channels};
 }
 
 template <class Element>

@@ -8,7 +8,8 @@
 namespace pyracast::cpu {
 
 /// How the CPU multiplies such a convolution: by Winograd's algorithm where its kernel is 3 x 3 in space (of any size in time), its stride 1 and
-/// its channels are many enough that the saved products outweigh the transforms. Factors are float32 then, or in block floating point.
+/// its channels are many enough that the saved products outweigh the transforms. Factors are float32 then, or of enough channels and where `as` is
+/// int16 in block floating point.
 Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as);
 
 /// Element (row, column) of G g G^T of every kernel: [output channels, time, channels] from [output channels, time, 3, 3, channels], of

@@ -86,6 +86,25 @@ TEST(Convolution, EqualsItsDefinition) {
     }
 }
 
+TEST(Convolution, IsByWinogradWhereThatIsFaster) {
+  const auto cpu = make_cpu_backend();
+  const ConvolutionGeometry flat{.kernel = {1, 3, 3}}, cube{.kernel = {3, 3, 3}}, wide{.kernel = {1, 5, 5}}, strided{.kernel = {1, 3, 3}, .stride = {1, 2, 2}};
+  const auto packing = [&](const ConvolutionGeometry& geometry, int64_t in, int64_t out, DType as) {
+    const Packing chosen = cpu->packing(geometry, in, out, as);
+    return std::pair(chosen.dtype, chosen.winograd_channels);
+  };
+  EXPECT_EQ(packing(flat, 32, 32, DType::float32), std::pair(DType::float32, int64_t(32)));
+  EXPECT_EQ(packing(cube, 64, 32, DType::int16), std::pair(DType::int16, int64_t(64)));
+  EXPECT_EQ(packing(flat, 63, 32, DType::int16), std::pair(DType::float32, int64_t(63))) << "few channels are not worth quantizing";
+  EXPECT_EQ(packing(flat, 64, 64, DType::bfloat16), std::pair(DType::float32, int64_t(64))) << "transformed weights are no bfloat16 numbers";
+  for (const DType as : {DType::float32, DType::bfloat16, DType::int16}) {
+    EXPECT_EQ(packing(flat, 31, 64, as), std::pair(as, int64_t(0)));
+    EXPECT_EQ(packing(flat, 64, 3, as), std::pair(as, int64_t(0)));
+    EXPECT_EQ(packing(wide, 64, 64, as), std::pair(as, int64_t(0)));
+    EXPECT_EQ(packing(strided, 64, 64, as), std::pair(as, int64_t(0)));
+  }
+}
+
 TEST(Convolution, HasTheSameBitsOnAllProcessorsThatFuseMultiplyAdds) {
   for (const Layer& s : layers) {
     const auto x = random_values(View{nullptr, DType::float32, s.in}.size(), 1);
