@@ -104,7 +104,7 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
   });
   if (spatial)
     x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
-      const KeysAndValues& text = run.of_text({Branch::spatial_cross, index_}, [&] { return cross_attention_->of_text(caption); });
+      const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_->of_text(caption); });
       return seen("attn2", (*cross_attention_)(h, caption, text, run.parallel));
     });
   x = run.residual({spatial ? Branch::spatial_mlp : Branch::temporal_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) {
@@ -198,16 +198,17 @@ Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timest
   const auto [embedded, time] = time_(latents.backend(), timesteps, observe);
   const Tensor patches = patches_(permute(latents, {0, 2, 3, 4, 1}));
   const int64_t rows = patches.dim(2), columns = patches.dim(3), space = rows * columns;
-  Tensor x = patches.reshape({batch, frames, space, hidden}) +
-             repeat(position_table(rows, columns), 0, batch * frames).reshape({batch, frames, space, hidden});
+  const Tensor& positions = run.once("positions", [&] { return position_table(rows, columns); });
+  Tensor x = patches.reshape({batch, frames, space, hidden}) + repeat(positions, 0, batch * frames).reshape({batch, frames, space, hidden});
   observe("pos_embed", x);
-  const LatteAttentionInputs inputs = attention_inputs(latents.shape(), kept);
+  const LatteAttentionInputs& inputs = run.once("attention inputs", [&] { return attention_inputs(latents.shape(), kept); });
   x = run.shard(x, {Branch::spatial_attention, 0});
   for (size_t i = 0; i < spatial_blocks_.size(); ++i) {
     x = spatial_blocks_[i](x, time, caption, inputs, run);
     if (!config_.temporal_attentions) continue;
     if (i == 0 && frames > 1) {
-      const Tensor table = run.parallel.of_entries(repeat(frame_table(frames), 0, batch));
+      const Tensor& of_frames = run.once("frames", [&] { return frame_table(frames); });
+      const Tensor table = run.parallel.of_entries(repeat(of_frames, 0, batch));
       x = modulate(x, table, zeros(x.backend(), table.shape()));   // x + the table's row of each frame
     }
     x = temporal_blocks_[i](x, time, caption, inputs, run);

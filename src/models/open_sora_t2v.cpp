@@ -69,7 +69,7 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
     return seen("attn1", out_(run.parallel.over_heads(qkv, attend)));
   });
   x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
-    const KeysAndValues& text = run.of_text({Branch::spatial_cross, index_}, [&] { return cross_attention_.of_text(caption); });
+    const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_.of_text(caption); });
     return seen("attn2", cross_attention_(h, caption, text, run.parallel));
   });
   x = run.residual({Branch::spatial_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("ff", mlp_(h)); });
@@ -139,16 +139,16 @@ Tensor OpenSoraT2v::operator()(const Tensor& latents, const std::vector<float>& 
   const Tensor patches = patches_(permute(latents, {0, 2, 3, 4, 1}));
   const int64_t rows = patches.dim(2), columns = patches.dim(3);
   Tensor x = patches.reshape({batch, frames, rows * columns, hidden});
-  std::optional<RotaryTable> turned;
-  if (sizes.use_rope) turned = rotary(frames, rows, columns);
-  else x = x + repeat(absolute_positions(frames, rows, columns), 0, batch);
+  const RotaryTable* turned = sizes.use_rope ? &run.once("rotary", [&] { return rotary(frames, rows, columns); }) : nullptr;
+  if (!turned) x = x + repeat(run.once("positions", [&] { return absolute_positions(frames, rows, columns); }), 0, batch);
   observe("pos_embed", x);
-  Tensor bias;
-  if (std::count(kept.begin(), kept.end(), 0.f) > 0)
-    bias = token_bias(x.backend(), kept, batch * frames, latents.dim(3), latents.dim(4), patch).reshape({batch, frames * rows * columns});
+  const Tensor& bias = run.once("token bias", [&] {
+    if (std::count(kept.begin(), kept.end(), 0.f) == 0) return Tensor();
+    return token_bias(x.backend(), kept, batch * frames, latents.dim(3), latents.dim(4), patch).reshape({batch, frames * rows * columns});
+  });
 
   x = run.shard(x, {Branch::spatial_attention, 0});
-  for (const OpenSoraT2vBlock& block : blocks_) x = block(x, time, caption, bias, turned ? &*turned : nullptr, run);
+  for (const OpenSoraT2vBlock& block : blocks_) x = block(x, time, caption, bias, turned, run);
   const auto final_part = [&](int64_t i) {
     return run.parallel.of_entries(repeat(slice(final_table_, 0, i, i + 1), 0, batch) + embedded);
   };

@@ -1,4 +1,7 @@
 #pragma once
+#include <any>
+#include <string_view>
+
 #include "nn/modulation.hpp"
 #include "pab/attention_cache.hpp"
 #include "plan/token_plan.hpp"
@@ -34,7 +37,7 @@ class Run {
   void begin(int evaluation) {
     cached.begin(evaluation);
     sent_ = {};
-    if (evaluation == 0) of_text_.clear();
+    if (evaluation == 0) constants_.clear();
   }
 
   /// Behind an evaluation: what is stored for a site, as this rank's run of whole frames [frames, 1, space, channels] (alone: all tokens).
@@ -80,19 +83,25 @@ class Run {
     return gate_first ? x + out : add_gated(x, out, modulation.gate);
   }
 
-  /// What `compute` gives for a site, computed at the first evaluation that asks for it and kept for the video: keys and values
-  /// of the text, which no timestep changes.
-  template <class Compute>
-  const KeysAndValues& of_text(Site site, Compute compute) {
-    const auto found = of_text_.find(site);
-    return found != of_text_.end() ? found->second : of_text_.emplace(site, compute()).first->second;
+  /// What `make` gives, made at the first evaluation that asks for it and kept for the video: what no timestep changes, as positions
+  /// and the keys and values of the text. `name`, a literal, and `site` tell it from others; what it is made of must not change.
+  template <class Make>
+  const auto& once(std::string_view name, Site site, Make make) {
+    using Made = std::invoke_result_t<Make>;
+    std::any& kept = constants_[{name, site}];
+    if (!kept.has_value()) kept.emplace<Made>(make());
+    return std::any_cast<const Made&>(kept);
+  }
+  template <class Make>
+  const auto& once(std::string_view name, Make make) {
+    return once(name, Site(), make);
   }
 
  private:
   TokenPlan plan_;
   StoredOutput stored_;
   std::array<Sent, branch_count> sent_{};
-  std::map<Site, KeysAndValues> of_text_;
+  std::map<std::pair<std::string_view, Site>, std::any> constants_;
 
   /// Puts what is sent during its life down to a branch.
   class Counted {

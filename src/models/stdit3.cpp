@@ -113,7 +113,7 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
     return run.parallel.along(axis_, h, self_attention);
   });
   x = run.residual({cross_branch_, index_}, x, [&](const Tensor& h) {
-    const KeysAndValues& text = run.of_text({cross_branch_, index_}, [&] { return cross_attention_.of_text(caption.tokens); });
+    const KeysAndValues& text = run.once("text", {cross_branch_, index_}, [&] { return cross_attention_.of_text(caption.tokens); });
     return seen("cross_attn", cross_attention_(h, text, run.parallel.of_entries(caption.keys)));
   });
   x = run.residual({mlp_branch_, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("mlp", mlp_(h)); });
@@ -210,7 +210,7 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
   require(conditioning.frame_mask.empty() || int64_t(conditioning.frame_mask.size()) == batch * time,
           "STDiT3: a frame mask of ", conditioning.frame_mask.size(), " values for ", batch, " x ", time, " frames");
   observe("x_embedder", patches.reshape({batch, time * space, hidden}));
-  const Tensor positions = position_embedding(rows, columns, conditioning.height, conditioning.width);
+  const Tensor& positions = run.once("positions", [&] { return position_embedding(rows, columns, conditioning.height, conditioning.width); });
   observe("pos_emb", positions);
 
   const Tensor t_embedded = t_embedder_(conditioning.timesteps), fps = fps_embedder_(conditioning.fps);
@@ -232,7 +232,7 @@ Tensor Stdit3::operator()(const Tensor& latents, const Stdit3Conditioning& condi
              repeat(positions, 0, batch * time).reshape({batch, time, space, hidden});
   observe("x_with_pos", x);
   x = run.shard(x, {Branch::spatial_attention, 0});
-  const RotaryTable rotary = rotary_table(latents.backend(), time, rotary_frequencies_);
+  const RotaryTable& rotary = run.once("rotary", [&] { return rotary_table(latents.backend(), time, rotary_frequencies_); });
   for (size_t i = 0; i < spatial_blocks_.size(); ++i) {
     x = spatial_blocks_[i](x, time_embedding, caption, rotary, run);
     x = temporal_blocks_[i](x, time_embedding, caption, rotary, run);

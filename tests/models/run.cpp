@@ -36,25 +36,29 @@ TEST(Run, AppliesEachEvaluationsGateToAnOutputThatIsStoredBeforeIt) {
   EXPECT_NEAR(seen[1], 1 + 5 * 2, 1e-4);
 }
 
-TEST(Run, AsksForTheKeysAndValuesOfATextOnceAVideoAndSite) {
+TEST(Run, MakesWhatNoTimestepChangesOnceAVideoAndSite) {
   const auto backend = make_cpu_backend();
   const auto alone = make_lone_communicator();
   pyracast::Run run(*alone, BroadcastSchedule(2, 2));
   int asked = 0;
   const auto keys_of = [&](int block) {
-    return run.of_text({Branch::spatial_cross, block}, [&] {
+    return run.once("text", {Branch::spatial_cross, block}, [&] {
       const Tensor x(*backend, {1}, {float(++asked)});
       return KeysAndValues{x, x};
     }).keys.to_host()[0];
   };
+  const auto positions = [&] { return run.once("positions", [&] { return ++asked; }); };
   run.begin(0);
   EXPECT_EQ(keys_of(0), 1);
   EXPECT_EQ(keys_of(1), 2);
+  EXPECT_EQ(positions(), 3);
   run.begin(1);
   EXPECT_EQ(keys_of(0), 1);
   EXPECT_EQ(keys_of(1), 2);
+  EXPECT_EQ(positions(), 3);
   run.begin(0);   // another video
-  EXPECT_EQ(keys_of(0), 3);
+  EXPECT_EQ(keys_of(0), 4);
+  EXPECT_EQ(positions(), 5);
 }
 
 }  // namespace
