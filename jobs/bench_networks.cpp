@@ -29,18 +29,10 @@ double peak_bytes() {
 
 double gib(double bytes) { return bytes / (1 << 30); }
 
-/// What a network's weights take as they are kept: vectors stay float32.
-double weight_bytes(const Weights& weights, WeightStorage storage) {
-  const double matrix_element = storage.float8 ? 1 : storage.dtype == DType::bfloat16 || storage.block_floats ? 2 : 4;
-  double bytes = 0;
-  for (const auto& [name, tensor] : weights.stored()) bytes += double(size_of(tensor.shape)) * (tensor.shape.size() > 1 ? matrix_element : 4);
-  return bytes;
-}
-
 /// Prints a line a phase.
 class Lines {
  public:
-  Lines(const NetworkBench& bench, Backend& backend, WeightStorage storage) : bench_(bench), backend_(backend), storage_(storage) {
+  Lines(const NetworkBench& bench, Backend& backend) : bench_(bench), backend_(backend) {
     peak_bytes();
     if (!bench_.json) std::printf("%-52s %10s %10s %12s %10s\n", "", "seconds", "CPU s", "weights GiB", "peak GiB");
   }
@@ -54,7 +46,7 @@ class Lines {
     act();
     backend_.finish();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu = process_cpu_seconds() - cpu_start;
-    const double kept = weight_bytes(weights, storage_), peak = peak_bytes();
+    const double kept = double(weights.bytes()), peak = peak_bytes();
     if (bench_.json)
       std::printf("%s\n", Json{{"model", bench_.model}, {"phase", what}, {"threads", omp_get_max_threads()}, {"seconds", seconds}, {"cpu_seconds", cpu},
                                {"weight_bytes", kept}, {"peak_bytes", peak}}.dump().c_str());
@@ -65,7 +57,6 @@ class Lines {
  private:
   const NetworkBench& bench_;
   Backend& backend_;
-  WeightStorage storage_;
 };
 
 /// A published model, as far as its networks' work depends on it.
@@ -264,7 +255,7 @@ void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorag
   if (!size.json)
     std::printf("%s, %s, %d threads, %lld x %lld, %lld frames\n", model.name, backend.name().c_str(), omp_get_max_threads(), (long long)size.height,
                 (long long)size.width, (long long)size.frames);
-  const Lines lines(size, backend, storage);
+  const Lines lines(size, backend);
   if (size.step) model.step(size, backend, storage, lines);
   if (size.decode) model.decode(size, backend, storage, lines);
   if (size.text) encode_text(model, size, backend, storage, lines);

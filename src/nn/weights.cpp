@@ -67,7 +67,7 @@ std::vector<float> to_floats(const StoredTensor& stored) {
 
 Weights::Weights(Backend& backend, StoredTensors tensors, WeightStorage storage, std::string source)
     : contents_(std::make_shared<Contents>()) {
-  *contents_ = {&backend, std::move(tensors), storage, std::move(source), {}, {}, false};
+  *contents_ = {&backend, std::move(tensors), storage, std::move(source), {}, {}, false, 0};
 }
 
 const StoredTensor* Weights::take(const std::string& name, const Shape& shape) const {
@@ -129,13 +129,16 @@ std::vector<float> Weights::numbers(const std::string& name, const Shape& shape)
 
 Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
-  return stored ? on_device(*stored, shape, DType::float32) : Tensor();
+  if (!stored) return {};
+  contents_->bytes += size_t(size_of(shape)) * size_of(DType::float32);
+  return on_device(*stored, shape, DType::float32);
 }
 
 Tensor Weights::table(const std::string& name, const Shape& shape) const {
   const StoredTensor* stored = take(name, shape);
   if (!stored) return {};
   const DType dtype = table_dtype(*stored);
+  contents_->bytes += size_t(size_of(shape)) * size_of(dtype);
   const auto read = [&] { return on_device(*stored, shape, dtype); };
   if (!contents_->storage.shared) return read();
   return {backend(), shape, dtype, shared("table", name, *stored, dtype, [&] { const Tensor own = read(); return WeightBlock{own.buffer(), own.bytes()}; }).data};
@@ -148,12 +151,19 @@ WeightBlock Weights::shared(const std::string& use, const std::string& name, con
 
 PackedWeights Weights::packed(const std::string& name, const StoredTensor& stored, Packing packing, int64_t columns, int64_t depth,
                               const std::function<Tensor()>& published) const {
-  if (!contents_->storage.shared) return backend().pack(published().view(), packing);
-  const WeightBlock block = shared("matrix", name, stored, packing.dtype, [&] {
-    const PackedWeights own = backend().pack(published().view(), packing);
-    return WeightBlock{own.data, own.bytes};
-  });
-  return {block.data, packing.dtype, columns, depth, block.bytes, packing.winograd_channels > 0};
+  const auto pack = [&] { return backend().pack(published().view(), packing); };
+  PackedWeights packed;
+  if (contents_->storage.shared) {
+    const WeightBlock block = shared("matrix", name, stored, packing.dtype, [&] {
+      const PackedWeights own = pack();
+      return WeightBlock{own.data, own.bytes};
+    });
+    packed = {block.data, packing.dtype, columns, depth, block.bytes, packing.winograd_channels > 0};
+  } else {
+    packed = pack();
+  }
+  contents_->bytes += packed.bytes;
+  return packed;
 }
 
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {

@@ -64,6 +64,8 @@ class Weights {
   Backend& backend() const { return *contents_->backend; }
   /// All tensors under their whole names; of random weights those that a network has asked for so far.
   const StoredTensors& stored() const { return contents_->tensors; }
+  /// Bytes that those taken so far are kept in.
+  size_t bytes() const { return contents_->bytes; }
   /// Throws Error that lists every missing, mis-shaped and left-over tensor of the whole network, if there is one.
   void finish() const;
 
@@ -76,6 +78,7 @@ class Weights {
     std::set<std::string> taken;
     std::vector<std::string> problems;
     bool random = false;
+    size_t bytes = 0;
   };
   std::shared_ptr<Contents> contents_;
   std::string prefix_;
