@@ -22,7 +22,7 @@ struct BenchSettings {
   std::filesystem::path config;
   std::string phases = "stages", stages = "all", size = "published";
   int repeats = 5;
-  bool json = false, on_request = false, without_peaks = false;
+  bool json = false, on_request = false, without_peaks = false, host_only = false;
   NetworkBench networks;
   int threads = 1;
   std::string dtype = "float32", device = "cpu", cpu_isa = "auto";
@@ -41,6 +41,8 @@ struct BenchSettings {
     visit("Bench", "json", s.json, "JSON instead of tables; of networks a line each");
     visit("Stages", "on-request", s.on_request, "names come line by line on standard input; each is run once and answered by a line of JSON");
     visit("Stages", "without-peaks", s.without_peaks, "measures no rates of the processor: for counting instructions");
+    visit("Networks", "host-only", s.host_only,
+          "computes nothing: seconds are the host's own work, but for starting kernels, in which a GPU would have to wait for it");
     visit("Networks", "model", s.networks.model, "whose networks: opensora-1.2, latte-1, osp-1.1 or osp-1.2");
     visit("Networks", "height", s.networks.height, "pixels; 0: the published size (Open-Sora: 240 x 426, 51 frames)");
     visit("Networks", "width", s.networks.width, "pixels; 0: the published size");
@@ -167,9 +169,11 @@ int bench(int argc, char** argv) {
   }
   const auto settings = read_config<BenchSettings>(argc, argv);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
-  const auto backend = open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
+  const std::shared_ptr<Backend> backend = settings.host_only ? std::make_shared<PlanningBackend>(planned_device(settings.device, settings.dtype))
+                                                              : open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   const WeightStorage storage = weight_storage(settings.device, settings.dtype);
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
+  require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");
   if (wanted("stages")) bench_stages(settings, *backend, storage);
   NetworkBench networks = settings.networks;
   networks.text = wanted("text");

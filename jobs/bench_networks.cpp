@@ -50,7 +50,7 @@ class Lines {
     if (bench_.json)
       std::printf("%s\n", Json{{"model", bench_.model}, {"phase", what}, {"threads", omp_get_max_threads()}, {"seconds", seconds}, {"cpu_seconds", cpu},
                                {"weight_bytes", kept}, {"peak_bytes", peak}}.dump().c_str());
-    else std::printf("%-52s %10.2f %10.2f %12.2f %10.2f\n", what.c_str(), seconds, cpu, gib(kept), gib(peak));
+    else std::printf("%-52s %10.4g %10.4g %12.2f %10.2f\n", what.c_str(), seconds, cpu, gib(kept), gib(peak));
     std::fflush(stdout);
   }
 

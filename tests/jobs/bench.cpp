@@ -41,6 +41,18 @@ INSTANTIATE_TEST_SUITE_P(, BenchNetworks, ::testing::Values("opensora-1.2", "lat
 
 using Bench = GenerateTest;
 
+TEST_F(Bench, TimesTheHostsOwnWorkAtPublishedSizesWithoutComputing) {
+  const Ended ended = run({PYRACAST, "bench", "--host-only", "true", "--device", "cuda", "--phases", "step", "--json", "true"});
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  std::istringstream lines(ended.output);
+  std::string load, evaluation;
+  std::getline(lines, load);
+  std::getline(lines, evaluation);
+  EXPECT_THAT(Json::parse(evaluation)["phase"], HasSubstr("STDiT3-XL/2: evaluation"));
+  EXPECT_GT(Json::parse(evaluation)["weight_bytes"], 2e9) << "in bfloat16, none of which is there";
+  EXPECT_EQ(run({PYRACAST, "bench", "--host-only", "true", "--stages", "gelu"}).code, 64) << "stages compute";
+}
+
 TEST_F(Bench, RefusesModelsThatDoNotExistAndSizesThatCannotBe) {
   const auto refused = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {PYRACAST, "bench", "--phases", "step"});
