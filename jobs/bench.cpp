@@ -169,8 +169,8 @@ int bench(int argc, char** argv) {
   }
   const auto settings = read_config<BenchSettings>(argc, argv);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
-  const std::shared_ptr<Backend> backend = settings.host_only ? std::make_shared<PlanningBackend>(planned_device(settings.device, settings.dtype))
-                                                              : open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
+  std::unique_ptr<Backend> backend = std::make_unique<PlanningBackend>(planned_device(settings.device, settings.dtype));
+  if (!settings.host_only) backend = open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   const WeightStorage storage = weight_storage(settings.device, settings.dtype);
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");

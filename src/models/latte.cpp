@@ -40,25 +40,50 @@ LatteConfig LatteConfig::from_json(const Json& json, const std::string& where) {
   return c;
 }
 
-LatteAttention::LatteAttention(const Weights& weights, const LatteConfig& config)
+namespace {
+
+/// Rows of queries and keys as rotate() turns them, those of values as stored.
+std::vector<int64_t> rotated_order(const LatteConfig& config, int64_t coordinates) {
+  const std::vector<int64_t> pairs = halves_paired(config.heads, config.head_size, coordinates);
+  std::vector<int64_t> order = pairs;
+  for (const int64_t row : pairs) order.push_back(config.hidden() + row);
+  for (int64_t row = 0; row < config.hidden(); ++row) order.push_back(2 * config.hidden() + row);
+  return order;
+}
+
+}  // namespace
+
+LatteSelfAttention::LatteSelfAttention(const Weights& weights, const LatteConfig& config, int64_t coordinates)
+    : heads_(config.heads), head_size_(config.head_size),
+      qkv_(Linear::stacked(weights, {"to_q", "to_k", "to_v"}, config.hidden(), config.hidden(),
+                           config.use_rope ? rotated_order(config, coordinates) : std::vector<int64_t>(), config.attention_bias)),
+      out_(weights / "to_out" / 0, config.hidden(), config.hidden()) {}
+
+Tensor LatteSelfAttention::qkv(const Tensor& x) const {
+  Shape shape = x.shape();
+  shape.back() = 3;
+  shape.insert(shape.end(), {heads_, head_size_});
+  return qkv_(x).reshape(shape);
+}
+
+Tensor LatteSelfAttention::attend(const Tensor& qkv, const Tensor& bias, const RotaryTable* rotary) const {
+  const RotaryTable turn = rotary ? *rotary : RotaryTable();
+  const float scale = 1 / std::sqrt(float(head_size_));
+  if (bias.empty()) return packed_attention(qkv, {}, {}, 0, turn.cosines, turn.sines, scale);
+  const int64_t n = qkv.dim(0), length = qkv.dim(1), heads = qkv.dim(3);
+  const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({n, length, heads, head_size_}); };
+  const auto turned = [&](const Tensor& x) { return rotary ? rotate(x, turn.cosines, turn.sines) : x; };
+  return attention(turned(part(0)), turned(part(1)), part(2), scale, bias.reshape({n, 1, 1, length}));
+}
+
+LatteCrossAttention::LatteCrossAttention(const Weights& weights, const LatteConfig& config)
     : heads_(config.heads), head_size_(config.head_size), q_(weights / "to_q", config.hidden(), config.hidden(), config.attention_bias),
       k_(weights / "to_k", config.hidden(), config.hidden(), config.attention_bias),
       v_(weights / "to_v", config.hidden(), config.hidden(), config.attention_bias),
       out_(weights / "to_out" / 0, config.hidden(), config.hidden()) {}
 
-Tensor LatteAttention::operator()(const Tensor& x, const Tensor& bias, const RotaryTable* rotary, int64_t coordinates) const {
-  const Shape split{x.dim(0), x.dim(1), heads_, head_size_};
-  Tensor q = q_(x).reshape(split), k = k_(x).reshape(split);
-  if (rotary) {
-    q = rotate(halves_paired(q, coordinates), rotary->cosines, rotary->sines);
-    k = rotate(halves_paired(k, coordinates), rotary->cosines, rotary->sines);
-  }
-  const Tensor of_keys = bias.empty() ? bias : bias.reshape({x.dim(0), 1, 1, x.dim(1)});
-  return out_(attention(q, k, v_(x).reshape(split), 1 / std::sqrt(float(head_size_)), of_keys).reshape(x.shape()));
-}
-
-Tensor LatteAttention::operator()(const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
-                                   const SequenceParallel& parallel) const {
+Tensor LatteCrossAttention::operator()(const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
+                                       const SequenceParallel& parallel) const {
   const int64_t entries = x.dim(0), batch = caption.tokens.dim(0), length = caption.tokens.dim(1), hidden = heads_ * head_size_;
   const Tensor q = q_(x).reshape({entries, -1, heads_, head_size_});
   const Tensor &k = text.keys, &v = text.values;
@@ -78,7 +103,7 @@ Tensor LatteAttention::operator()(const Tensor& x, const LatteCaption& caption, 
 
 LatteBlock::LatteBlock(const Weights& weights, const LatteConfig& config, Axis axis, int index)
     : axis_(axis), index_(index), epsilon_(config.norm_eps), scale_shift_table_(weights.tensor("scale_shift_table", {6, config.hidden()})),
-      attention_(weights / "attn1", config) {
+      attention_(weights / "attn1", config, axis == Axis::space ? 2 : 1) {
   if (axis == Axis::space) cross_attention_.emplace(weights / "attn2", config);
   mlp_ = {Linear(weights / "ff" / "net" / 0 / "proj", config.hidden(), 4 * config.hidden()),
           Linear(weights / "ff" / "net" / 2, 4 * config.hidden(), config.hidden())};
@@ -96,7 +121,7 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
   const auto& rotary = spatial ? inputs.spatial_rotary : inputs.temporal_rotary;
   const auto self_attention = [&](const Tensor& rows) {
     const Tensor bias = spatial && !inputs.spatial_bias.empty() ? run.parallel.of_attended_frames(inputs.spatial_bias) : Tensor();
-    return seen("attn1", attention_(rows, bias, rotary ? &*rotary : nullptr, spatial ? 2 : 1));
+    return seen("attn1", attention_.out(attention_.attend(attention_.qkv(rows), bias, rotary ? &*rotary : nullptr), rows.shape()));
   };
 
   x = run.residual({spatial ? Branch::spatial_attention : Branch::temporal_attention, index_}, x, attention_modulation, [&](const Tensor& h) {

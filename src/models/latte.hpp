@@ -36,13 +36,28 @@ struct LatteCaption {
 /// y [batch, length, channels] through the projection; mask [batch * length], 1 for tokens that count (empty: all do).
 LatteCaption embed_caption(const Mlp& projection, const Tensor& y, const std::vector<int64_t>& mask, const Observer& observe);
 
-/// Attention with diffusers' key names: to_q, to_k, to_v, to_out.0.
-class LatteAttention {
+/// Self attention with diffusers' key names: to_q, to_k, to_v, to_out.0, without normalisation of queries and keys.
+class LatteSelfAttention {
  public:
-  LatteAttention(const Weights& weights, const LatteConfig& config);
-  /// Sequences [n, length, hidden] to themselves. `bias` (empty: none) [n, length] is added to the scores of each key; `rotary`
-  /// (null: none) has `coordinates` coordinates a token.
-  Tensor operator()(const Tensor& x, const Tensor& bias, const RotaryTable* rotary, int64_t coordinates) const;
+  /// `coordinates`: of a token in a rotary embedding, if there is one.
+  LatteSelfAttention(const Weights& weights, const LatteConfig& config, int64_t coordinates);
+  /// x [..., hidden] -> queries, keys and values, [..., 3, heads, size]; channels of queries and keys stand as rotate() turns them.
+  Tensor qkv(const Tensor& x) const;
+  /// Such sequences [n, length, 3, some heads, size] to themselves -> [n, length, some heads, size]. `bias` (empty: none) [n, length] is added
+  /// to the scores of each key; `rotary` may be null.
+  Tensor attend(const Tensor& qkv, const Tensor& bias, const RotaryTable* rotary) const;
+  /// [..., heads, size] or [..., hidden], in the shape of x.
+  Tensor out(const Tensor& attended, const Shape& x) const { return out_(attended.reshape(x)); }
+
+ private:
+  int64_t heads_, head_size_;
+  Linear qkv_, out_;
+};
+
+/// Attention to the caption, with the same names.
+class LatteCrossAttention {
+ public:
+  LatteCrossAttention(const Weights& weights, const LatteConfig& config);
   /// Of a caption's tokens, [batch, length, hidden] each.
   KeysAndValues of_text(const LatteCaption& caption) const { return {k_(caption.tokens), v_(caption.tokens)}; }
   /// x [entries, …, hidden] to the caption of its entry.
@@ -71,8 +86,8 @@ class LatteBlock {
   int index_;
   float epsilon_;
   Tensor scale_shift_table_;
-  LatteAttention attention_;
-  std::optional<LatteAttention> cross_attention_;
+  LatteSelfAttention attention_;
+  std::optional<LatteCrossAttention> cross_attention_;
   Mlp mlp_;
 };
 

@@ -34,12 +34,8 @@ OpenSoraT2vConfig OpenSoraT2vConfig::from_json(const Json& json, const std::stri
 }
 
 OpenSoraT2vBlock::OpenSoraT2vBlock(const Weights& weights, const LatteConfig& config, int index)
-    : index_(index), heads_(config.heads), head_size_(config.head_size), epsilon_(config.norm_eps),
-      scale_shift_table_(weights.tensor("scale_shift_table", {6, config.hidden()})),
-      q_(weights / "attn1" / "to_q", config.hidden(), config.hidden(), config.attention_bias),
-      k_(weights / "attn1" / "to_k", config.hidden(), config.hidden(), config.attention_bias),
-      v_(weights / "attn1" / "to_v", config.hidden(), config.hidden(), config.attention_bias),
-      out_(weights / "attn1" / "to_out" / 0, config.hidden(), config.hidden()), cross_attention_(weights / "attn2", config) {
+    : index_(index), epsilon_(config.norm_eps), scale_shift_table_(weights.tensor("scale_shift_table", {6, config.hidden()})),
+      attention_(weights / "attn1", config, 3), cross_attention_(weights / "attn2", config) {
   mlp_ = {Linear(weights / "ff" / "net" / 0 / "proj", config.hidden(), 4 * config.hidden()),
           Linear(weights / "ff" / "net" / 2, 4 * config.hidden(), config.hidden())};
 }
@@ -52,21 +48,9 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
     observe(name, value);
     return value;
   };
-  const auto attend = [&](const Tensor& qkv) {   // [batch, tokens, 3, some heads, size]
-    const int64_t batch = qkv.dim(0), tokens = qkv.dim(1), heads = qkv.dim(3);
-    const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({batch, tokens, heads, head_size_}); };
-    Tensor q = part(0), k = part(1);
-    if (rotary) {
-      q = rotate(halves_paired(q, 3), rotary->cosines, rotary->sines);
-      k = rotate(halves_paired(k, 3), rotary->cosines, rotary->sines);
-    }
-    return attention(q, k, part(2), 1 / std::sqrt(float(head_size_)), bias.empty() ? bias : bias.reshape({batch, 1, 1, tokens}));
-  };
-
   x = run.residual({Branch::spatial_attention, index_}, x, attention_modulation, [&](const Tensor& h) {
-    const Shape split{h.dim(0), h.dim(1), h.dim(2), 1, heads_, head_size_};
-    const Tensor qkv = concatenate({q_(h).reshape(split), k_(h).reshape(split), v_(h).reshape(split)}, 3);
-    return seen("attn1", out_(run.parallel.over_heads(qkv, attend)));
+    const auto attend = [&](const Tensor& qkv) { return attention_.attend(qkv, bias, rotary); };
+    return seen("attn1", attention_.out(run.parallel.over_heads(attention_.qkv(h), attend), h.shape()));
   });
   x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
     const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_.of_text(caption); });

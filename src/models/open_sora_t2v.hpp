@@ -24,11 +24,10 @@ class OpenSoraT2vBlock {
 
  private:
   int index_;
-  int64_t heads_, head_size_;
   float epsilon_;
   Tensor scale_shift_table_;
-  Linear q_, k_, v_, out_;
-  LatteAttention cross_attention_;
+  LatteSelfAttention attention_;
+  LatteCrossAttention cross_attention_;
   Mlp mlp_;
 };
 

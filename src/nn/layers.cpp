@@ -1,11 +1,28 @@
 #include "nn/layers.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace pyracast {
 
 Linear::Linear(const Weights& weights, int64_t in, int64_t out, bool has_bias)
     : weight_(weights.matrix("weight", out, in)), bias_(has_bias ? to_activations(weights.tensor("bias", {out})) : Tensor()) {}
+
+Linear Linear::stacked(const Weights& weights, const std::vector<std::string>& names, int64_t in, int64_t out_each, const std::vector<int64_t>& order,
+                       bool has_bias) {
+  Linear all;
+  std::vector<std::string> matrices;
+  std::vector<Tensor> biases;
+  for (const std::string& name : names) {
+    matrices.push_back(name + ".weight");
+    if (has_bias) biases.push_back(weights.tensor(name + ".bias", {out_each}));
+  }
+  all.weight_ = weights.stacked(matrices, out_each, in, order);
+  if (!has_bias || std::any_of(biases.begin(), biases.end(), [](const Tensor& bias) { return bias.empty(); })) return all;
+  const Tensor bias = concatenate(biases, 0);
+  all.bias_ = to_activations(order.empty() ? bias : gather_rows(bias.reshape({bias.size(), 1}), order).reshape({bias.size()}));
+  return all;
+}
 
 Tensor Linear::operator()(const Tensor& x, Activation activation) const { return linear(x, weight_, bias_, activation); }
 
@@ -67,9 +84,13 @@ RotaryTable rotary_table(Backend& backend, const std::vector<std::vector<double>
   return {Tensor(backend, shape, cosines), Tensor(backend, shape, sines)};
 }
 
-Tensor halves_paired(const Tensor& x, int64_t parts) {
-  const int64_t batch = x.dim(0), tokens = x.dim(1), heads = x.dim(2), half = x.dim(3) / parts / 2;
-  return permute(x.reshape({batch, tokens, heads, parts, 2, half}), {0, 1, 2, 3, 5, 4}).reshape(x.shape());
+std::vector<int64_t> halves_paired(int64_t heads, int64_t size, int64_t parts) {
+  const int64_t half = size / parts / 2;
+  std::vector<int64_t> order;
+  for (int64_t part = 0; part < heads * parts; ++part)
+    for (int64_t i = 0; i < half; ++i)
+      for (const int64_t second : {0, 1}) order.push_back((2 * part + second) * half + i);
+  return order;
 }
 
 RotaryTable rotary_table(Backend& backend, int64_t tokens, const std::vector<float>& frequencies) {

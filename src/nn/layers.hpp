@@ -10,6 +10,9 @@ class Linear {
  public:
   Linear() = default;
   Linear(const Weights& weights, int64_t in, int64_t out, bool has_bias = true);
+  /// Linears of the same x with `out_each` outputs as one, whose outputs come one linear's behind another's, in this order (empty: as stored).
+  static Linear stacked(const Weights& weights, const std::vector<std::string>& names, int64_t in, int64_t out_each, const std::vector<int64_t>& order,
+                        bool has_bias);
   Tensor operator()(const Tensor& x, Activation activation = Activation::none) const;
 
  private:
@@ -87,8 +90,8 @@ RotaryTable rotary_table(Backend& backend, int64_t tokens, const std::vector<flo
 /// angle(token, i) = coordinates[c][token] * 10000^(-2i / part size).
 RotaryTable rotary_table(Backend& backend, const std::vector<std::vector<double>>& coordinates, int64_t head_size);
 
-/// x [batch, tokens, heads, size] with its channels in another order, the same in queries and keys, such that rotate(), which
-/// turns channels 2i and 2i + 1, turns what is written as pairs of the first and the second half of each of `parts` parts.
-Tensor halves_paired(const Tensor& x, int64_t parts);
+/// The order of the channels of `heads` heads of queries and keys, in which rotate(), which turns channels 2i and 2i + 1, turns what is
+/// written as pairs of the first and the second half of each of `parts` parts of a head.
+std::vector<int64_t> halves_paired(int64_t heads, int64_t size, int64_t parts);
 
 }  // namespace pyracast

@@ -173,6 +173,30 @@ PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t 
                 [&] { return on_device(*stored, {columns, depth}, table_dtype(*stored)); });
 }
 
+PackedWeights Weights::stacked(const std::vector<std::string>& names, int64_t columns, int64_t depth, const std::vector<int64_t>& order) const {
+  std::vector<const StoredTensor*> parts;
+  std::string all;
+  for (const std::string& name : names) {
+    parts.push_back(take(name, {columns, depth}));
+    all += name + ' ';
+  }
+  if (std::count(parts.begin(), parts.end(), nullptr) > 0) return {};
+  // What is kept in float32 for one of them is for all.
+  const auto wide = std::find_if(parts.begin(), parts.end(), [&](const StoredTensor* part) { return table_dtype(*part) == DType::float32; });
+  const StoredTensor& as_this = wide != parts.end() ? **wide : *parts.front();
+  const Shape whole{int64_t(names.size()) * columns, depth};
+  return packed(all, as_this, matrix_dtype(as_this, whole[0], depth), whole[0], depth, [&] {
+    if (!backend().computes()) return Tensor(backend(), whole, table_dtype(as_this));
+    std::vector<float> rows, ordered;
+    for (const StoredTensor* part : parts) {
+      const std::vector<float> own = values(*part);
+      rows.insert(rows.end(), own.begin(), own.end());
+    }
+    for (const int64_t row : order) ordered.insert(ordered.end(), rows.begin() + row * depth, rows.begin() + (row + 1) * depth);
+    return on_device(order.empty() ? rows : ordered, whole, table_dtype(as_this));
+  });
+}
+
 PackedWeights Weights::kernel(const std::string& name, const Shape& shape, const ConvolutionGeometry& geometry) const {
   const StoredTensor* stored = take(name, shape);
   if (!stored) return {};

@@ -54,6 +54,9 @@ class Weights {
   Tensor table(const std::string& name, const Shape& shape) const;
   /// A Linear's weight [columns, depth].
   PackedWeights matrix(const std::string& name, int64_t columns, int64_t depth) const;
+  /// Linears' weights [columns, depth], one below another, as one [names * columns, depth]; `order` (empty: as they stand) says which of these
+  /// rows stands where.
+  PackedWeights stacked(const std::vector<std::string>& names, int64_t columns, int64_t depth, const std::vector<int64_t>& order) const;
   /// A convolution's weight; `shape` is the stored [out, in, height, width] or [out, in, time, height, width].
   PackedWeights kernel(const std::string& name, const Shape& shape, const ConvolutionGeometry& geometry) const;
   /// Says that a stored tensor is known and not needed.

@@ -43,6 +43,38 @@ TEST_F(WeightsTest, Bfloat16StorageRoundsToNearestEven) {
   EXPECT_THAT(weights.tensor("a", {2}).to_host(), ElementsAre(1.f, 1.015625f));
 }
 
+TEST_F(WeightsTest, StackedLinearsGiveTheBitsOfEachInAnyOrder) {
+  const int64_t in = 7, out = 3;
+  const auto some = [](int64_t count, int seed) {
+    std::vector<float> values;
+    for (int64_t i = 0; i < count; ++i) values.push_back(float((i * 37 + seed * 11) % 23) / 8 - 1);
+    return values;
+  };
+  auto narrow = std::make_shared<std::vector<bfloat16>>();   // b's type is not a's
+  for (const float value : some(out * in, 2)) narrow->push_back(bfloat16(value));
+  const StoredTensors tensors{{"a.weight", stored({out, in}, some(out * in, 1))}, {"a.bias", stored({out}, some(out, 3))},
+                              {"b.weight", {DType::bfloat16, {out, in}, std::as_bytes(std::span(*narrow)), narrow, "test"}},
+                              {"b.bias", stored({out}, some(out, 4))}};
+  const Tensor x(*backend, {2, in}, some(2 * in, 5));
+  const std::vector<int64_t> order{2, 1, 0, 3, 5, 4};
+  for (const WeightStorage& storage : {WeightStorage{}, WeightStorage{DType::bfloat16}, WeightStorage{.block_floats = true}}) {
+    const Weights weights(*backend, tensors, storage, "x");
+    const std::vector<float> a = Linear(weights / "a", in, out)(x).to_host(), b = Linear(weights / "b", in, out)(x).to_host();
+    const std::vector<float> as_stored = Linear::stacked(weights, {"a", "b"}, in, out, {}, true)(x).to_host();
+    const std::vector<float> ordered = Linear::stacked(weights, {"a", "b"}, in, out, order, true)(x).to_host();
+    for (int64_t row = 0; row < 2; ++row)
+      for (int64_t n = 0; n < 2 * out; ++n) {
+        const float expected = n < out ? a[size_t(row * out + n)] : b[size_t(row * out + n - out)];
+        EXPECT_EQ(as_stored[size_t(row * 2 * out + n)], expected);
+        EXPECT_EQ(ordered[size_t(row * 2 * out + std::find(order.begin(), order.end(), n) - order.begin())], expected);
+      }
+    weights.finish();
+  }
+  const Weights lacking(*backend, tensors, {}, "x");
+  Linear::stacked(lacking, {"a", "c", "b"}, in, out, {}, true);
+  EXPECT_THAT([&] { lacking.finish(); }, ThrowsMessage<Error>(AllOf(HasSubstr("missing: c.weight [3, 7]"), HasSubstr("missing: c.bias [3]"))));
+}
+
 TEST_F(WeightsTest, AConvolutionStoredWithTwoKernelAxesEqualsOneWithThree) {
   const std::vector<float> values{1, 2, 3, 4, 5, 6, 7, 8};   // [out 1, in 2, height 2, width 2]
   const Weights weights(*backend, {{"two.weight", stored({1, 2, 2, 2}, values)}, {"three.weight", stored({1, 2, 1, 2, 2}, values)}}, {}, "x");
