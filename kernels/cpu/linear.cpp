@@ -21,16 +21,16 @@ void pack_panels(const Element* weight, int64_t columns, int64_t depth, Element*
 
 /// Each column's blocks of depth, quantized with a scale of their own.
 template <class Element>
-void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t columns, int64_t depth, std::byte* panels) {
+void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t columns, int64_t depth, bool winograd, std::byte* panels) {
   using cpu::panel_columns;
-  const int64_t panel_bytes = cpu::quantized_panel_bytes(depth);
+  const int64_t panel_bytes = cpu::quantized_panel_bytes(depth, winograd), most = cpu::quantized_depth(winograd);
   cpu::parallel_pieces((columns + panel_columns - 1) / panel_columns, depth * panel_columns, [&](int64_t begin, int64_t end) {
     float values[cpu::depth_block];
     int16_t rounded[cpu::depth_block + 1];
     for (int64_t p = begin; p < end; ++p) {
       std::byte* block = panels + p * panel_bytes;
-      for (int64_t k = 0; k < depth; k += cpu::depth_block) {
-        const int64_t count = std::min(cpu::depth_block, depth - k);
+      for (int64_t k = 0; k < depth; k += most) {
+        const int64_t count = std::min(most, depth - k);
         auto* integers = reinterpret_cast<int16_t*>(block);
         auto* scales = reinterpret_cast<float*>(block + cpu::quantized_values_bytes(count));
         for (int64_t n = 0; n < panel_columns; ++n) {
@@ -56,7 +56,7 @@ PackedWeights CpuBackend::pack(View weight, Packing as) {
   PackedWeights packed{allocate(bytes), as.dtype, columns, depth, bytes, as.winograd_channels > 0};
   const auto pack_panels_of = [&](const auto* elements, int64_t depth, std::byte* panels) {
     using Element = std::remove_cvref_t<decltype(*elements)>;
-    if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, columns, depth, panels);
+    if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, columns, depth, as.winograd_channels > 0, panels);
     else pack_panels(elements, columns, depth, reinterpret_cast<Element*>(panels));
   };
   const auto pack_from = [&](const auto* elements) {

@@ -24,21 +24,23 @@ inline int64_t packed_size(int64_t columns, int64_t depth) { return rounded_up(c
 inline int64_t quantized_values_bytes(int64_t count) { return rounded_up(count, amx_depth) * panel_columns * 2; }
 /// Bytes of such a block: the integers, and the float32 scales of its 32 columns behind.
 inline int64_t quantized_block_bytes(int64_t count) { return quantized_values_bytes(count) + panel_columns * 4; }
+/// Values of depth that have a scale together: fewer of what is transformed for Winograd's algorithm, which makes more of their errors.
+inline int64_t quantized_depth(bool winograd) { return winograd ? 128 : depth_block; }
 /// Bytes of such a panel: its blocks one after the other.
-inline int64_t quantized_panel_bytes(int64_t depth) {
-  const int64_t rest = depth % depth_block;
-  return depth / depth_block * quantized_block_bytes(depth_block) + (rest ? quantized_block_bytes(rest) : 0);
+inline int64_t quantized_panel_bytes(int64_t depth, bool winograd) {
+  const int64_t block = quantized_depth(winograd), rest = depth % block;
+  return depth / block * quantized_block_bytes(block) + (rest ? quantized_block_bytes(rest) : 0);
 }
 
 /// Bytes of a panel of a packed right factor: of float32 or bfloat16, or (int16) quantized.
-inline int64_t panel_bytes(int64_t depth, DType dtype) {
-  return dtype == DType::int16 ? quantized_panel_bytes(depth) : depth * panel_columns * int64_t(size_of(dtype));
+inline int64_t panel_bytes(int64_t depth, DType dtype, bool winograd) {
+  return dtype == DType::int16 ? quantized_panel_bytes(depth, winograd) : depth * panel_columns * int64_t(size_of(dtype));
 }
 
 /// Bytes of a packed right factor. Winograd's 16 (winograd.hpp) lie one behind the other, each of a ninth of the depth.
 inline int64_t packed_bytes(int64_t columns, int64_t depth, Packing packing) {
   const int64_t panels = rounded_up(columns, panel_columns) / panel_columns;
-  return packing.winograd_channels ? 16 * panels * panel_bytes(depth / 9, packing.dtype) : panels * panel_bytes(depth, packing.dtype);
+  return packing.winograd_channels ? 16 * panels * panel_bytes(depth / 9, packing.dtype, true) : panels * panel_bytes(depth, packing.dtype, false);
 }
 
 /// Whether an output has room for whole tiles: its rows for whole panels, and its last tile for tile_rows rows.
@@ -48,6 +50,7 @@ enum class Room { exact, whole_tiles };
 struct NearPanels {
   const float* panels;
   int64_t depth;
+  int64_t block() const { return depth_block; }
   const float* operator()(int64_t panel, int64_t k, int64_t) const { return panels + (panel * depth + k) * panel_columns; }
   std::span<const std::byte> stored(int64_t, int64_t, int64_t) const { return {}; }
 };
@@ -57,6 +60,7 @@ struct WeightPanels {
   const Simd& simd;
   const PackedWeights& weights;
   float* widened;
+  int64_t block() const { return depth_block; }
   /// Rows k.. of a panel as they lie in memory.
   std::span<const std::byte> stored(int64_t panel, int64_t k, int64_t count) const {
     const auto element = int64_t(size_of(weights.dtype));
@@ -74,9 +78,11 @@ struct WeightPanels {
 /// Panels of weights in block floating point.
 struct QuantizedPanels {
   const PackedWeights& weights;
+  int64_t block() const { return quantized_depth(weights.winograd); }
   std::span<const std::byte> stored(int64_t panel, int64_t k, int64_t count) const {
     const auto* all = static_cast<const std::byte*>(weights.data.get());
-    return {all + panel * quantized_panel_bytes(weights.depth) + k / depth_block * quantized_block_bytes(depth_block), size_t(quantized_block_bytes(count))};
+    return {all + panel * quantized_panel_bytes(weights.depth, weights.winograd) + k / block() * quantized_block_bytes(block()),
+            size_t(quantized_block_bytes(count))};
   }
   const std::byte* operator()(int64_t panel, int64_t k, int64_t count) const { return stored(panel, k, count).data(); }
 };
@@ -178,7 +184,7 @@ struct AmxTiles {
 
 /// out[rows, columns] = left * right for one task's block of rows [row_begin, row_end) and columns.
 /// `pack_left(row, k, count, a)` writes tile_rows rows of `count` values, left_stride apart, and gives false where all are
-/// zero; `panel` gives the right factor; `finish(row, column, count, c)` sees each finished piece of an output row.
+/// zero; `panel` gives the right factor, and the depth of its blocks; `finish(row, column, count, c)` sees each finished piece of an output row.
 template <Room room = Room::exact, class Tiles, class PackLeft, class Panel, class Finish>
 void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end,
                     int64_t depth, PackLeft pack_left, Panel panel, float* out, int64_t out_stride, Finish finish) {
@@ -186,8 +192,8 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
   alignas(64) float edge[tile_rows * panel_columns];
   bool any[row_block / tile_rows];
   const size_t tile_count = size_t((row_end - row_begin + tile_rows - 1) / tile_rows);
-  for (int64_t k = 0; k < depth; k += depth_block) {
-    const int64_t count = std::min(depth_block, depth - k);
+  for (int64_t k = 0; k < depth; k += panel.block()) {
+    const int64_t count = std::min(panel.block(), depth - k);
     const bool last = k + count == depth;
     for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile)
       any[tile] = tiles.pack(pack_left, tile, r, std::min(tile_rows, row_end - r), k, count);

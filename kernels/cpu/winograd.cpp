@@ -20,7 +20,7 @@ constexpr int64_t most_products = 192 * 1024;  // of a task, in each of the four
 constexpr int64_t row_step = 48;              // whole tiles on all instruction sets
 
 constexpr int64_t least_channels = 32;             // with fewer, transforming takes longer than the saved products
-constexpr int64_t least_quantized_channels = 64;   // with fewer, quantizing does
+constexpr int64_t least_quantized_channels = 96;   // with fewer, quantizing does
 
 const float zeros[most_columns] = {};   // what lies outside of the input; and no bias
 
@@ -111,8 +111,8 @@ void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weig
   const int64_t row_tasks = (patches.count + step - 1) / step;
   const auto factor = [&](int i, int j, int64_t column, int64_t count) {
     auto* panels = static_cast<std::byte*>(weight.data.get()) + (i * 4 + j) * int64_t(weight.bytes / 16) +
-                   column / panel_columns * panel_bytes(depth, weight.dtype);
-    return PackedWeights{{weight.data, panels}, weight.dtype, count, depth, 0};
+                   column / panel_columns * panel_bytes(depth, weight.dtype, true);
+    return PackedWeights{{weight.data, panels}, weight.dtype, count, depth, 0, true};
   };
 #pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(16 * patches.count * columns * depth))
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {

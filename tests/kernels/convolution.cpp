@@ -94,8 +94,8 @@ TEST(Convolution, IsByWinogradWhereThatIsFaster) {
     return std::pair(chosen.dtype, chosen.winograd_channels);
   };
   EXPECT_EQ(packing(flat, 32, 32, DType::float32), std::pair(DType::float32, int64_t(32)));
-  EXPECT_EQ(packing(cube, 64, 32, DType::int16), std::pair(DType::int16, int64_t(64)));
-  EXPECT_EQ(packing(flat, 63, 32, DType::int16), std::pair(DType::float32, int64_t(63))) << "few channels are not worth quantizing";
+  EXPECT_EQ(packing(cube, 96, 32, DType::int16), std::pair(DType::int16, int64_t(96)));
+  EXPECT_EQ(packing(flat, 95, 32, DType::int16), std::pair(DType::float32, int64_t(95))) << "few channels are not worth quantizing";
   EXPECT_EQ(packing(flat, 64, 64, DType::bfloat16), std::pair(DType::float32, int64_t(64))) << "transformed weights are no bfloat16 numbers";
   for (const DType as : {DType::float32, DType::bfloat16, DType::int16}) {
     EXPECT_EQ(packing(flat, 31, 64, as), std::pair(as, int64_t(0)));
