@@ -11,7 +11,7 @@ namespace pyracast {
 
 VideoShape shape_of(const VideoRequest& request) { return {request.height, request.width, request.frames, request.steps, request.clips}; }
 
-ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests) {
+ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests, const std::function<void(const VideoRequest&)>& see) {
   require(!settings.prompts.empty(), "which manifest to plan is not known: give --prompts FILE");
   require(settings.prompts != "-", "prompts is \"-\", expected a file: a plan reads it before the job does");
   const ScratchFolder folder;
@@ -20,7 +20,9 @@ ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests
   std::map<VideoShape, Bucket> buckets;
   for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) {
     const Prompt row = manifest.row(prompt);
-    const VideoShape shape = shape_of(requests(row));
+    const VideoRequest request = requests(row);
+    see(request);
+    const VideoShape shape = shape_of(request);
     Bucket& bucket = buckets[shape];
     bucket.shape = shape;
     ++bucket.prompts[row.samples];

@@ -14,8 +14,10 @@ struct ManifestBuckets {
 
 VideoShape shape_of(const VideoRequest& request);
 
-/// Reads the settings' manifest as a run does, and leaves nothing behind. Throws Error where it cannot be read or holds no good row.
-ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests);
+/// Reads the settings' manifest as a run does, and leaves nothing behind. `see` is shown each prompt's request. Throws Error where the manifest
+/// cannot be read or holds no good row.
+ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests,
+                           const std::function<void(const VideoRequest&)>& see = [](const VideoRequest&) {});
 
 /// What teams need for a video with these settings, of audits the mean; `model` and `requests` must outlive it.
 AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests);

@@ -14,6 +14,7 @@
 #include "jobs/plan_settings.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/submit.hpp"
+#include "pipeline/texts_to_store.hpp"
 #include "pipeline/work_plan.hpp"
 
 namespace pyracast {
@@ -22,9 +23,11 @@ namespace {
 
 /// What the job leaves on disk, and what it has there at most while it runs.
 struct PlannedFiles {
-  double videos = 0, shards = 0, arrays = 0, checkpoints = 0;   ///< bytes; arrays: of shards, kept on request
-  double shards_error = 0;                                      ///< of shards and arrays together, relative
-  uint64_t count = 0, fewer = 0;                                ///< of files when the job has ended, at most; so many fewer at least
+  double videos = 0, shards = 0, arrays = 0;   ///< bytes; arrays: of shards, kept on request
+  double shards_error = 0;                     ///< of shards and arrays together, relative
+  uint64_t count = 0, fewer = 0;               ///< of files when the job has ended, at most; so many fewer at least
+  double checkpoints = 0, texts = 0;           ///< bytes while it runs, at most; texts: encoded beforehand, till the set is whole
+  uint64_t text_files = 0;                     ///< that hold them, at most
 };
 
 /// Bytes of the arrays that one video leaves in its shard, and of its latents.
@@ -43,7 +46,9 @@ std::pair<double, double> array_bytes(const VideoShape& shape, const WorkPlan& w
   return {bytes, latents};
 }
 
-PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const GenerateSettings& settings, const VideoModel& model, const VideoRequests& requests) {
+/// `texts`: those of the manifest that are encoded beforehand; null: none are.
+PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const GenerateSettings& settings, const VideoModel& model,
+                      const VideoRequests& requests, const TextsToStore* texts) {
   PlannedFiles files{plan.video_bytes, plan.shard_bytes};
   double most_latents = 0;
   for (const BucketPlan& bucket : plan.buckets) {
@@ -60,7 +65,12 @@ PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const Generat
   files.shards += double(shards) * machine.shard_file_bytes;
   files.shards_error = (plan.shard_bytes_error * plan.shard_bytes + double(files.fewer) * machine.shard_file_bytes) / std::max(1.0, files.shards + files.arrays);
   if (settings.checkpoint_every != "never") files.checkpoints = double(teams) * most_latents;
-  constexpr uint64_t of_dataset = 11;   // index, metadata, near duplicates, run; of work/ manifest, its index, accepted, settings, fingerprint, attempts, lock
+  if (texts) {
+    files.text_files = std::min(ranks, texts->count());   // each rank that gets a text writes one
+    files.texts = double(texts->bytes(files.text_files));
+  }
+  // Index, metadata, near duplicates, run; of work/ manifest, its index, accepted, settings, fingerprint, attempts, lock.
+  constexpr uint64_t of_dataset = 11;
   files.count = plan.videos + shards + ranks + of_dataset;
   return files;
 }
@@ -130,9 +140,10 @@ Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets&
             {"rejected", manifest.rejected}, {"wall_seconds", plan.wall_seconds}, {"relative_error", plan.error}, {"start_up_seconds", plan.start_up},
             {"core_hours", share_of_hours(plan, machine.cores_per_rank, machine)}, {"gpu_hours", share_of_hours(plan, machine.gpus_per_rank, machine)}};
   json["bytes"] = Json{{"videos", files.videos}, {"shards", files.shards}, {"arrays", files.arrays}, {"checkpoints", files.checkpoints},
-                       {"relative_error", plan.bytes_error}, {"shards_relative_error", files.shards_error}};
+                       {"texts", files.texts}, {"relative_error", plan.bytes_error}, {"shards_relative_error", files.shards_error}};
   json["files"] = files.count;
   json["files_fewer"] = files.fewer;
+  json["text_files"] = files.text_files;
   json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes}, {"host_for_stored_outputs", plan.host_bytes}};
   json["buckets"] = Json::array();
   for (const BucketPlan& bucket : plan.buckets) {
@@ -172,6 +183,16 @@ void print_buckets(const JobPlan& plan) {
     }
 }
 
+/// "; while it runs at most 2.1 MiB of …", or nothing.
+std::string describe_while_it_runs(const PlannedFiles& files) {
+  std::string text;
+  if (files.checkpoints > 0) text += concat(size_text(int64_t(files.checkpoints)), " of progress for each tensor of a sampler's history");
+  if (files.text_files > 0)
+    text += concat(text.empty() ? "" : " and ", size_text(int64_t(files.texts)), " of encoded texts in ", files.text_files,
+                   files.text_files == 1 ? " file" : " files");
+  return text.empty() ? text : "; while it runs at most " + text;
+}
+
 void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files, const PlannedSubmission& submission) {
   print_buckets(plan);
   const double band = 100 * plan.error;
@@ -184,7 +205,7 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
   std::printf("on disk: %s of videos (+- %.0f %%), %s of shards (+- %.0f %%), in %llu files", size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error,
               size_text(int64_t(files.shards + files.arrays)).c_str(), 100 * files.shards_error, (unsigned long long)files.count);
   if (files.fewer) std::printf(" (up to %llu fewer)", (unsigned long long)files.fewer);
-  std::printf(files.checkpoints > 0 ? "; while it runs at most %s of progress for each tensor of a sampler's history\n" : "\n", size_text(int64_t(files.checkpoints)).c_str());
+  std::printf("%s\n", describe_while_it_runs(files).c_str());
   std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n", size_text(plan.first_bytes).c_str(),
               plan.layout.ranks > 1 ? concat(", ", size_text(plan.other_bytes), " on each other").c_str() : "", size_text(plan.node_bytes).c_str());
   if (plan.host_bytes > 0) std::printf("stored outputs are kept in the host's memory: %s of a node's, pinned\n", size_text(plan.host_bytes).c_str());
@@ -240,7 +261,11 @@ int plan_on_machine(int argc, char** argv) {
   const std::vector<Machine> machines = machines_of(generate);
   const auto model = find_model(generate.model);
   const VideoRequests requests(generate, *model);
-  const ManifestBuckets manifest = buckets_of(generate, requests);
+  std::optional<TextsToStore> texts;
+  if (encodes_beforehand(generate.model, *model)) texts.emplace(*model);
+  const ManifestBuckets manifest = buckets_of(generate, requests, [&](const VideoRequest& request) {
+    if (texts) texts->add(request);
+  });
   const PlanWishes wishes{settings.latency, generate.ranks_per_video, generate.cfg_parallel};
   const AskTeam demands = team_demands(*model, generate, requests);
   std::vector<PlannedMachine> plans;
@@ -248,7 +273,7 @@ int plan_on_machine(int argc, char** argv) {
   const auto& [machine, best, obstacle] = soonest(plans);
   require(best.has_value(), obstacle);
   const JobPlan& plan = *best;
-  const PlannedFiles files = files_of(plan, machine, generate, *model, requests);
+  const PlannedFiles files = files_of(plan, machine, generate, *model, requests, texts ? &*texts : nullptr);
   const PlannedSubmission submission = submission_of(plan, machine, words_of_generate(argc, argv, plan));
   if (settings.json) {
     Json json = json_of(plan, machine, manifest, files, submission);
