@@ -230,43 +230,6 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
                (long long)typical.width, (long long)typical.frames);
 }
 
-/// The most bytes of tensors that videos take on this rank, and where the job keeps stored outputs.
-struct PlannedMemory {
-  int64_t bytes = 0;
-  OutputPlace stored_outputs = OutputPlace::device;
-};
-
-/// Told, and refused where videos cannot fit the first node or its GPUs, since nodes of a job are alike. Rank 0 plans for all.
-PlannedMemory planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
-                             const Backend& backend, Beside beside) {
-  std::array<int64_t, 3> most{};
-  auto place = int(OutputPlace::device);
-  const int ranks_of_gpu = settings.model.device == "cuda" ? gpu_of(ranks, settings.comm == "mpi").ranks : 0, ranks_of_node = ranks.ranks_of_nodes().front();
-  ranks.on_first([&] {
-    VideoRequest request = requests.typical();
-    request.prompt = longest_prompt();
-    const auto plan_of = [&](int team_ranks, OutputPlace stored_outputs) {
-      const PlannedRank rank{.ranks = team_ranks, .cfg_parallel = settings.cfg_parallel, .beside = beside, .stored_outputs = stored_outputs};
-      return plan_node_memory(model, settings, request, requests.broadcast(), rank, shares_weights(ranks, settings.model));
-    };
-    NodeMemory memory;
-    if (ranks_of_gpu == 0) {
-      memory = plan_of(settings.ranks_per_video, OutputPlace::device);
-      check_memory(memory, ranks_of_node, memory_limit());
-    } else {
-      const GpuNode node{ranks_of_gpu, ranks_of_node, backend.memory().available, memory_limit()};
-      const auto [fitting, taken] = fit_gpus(node, settings.ranks_per_video, stored_outputs(settings.model), plan_of);
-      place = int(fitting);
-      memory = taken;
-    }
-    std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
-    most = memory.most_of_ranks();
-  });
-  check_mpi(MPI_Bcast(most.data(), int(most.size()), MPI_INT64_T, 0, ranks.world()), "sharing the plan of memory");
-  check_mpi(MPI_Bcast(&place, 1, MPI_INT, 0, ranks.world()), "sharing where stored outputs are kept");
-  return {most[ranks.node().rank() == 0 ? 0 : team.leads() ? 1 : 2], OutputPlace(place)};
-}
-
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
 void on_first_at_the_disk(const Ranks& ranks, const std::function<void()>& act) {
   ranks.on_first([&] {
@@ -329,8 +292,11 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const VideoRequests requests(settings, *model);
   const RankThreads threads = set_threads(settings.model.threads, ranks);
   const bool on_cpu = settings.model.device == "cpu";
-  const int cores_to_decode_on = on_cpu && team.size == 1 ? threads.idle_cores : 0;
-  const PlannedMemory memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0 ? Beside::decoding : Beside::nothing);
+  const PlannedRank rank = rank_of_generate(settings, team.size, settings.cfg_parallel, threads.idle_cores);
+  const int cores_to_decode_on = rank.beside == Beside::decoding ? threads.idle_cores : 0;
+  const PlannedMemory memory = fit_ranks(ranks, team.leads(), *backend, {.model = *model, .settings = settings.model, .requests = {requests.typical()},
+                                                                         .policies = {requests.broadcast()}, .rank = rank,
+                                                                         .shares_gpus = settings.comm == "mpi"});
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {

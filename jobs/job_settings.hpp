@@ -39,8 +39,8 @@ struct ModelSettings {
           "into OUTPUT/text, and never beside transformer and VAE (other jobs take offload for it). The videos are the same");
     visit("Device", "device", s.device, "cpu or cuda");
     visit("Device", "stored-outputs", s.stored_outputs, "where a GPU's outputs that broadcasting stores are kept. device: in its memory; host: in the host's, "
-          "copied there and back beside computing; auto: host where videos of the run's own size do not fit the GPU's memory otherwise (jobs that "
-          "plan no memory take device for it). The videos are the same. On the CPU both memories are one, and host is refused");
+          "copied there and back beside computing; auto: host where videos of the run's own size do not fit the GPU's memory otherwise. The videos "
+          "are the same. On the CPU both memories are one, and host is refused");
     visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");
   }

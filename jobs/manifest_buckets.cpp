@@ -58,14 +58,14 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
     const WeightStorage storage = weight_storage(settings.model);
     TeamDemand demand;
     try {
-      const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};
+      const PlannedRank rank = rank_of_generate(settings, layout.ranks, layout.cfg_parallel, 0);
       demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
       if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
       const std::optional<OutputPlace> wanted = stored_outputs(settings.model);
       const auto memory_with = [&](OutputPlace place) {
         PlannedRank of = rank;
         of.stored_outputs = place;
-        return plan_node_memory(model, settings, request, requests.broadcast(), of, settings.model.device == "cpu");
+        return plan_node_memory(model, settings.model, request, requests.broadcast(), of, settings.model.device == "cpu");
       };
       const NodeMemory memory = memory_with(wanted.value_or(OutputPlace::device));
       demand.once_bytes = memory.videos.bytes_once();

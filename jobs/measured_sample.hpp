@@ -18,12 +18,20 @@ struct SampleToMeasure {
 /// end take.
 std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_t limit, const VideoRequests& requests);
 
-/// The latents of one sample in as many steps, and what each evaluation cost; nothing is decoded. Nothing where the job was
-/// asked to stop. Throws Error on a prompt or model that gives no finite latents. `team`: of a pipeline on several ranks, which stop together.
-std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
-                                          const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
-                                          std::function<void(const Tensor& difference)> guidance_listener = {}, Observer observe = {},
-                                          Communicator* team = nullptr);
+/// How a sample is denoised to be measured, and who listens (VideoRun).
+struct MeasuredRun {
+  int steps = 0;
+  BroadcastPolicy broadcast = {};
+  OutputPlace stored_outputs = OutputPlace::device;
+  BranchListener listener = {};
+  std::function<void(const Tensor& difference)> guidance_listener = {};
+  Observer observe = {};
+  Communicator* team = nullptr;   ///< of a pipeline on several ranks, which stop together
+};
+
+/// The latents of one sample, and what each evaluation cost; nothing is decoded. Nothing where the job was asked to stop. Throws Error on a prompt
+/// or model that gives no finite latents.
+std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, MeasuredRun how, VideoPipeline& pipeline);
 
 /// Whether any rank says so. All call it.
 bool any_rank(const Ranks& ranks, bool own);

@@ -66,8 +66,7 @@ void read_on_nodes(const Ranks& ranks, const ModelSettings& settings, const std:
 
 std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
                                              const TeamChannels& team, std::shared_ptr<const StoredTexts> texts) {
-  TextSource source{texts ? TextEncoding::once : text_encoding(settings), std::move(texts)};
-  if (!source.stored && source.encoding == TextEncoding::once) source.encoding = TextEncoding::offload;   // nowhere to store them
+  const TextSource source{texts ? TextEncoding::once : text_encoding_without_folder(settings), std::move(texts)};
   std::unique_ptr<VideoPipeline> pipeline;
   read_on_nodes(ranks, settings, [&](WeightStorage storage) { pipeline = model.open(backend, storage, team, source); });
   return pipeline;

@@ -91,6 +91,7 @@ ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   const std::vector<SampleToMeasure> samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model, ranks);
+  fit_ranks(ranks, true, *backend, videos_to_profile(*model, settings.generate.model, samples));
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);

@@ -1,6 +1,7 @@
 // `pyracast reproduce`: stored samples made again from what the dataset says of them, in a scratch folder, and compared.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "base/stopwatch.hpp"
 #include "comm/team.hpp"
@@ -12,6 +13,8 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/manifest_buckets.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/sample_records.hpp"
@@ -35,7 +38,10 @@ void check_settings(const ReproduceSettings& settings) {
 /// The samples of one fingerprint: one model, opened by all teams.
 class Remaker {
  public:
-  Remaker(const Ranks& ranks, const Team& team, const GenerateSettings& settings, const RunSettings& run, const std::string& fingerprint)
+  /// Of `samples` those of this fingerprint are to be made. Throws AgreedError where they cannot be: the same pixels would not come out here, or
+  /// they do not fit the memory.
+  Remaker(const Ranks& ranks, const Team& team, const GenerateSettings& settings, const RunSettings& run, const std::string& fingerprint,
+          const std::vector<StoredSample>& samples)
       : team_(team), settings_(settings), fingerprint_(fingerprint), model_(find_model_of_run(ranks)),
         requests_(settings_, *model_), audit_(settings_), backend_(open_device(settings_.model, ranks, settings_.comm == "mpi")),
         channels_(open_channels(team, settings_.cfg_parallel, settings_.collective_timeout,
@@ -45,6 +51,7 @@ class Remaker {
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
                                differences(run.content, now.content),
                                "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of GPU."), ExitCode::fingerprint_mismatch);
+    stored_outputs_ = fit_ranks(ranks, team.leads(), *backend_, videos_of(samples)).stored_outputs;
     pipeline_ = open_on_nodes(ranks, *model_, settings_.model, *backend_, channels_);
   }
 
@@ -70,7 +77,24 @@ class Remaker {
   Audit audit_;
   std::unique_ptr<Backend> backend_;
   TeamChannels channels_;
+  OutputPlace stored_outputs_ = OutputPlace::device;
   std::unique_ptr<VideoPipeline> pipeline_;
+
+  /// One of each size, for their memory.
+  VideosToFit videos_of(const std::vector<StoredSample>& samples) const {
+    std::map<std::pair<VideoShape, double>, VideoRequest> sizes;   // and by guidance, which may have one half only
+    for (const StoredSample& sample : samples) {
+      if (sample.fingerprint != fingerprint_) continue;
+      const VideoRequest request = requests_(row_of(sample.record, settings_, false));
+      sizes.emplace(std::pair(shape_of(request), request.guidance), request);
+    }
+    VideosToFit videos{.model = *model_, .settings = settings_.model, .requests = {}, .policies = {requests_.broadcast()},
+                       .rank = rank_without_folder(settings_.model, team_.size, settings_.cfg_parallel, true),
+                       .ways_out = {.larger_teams = true, .text_encoding = "", .other_videos = false}, .shares_gpus = settings_.comm == "mpi",
+                       .tells = false};
+    for (const auto& [size, request] : sizes) videos.requests.push_back(request);
+    return videos;
+  }
 
   std::unique_ptr<VideoModel> find_model_of_run(const Ranks& ranks) const {
     ranks.on_first([&] {
@@ -91,7 +115,7 @@ class Remaker {
       const auto noise = noise_of(row, sample, settings_, weight_storage(settings_.model).dtype.value_or(DType::float32));
       VideoRun run{*noise};
       if (reuses) run.broadcast = requests_.broadcast();
-      run.stored_outputs = stored_outputs(settings_.model).value_or(OutputPlace::device);
+      run.stored_outputs = stored_outputs_;
       run.keeps_step_latents = saves(settings_, "step-latents");
       run.agree = [&](Outcome own) { return agreed(channels_.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
       return pipeline_->generate(request, run);
@@ -184,7 +208,7 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
       require(found != all_settings.end() && found->second.configuration.is_object(), settings.output.string(), ": neither run.json nor work/settings holds "
               "the settings of fingerprint ", fingerprint, ": what made these samples is not known any more");
     });
-    Remaker remake(ranks, team, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint);
+    Remaker remake(ranks, team, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint, samples);
     int turn = 0;
     for (const StoredSample& sample : samples) {
       if (sample.fingerprint != fingerprint || turn++ % team.count != team.index || stopped) continue;

@@ -6,6 +6,7 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/tuned_schedules.hpp"
@@ -63,17 +64,39 @@ void write_results(const TuneSettings& settings, const TunedSchedules& found, co
   std::printf("%s\nschedules, tune.json and front.svg are in %s\n", tuning_table(found.tuning()).c_str(), output.c_str());
 }
 
+/// Schedules of which one stores as much as any that the search runs: all outputs are reused behind the first evaluation, in both halves of guidance
+/// together and, where that is searched, apart.
+std::vector<BroadcastPolicy> schedules_that_store_most(const TuneSettings& settings, const VideoRequest& request) {
+  std::vector<int> behind_the_first;
+  for (int evaluation = 1; evaluation < request.steps; ++evaluation) behind_the_first.push_back(evaluation);
+  Json reuse = Json::array();
+  for (int branch = 0; branch < branch_count; ++branch) reuse.push_back({{"branch", name_of(Branch(branch))}, {"evaluations", behind_the_first}});
+  Json schedule{{"steps", request.steps}, {"reuse", reuse}};
+  if (!settings.stored.empty()) schedule["stored"] = settings.stored;
+  std::vector<BroadcastPolicy> policies{BroadcastPolicy(schedule, "the schedule that stores most")};
+  if (!settings.unconditional_half || request.guidance <= 1) return policies;
+  // The last evaluation but one is without the unconditional half, so that its outputs are wanted till the last.
+  schedule["reuse"].push_back({{"branch", unconditional_half_name}, {"evaluations", {request.steps - 2}}});
+  policies.emplace_back(schedule, "the schedule that stores most");
+  return policies;
+}
+
 ExitCode run(const Ranks& ranks, const TuneSettings& settings) {
   ranks.on_first([&] { check_settings(settings); });
   const auto model = find_model(settings.generate.model);
   const auto samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model, ranks);
+  const VideoRequest& request = samples.front().request;
+  const PlannedMemory memory = fit_ranks(ranks, true, *backend, {.model = *model, .settings = settings.generate.model, .requests = {request},
+                                                                 .policies = schedules_that_store_most(settings, request),
+                                                                 .rank = rank_without_folder(settings.generate.model, 1, false, false),
+                                                                 .ways_out = {.larger_teams = false, .text_encoding = "offload"}});
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);
   try {
-    const CalibrationSamples calibration(ranks, settings.generate, samples, *pipeline, settings.stored);
+    const CalibrationSamples calibration(ranks, settings.generate, samples, *pipeline, settings.stored, memory.stored_outputs);
     const TunedSchedules found(settings, calibration, ranks.rank() == 0);
     ranks.on_first([&] { write_results(settings, found, content); });
   } catch (const AskedToStop&) {

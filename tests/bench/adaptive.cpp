@@ -120,7 +120,7 @@ class Bench {
   };
 
   VideoResult made(const SampleToMeasure& sample, const BroadcastPolicy& policy, const Observer& observe) const {
-    auto result = denoise_sample(settings_, sample, sample.request.steps, policy, {}, pipeline_, {}, observe, &team_);
+    auto result = denoise_sample(settings_, sample, {.steps = sample.request.steps, .broadcast = policy, .observe = observe, .team = &team_}, pipeline_);
     if (!result) throw AskedToStop();
     return *std::move(result);
   }
