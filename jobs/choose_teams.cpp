@@ -36,7 +36,7 @@ JobPlan planned(const Ranks& ranks, const GenerateSettings& settings) {
   const VideoRequests requests(settings, *model);
   PlanWishes wishes;
   wishes.halves_only = settings.cfg_parallel;
-  return plan_job(buckets_of(settings, requests).buckets, machine, ranks.node_count(), wishes, team_demands(*model, settings, requests));
+  return plan_job(buckets_of(settings, requests).buckets, machine, ranks.node_count(), wishes, team_demands(*model, settings, requests, machine.cores_per_rank));
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ VideoShape shape_of(const VideoRequest& request);
 ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests,
                            const std::function<void(const VideoRequest&)>& see = [](const VideoRequest&) {});
 
-/// What teams need for a video with these settings, of audits the mean; `model` and `requests` must outlive it.
-AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests);
+/// What teams of ranks with so many cores need for a video with these settings; `model`, `settings` and `requests` must outlive it.
+AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, int cores_of_rank);
 /// The request for a video of this shape with the longest prompt.
 VideoRequest longest_request(const VideoShape& shape, const VideoRequests& requests);
 

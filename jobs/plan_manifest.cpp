@@ -267,9 +267,10 @@ int plan_on_machine(int argc, char** argv) {
     if (texts) texts->add(request);
   });
   const PlanWishes wishes{settings.latency, generate.ranks_per_video, generate.cfg_parallel};
-  const AskTeam demands = team_demands(*model, generate, requests);
   std::vector<PlannedMachine> plans;
-  for (const Machine& machine : machines) plans.push_back(planned(manifest, machine, settings.nodes ? settings.nodes : machine.nodes, wishes, demands));
+  for (const Machine& machine : machines)
+    plans.push_back(planned(manifest, machine, settings.nodes ? settings.nodes : machine.nodes, wishes,
+                            team_demands(*model, generate, requests, machine.cores_per_rank)));
   const auto& [machine, best, obstacle] = soonest(plans);
   require(best.has_value(), obstacle);
   const JobPlan& plan = *best;

@@ -16,6 +16,12 @@ constexpr double error_of_drift = 0.05, error_a_doubling = 0.1, error_of_estimat
 // Other prompts move more or less than those that were measured, and are longer or shorter.
 constexpr double error_of_content = 0.1;
 
+/// Of a team for one video in the mean, without its text.
+double mean_making_seconds(const MakingCosts& costs, const TeamDemand& demand) {
+  return (1 - demand.audited) * making_seconds(costs, demand.work, demand.beside) +
+         demand.audited * making_seconds(costs, sum(demand.work, demand.audit), Beside::nothing);
+}
+
 double error_of(const Machine::Costs& costs, const VideoWork& work) {
   double doublings = 0;
   if (const double products = multiply_adds(work); products > 0 && costs.costs.most_work > 0 && costs.costs.least_work > 0)
@@ -30,8 +36,8 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   const Machine::Costs costs = machine.costs_of(layout);
   const int teams = machine.ranks_per_node / layout.ranks;
   const size_t text = size_t(MakingPhase::text);
-  found.seconds = costs.costs.phases[text].of(demand.work[text]) + making_seconds(costs.costs.phases, demand.work);
-  found.latency = latency_seconds(costs.costs.phases, demand.work);
+  found.seconds = costs.costs.phases[text].of(demand.work[text]) + mean_making_seconds(costs.costs.phases, demand);
+  found.latency = latency_seconds(costs.costs.phases, demand.work) + demand.audited * latency_seconds(costs.costs.phases, demand.audit);
   found.videos_per_hour = found.seconds > 0 ? 3600 * teams / found.seconds : 0;
   const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
   const auto fits_gpus = [&](const auto& bytes) {
@@ -73,13 +79,13 @@ struct LayoutJob {
 };
 
 LayoutJob job_with(TeamLayout layout, const std::vector<BucketPlan>& plans, const Machine& machine, int nodes,
-                   const std::map<VideoShape, VideoWork>& work) {
+                   const std::map<VideoShape, TeamDemand>& demands) {
   const MakingCosts costs = machine.costs_of(layout).costs.phases;
   std::vector<Bucket> buckets;
   for (const BucketPlan& plan : plans) buckets.push_back(plan.bucket);
   const auto seconds = [&](const VideoShape& shape, int samples) {
-    const VideoWork& video = work.at(shape);
-    return costs[size_t(MakingPhase::text)].of(video[size_t(MakingPhase::text)]) + samples * making_seconds(costs, video);
+    const TeamDemand& demand = demands.at(shape);
+    return costs[size_t(MakingPhase::text)].of(demand.work[size_t(MakingPhase::text)]) + samples * mean_making_seconds(costs, demand);
   };
   LayoutJob job{queue_of(buckets, seconds)};
   job.seconds = makespan(job.list, size_t(nodes) * size_t(machine.ranks_per_node / layout.ranks));
@@ -139,12 +145,8 @@ std::vector<WorkGroup> queue_of(const std::vector<Bucket>& buckets, const std::f
 
 JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int nodes, const PlanWishes& wishes, const AskTeam& ask) {
   require(!buckets.empty(), "there is nothing to plan");
-  std::map<TeamLayout, std::map<VideoShape, VideoWork>> work;
-  const AskTeam remembered = [&](const VideoShape& shape, TeamLayout layout) {
-    TeamDemand demand = ask(shape, layout);
-    work[layout][shape] = demand.work;
-    return demand;
-  };
+  std::map<TeamLayout, std::map<VideoShape, TeamDemand>> demands;
+  const AskTeam remembered = [&](const VideoShape& shape, TeamLayout layout) { return demands[layout][shape] = ask(shape, layout); };
   JobPlan plan;
   plan.nodes = nodes;
   for (const Bucket& bucket : buckets) plan.buckets.push_back(plan_bucket(bucket, machine, wishes, remembered));
@@ -158,7 +160,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
       obstacles += concat("\n  ", name_of(layout), ": ", name_of(blocked->bucket.shape), ": ", blocked->of(layout)->obstacle);
       continue;
     }
-    LayoutJob job = job_with(layout, plan.buckets, machine, nodes, work[layout]);
+    LayoutJob job = job_with(layout, plan.buckets, machine, nodes, demands[layout]);
     if (best && best->seconds <= job.seconds) continue;
     best = std::move(job);
     plan.layout = layout;
@@ -168,6 +170,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
   const LayoutCosts costs = machine.costs_of(plan.layout).costs;
   plan.list = best->list;
   plan.start_up = costs.start_up;
+  const auto evaluations = [&](const VideoShape& shape) { return demands[plan.layout][shape].work[size_t(MakingPhase::other)].calls; };
   double all_seconds = 0, error_seconds = 0, tail = 0;
   for (const BucketPlan& bucket : plan.buckets) {
     const TeamCandidate& chosen = *bucket.of(plan.layout);
@@ -177,7 +180,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
     error_seconds += seconds * chosen.error;
     tail = std::max(tail, chosen.latency - chosen.seconds);
     plan.video_bytes += videos * machine.video_bytes.of({1, bucket.bucket.shape.pixels()});
-    plan.shard_bytes += videos * machine.shard_bytes.of({1, work[plan.layout][bucket.bucket.shape][size_t(MakingPhase::other)].calls});
+    plan.shard_bytes += videos * machine.shard_bytes.of({1, evaluations(bucket.bucket.shape)});
     plan.first_bytes = std::max(plan.first_bytes, chosen.first_bytes);
     plan.other_bytes = std::max(plan.other_bytes, chosen.other_bytes);
     plan.node_bytes = std::max(plan.node_bytes, chosen.node_bytes);
