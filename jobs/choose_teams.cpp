@@ -20,7 +20,7 @@ Machine machine_with(int ranks_of_node, const GenerateSettings& settings) {
     if (machine.ranks_per_node == ranks_of_node) return machine;
     measured.push_back(machine.ranks_per_node);
   }
-  fail(config_detail::to_text(settings.machine), ": of nodes with ", measured, " ranks, but this job has ", ranks_of_node,
+  fail(setting_text(settings.machine), ": of nodes with ", measured, " ranks, but this job has ", ranks_of_node,
        " on a node, which share its memory and cores otherwise: ", how_to_measure);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/config.hpp"
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
 #include "report/comparison_page.hpp"
 
@@ -56,7 +57,7 @@ int compare(int argc, char** argv) {
     if (done % 100 == 0) std::fprintf(stderr, "pyracast: %zu of %zu samples compared\n", done, all);
   });
   std::printf("%s", comparison_table(comparison).c_str());
-  std::filesystem::create_directories(settings.output);
+  make_folder(settings.output);
   write_atomically(settings.output / "compare.json", comparison_json(comparison).dump(1) + "\n");
   write_atomically(settings.output / "compare.html", comparison_page(comparison, size_t(settings.clips)));
   std::printf("\n%s\n", (settings.output / "compare.html").c_str());

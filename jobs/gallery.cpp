@@ -30,10 +30,7 @@ struct GallerySettings {
 
   template <class Visit>
   static void fields(Visit&& visit, GallerySettings& s) {
-    GenerateSettings::fields([&](const std::string& group, const std::string& name, auto& member, const char* help) {
-      if (says_which_videos(group, name)) visit(group.c_str(), name.c_str(), member, help);
-    }, s.profile.generate);
-    visit("Gallery", "samples", s.profile.samples, "show the first so many samples of the manifest; 0: all");
+    SettingsOfSamples::fields(visit, s.profile, "Gallery", "show the first so many samples of the manifest; 0: all");
     visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's hand-made preset and its tuned "
           "schedule of the same cost, from the folder `broadcast` beside the config file");
     visit("Gallery", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of the ranks");

@@ -148,4 +148,27 @@ struct GenerateSettings {
   }
 };
 
+/// Settings of a job that makes some of a manifest's videos to learn from them: those of `generate` that say which model makes which videos, of one
+/// clip, and how many samples.
+struct SettingsOfSamples {
+  GenerateSettings generate;
+  int64_t samples = 0;   ///< the first so many of the manifest; 0: all
+
+  /// `group` and `help`: of `samples`.
+  template <class Visit>
+  static void fields(Visit&& visit, SettingsOfSamples& s, const char* group, const char* help) {
+    GenerateSettings::fields([&](const std::string& of, const std::string& name, auto& member, const char* its_help) {
+      if (says_which_videos(of, name)) visit(of.c_str(), name.c_str(), member, its_help);
+    }, s.generate);
+    visit(group, "samples", s.samples, help);
+  }
+
+ private:
+  static bool says_which_videos(const std::string& group, const std::string& name) {
+    if (group == "Job") return name == "config" || name == "prompts" || name == "output";
+    if (group == "Sampling") return name != "clips" && !name.starts_with("condition-");
+    return group == "Model" || group == "Device";
+  }
+};
+
 }  // namespace pyracast

@@ -17,6 +17,17 @@ std::string shape_text(const VideoRequest& request) {
 
 }  // namespace
 
+void check_settings_of_samples(const SettingsOfSamples& settings, const char* to_do) {
+  const GenerateSettings& s = settings.generate;
+  require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
+  require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
+  weight_storage(s.model);
+  stored_outputs(s.model);
+  require(!s.prompts.empty(), "which prompts to ", to_do, " is not known: give --prompts FILE");
+  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
+  require(!s.output.empty(), "where to write is not known: give --output DIR");
+}
+
 std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_t limit, const VideoRequests& requests) {
   const std::string name = settings.prompts.string();
   std::vector<SampleToMeasure> samples;

@@ -13,6 +13,9 @@ struct SampleToMeasure {
   VideoRequest request;
 };
 
+/// What can be wrong with such settings before a model is looked for. `to_do`: "profile", as messages say what prompts are for. Throws Error.
+void check_settings_of_samples(const SettingsOfSamples& settings, const char* to_do);
+
 /// The samples of the settings' manifest in its order, at most `limit` (0: all). Throws Error on a bad line, on samples of other
 /// sizes or steps than the first (their evaluations cannot be averaged), and on fewer steps than a beginning, a middle and an
 /// end take.

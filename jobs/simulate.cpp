@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/version.hpp"
 #include "base/config.hpp"
@@ -162,9 +163,7 @@ LineChart chart_of(const std::vector<SimulatedPoint>& points, const SimulateSett
 }
 
 void write(const std::vector<SimulatedPoint>& points, const SimulateSettings& s) {
-  std::error_code error;
-  std::filesystem::create_directories(s.output, error);
-  if (error) throw Error(concat(s.output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
+  make_folder(s.output);
   write_atomically(s.output / "simulation.json", json_of(points, s).dump(1) + "\n");
   write_atomically(s.output / "efficiency.svg", line_chart_svg(chart_of(points, s, "What of the allocation becomes videos", "efficiency, %", &SimulatedPoint::efficiency)));
   write_atomically(s.output / "failures.svg", line_chart_svg(chart_of(points, s, "What failures cost", "node-hours more than without failures and checkpoints, %", &SimulatedPoint::failure_cost)));

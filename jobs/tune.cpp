@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
@@ -20,7 +21,7 @@ namespace {
 /// Everything that can be wrong before anything is computed, a missing gnuplot included.
 void check_settings(const TuneSettings& settings) {
   const GenerateSettings& s = settings.generate;
-  require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
+  check_settings_of_samples(settings, "calibrate with");
   require(!settings.budget || (*settings.budget > 0 && *settings.budget <= 1), "budget is ", settings.budget.value_or(0),
           ", expected a share of the whole cost, more than 0 and at most 1");
   require(!settings.error || *settings.error > 0, "error is ", settings.error.value_or(0), ", expected more than 0");
@@ -28,13 +29,7 @@ void check_settings(const TuneSettings& settings) {
   require(settings.rounds > 0, "rounds is ", settings.rounds, ", expected 1 or more: a schedule is not written unmeasured");
   require(settings.stored.empty() || settings.stored == "gated" || settings.stored == "ungated", "stored is \"", settings.stored,
           "\", expected gated or ungated");
-  require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
-  weight_storage(s.model);
-  stored_outputs(s.model);
   require(s.model.model != "null", "model is \"null\", which has no branches to reuse");
-  require(!s.prompts.empty(), "which prompts to calibrate with is not known: give --prompts FILE");
-  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
-  require(!s.output.empty(), "where to write is not known: give --output DIR");
   const auto model = find_model(s.model);
   const auto samples = samples_of(s, settings.samples, VideoRequests(s, *model));
   for (const int steps : steps_to_tune(settings, samples.front().request.steps)) {
@@ -53,9 +48,7 @@ void check_settings(const TuneSettings& settings) {
 
 void write_results(const TuneSettings& settings, const TunedSchedules& found, const Json& content) {
   const std::filesystem::path& output = settings.generate.output;
-  std::error_code error;
-  std::filesystem::create_directories(output, error);
-  if (error) throw Error(concat(output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
+  make_folder(output);
   for (const auto& [name, schedule] : found.schedules()) write_atomically(output / name, schedule_text(schedule, provenance_of(settings, content)));
   Json json{{"version", version_json()}, {"settings", to_json(settings)}, {"content", content}, {"costs", to_json(found.costs())}};
   json.update(tuning_json(found.tuning()));
