@@ -21,7 +21,8 @@ struct CompareSettings {
     visit("Compare", "config", s.config, "file of `key = value` settings");
     visit("Compare", "output", s.output, "folder of compare.json and compare.html");
     visit("Compare", "clips", s.clips, "clips shown side by side, the least alike ones");
-    visit("Compare", "lpips-backbone", s.lpips_backbone, "torchvision's weights of AlexNet or VGG16 (a state dict); with lpips-heads: LPIPS is computed");
+    visit("Compare", "lpips-backbone", s.lpips_backbone, "torchvision's weights of AlexNet or VGG16 (a state dict); with lpips-heads: "
+          "LPIPS is computed");
     visit("Compare", "lpips-heads", s.lpips_heads, "the package lpips' weights that belong to them (weights/v0.1/alex.pth or vgg.pth)");
   }
 };

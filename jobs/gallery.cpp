@@ -31,8 +31,8 @@ struct GallerySettings {
   template <class Visit>
   static void fields(Visit&& visit, GallerySettings& s) {
     SettingsOfSamples::fields(visit, s.profile, "Gallery", "show the first so many samples of the manifest; 0: all");
-    visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's hand-made preset and its tuned "
-          "schedule of the same cost, from the folder `broadcast` beside the config file");
+    visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's "
+          "hand-made preset and its tuned schedule of the same cost, from the folder `broadcast` beside the config file");
     visit("Gallery", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of the ranks");
     visit("Gallery", "comm", s.profile.generate.comm, "how tensors travel between the ranks: mpi, nccl or auto (see generate)");
   }
@@ -122,7 +122,8 @@ void write(const fs::path& output, const Gallery& gallery) {
 }
 
 /// All ways by the team, for its memory.
-VideosToFit videos_of(const GallerySettings& settings, const VideoModel& model, const VideoRequest& request, const std::vector<Way>& ways, int ranks) {
+VideosToFit videos_of(const GallerySettings& settings, const VideoModel& model, const VideoRequest& request, const std::vector<Way>& ways,
+                      int ranks) {
   const GenerateSettings& g = settings.profile.generate;
   VideosToFit videos{.model = model, .settings = g.model, .requests = {request}, .policies = {},
                      .rank = rank_without_folder(g.model, ranks, settings.cfg_parallel, true),
@@ -154,7 +155,8 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
   set_threads(g.model.threads, ranks);
   const auto backend = open_device(g.model, ranks, g.comm == "mpi");
   const Team team = split_into_teams(ranks, ranks.size());
-  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout, transport_of(g.comm, g.model.device, team.size), *backend);
+  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout,
+                                              transport_of(g.comm, g.model.device, team.size), *backend);
   const PlannedMemory memory = fit_ranks(ranks, team.leads(), *backend, videos_of(settings, *model, request, ways, team.size));
   fit_first_alone(ranks, *backend, videos_to_profile(*model, g.model, samples));
   auto pipeline = open_on_nodes(ranks, *model, g.model, *backend, channels);
@@ -199,8 +201,9 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
 
 int gallery(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: [mpirun -n RANKS] pyracast gallery --config FILE --output DIR [settings]\n\nMakes the same videos without reuse and by each broadcast file, by all "
-                "ranks together, and writes index.html: the clips side by side, likeness, seconds, bytes, what was reused.\n\n%s",
+    std::printf("usage: [mpirun -n RANKS] pyracast gallery --config FILE --output DIR [settings]\n\nMakes the same videos without "
+                "reuse and by each broadcast file, by all ranks together, and writes index.html: the clips side by side, likeness, seconds, "
+                "bytes, what was reused.\n\n%s",
                 describe(settings_of<GallerySettings>()).c_str());
     return 0;
   }

@@ -66,7 +66,8 @@ Json earlier_settings(const std::filesystem::path& output, const Fingerprint& fi
 
 Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerprint, const Ranks& ranks, const Manifest& manifest) {
   return {{"fingerprint", fingerprint.hash}, {"version", version_json()}, {"configuration", to_json(settings)},
-          {"content", fingerprint.content}, {"earlier", earlier_settings(settings.output, fingerprint)}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
+          {"content", fingerprint.content}, {"earlier", earlier_settings(settings.output, fingerprint)},
+          {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
           {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"merged", manifest.merged()},
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
@@ -144,9 +145,9 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const bool on_cpu = settings.model.device == "cpu";
   const PlannedRank rank = rank_of_generate(settings, team.size, settings.cfg_parallel, threads.idle_cores);
   const int cores_to_decode_on = rank.beside == Beside::decoding ? threads.idle_cores : 0;
-  const PlannedMemory memory = fit_ranks(ranks, team.leads(), *backend, {.model = *model, .settings = settings.model, .requests = {requests.typical()},
-                                                                         .policies = {requests.broadcast()}, .rank = rank,
-                                                                         .shares_gpus = settings.comm == "mpi"});
+  const VideosToFit videos{.model = *model, .settings = settings.model, .requests = {requests.typical()}, .policies = {requests.broadcast()},
+                           .rank = rank, .shares_gpus = settings.comm == "mpi"};
+  const PlannedMemory memory = fit_ranks(ranks, team.leads(), *backend, videos);
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
@@ -215,7 +216,8 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
     EarlierSaves earlier_saves;
     const Audit audit(settings);
-    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, memory.stored_outputs, attempt, earlier_saves};
+    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, memory.stored_outputs,
+                  attempt, earlier_saves};
     return make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
   };
   const bool complete = (texts || !has_texts) && make_videos();

@@ -125,7 +125,8 @@ void print(const Json& out, TextEncoding encoding) {
   }
   const Json& d = out["defaults"];
   std::printf("\nvideos of %lld x %lld pixels, %lld frames at %g a second, %lld steps, guidance %g\n\n", d["height"].get<long long>(),
-              d["width"].get<long long>(), d["frames"].get<long long>(), d["fps"].get<double>(), d["steps"].get<long long>(), d["guidance"].get<double>());
+              d["width"].get<long long>(), d["frames"].get<long long>(), d["fps"].get<double>(), d["steps"].get<long long>(),
+              d["guidance"].get<double>());
   std::printf("%-34s", "ranks a video");
   for (const Json& team : out["teams"]) std::printf("%14lld", team["ranks"].get<long long>());
   std::printf("\n%-34s", "one activation of a rank, float32");

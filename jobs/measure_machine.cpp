@@ -107,21 +107,21 @@ void fit_bytes(Machine& machine, const fs::path& output, const std::vector<Sampl
     shard.seal_as(scratch / "shard.h5");
     return double(fs::file_size(scratch / "shard.h5"));
   };
-  const auto steps_of = [](const SampleRecord& row) { return row.step_seconds.size(); };
-  const size_t most_steps = steps_of(*std::max_element(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return steps_of(a) < steps_of(b); }));
+  size_t most_steps = 0, evaluations = 0;
+  for (const SampleRecord& row : rows) most_steps = std::max(most_steps, row.step_seconds.size()), evaluations += row.step_seconds.size();
   // As far as no column needs a second chunk, of which it would fill a part.
   const size_t many = std::clamp<size_t>(hdf5::rows_a_chunk / std::max<size_t>(most_steps, 1), 2, 1000), few = (many + 3) / 4;
-  const double evaluations = std::accumulate(rows.begin(), rows.end(), 0.0, [](double sum, const SampleRecord& row) { return sum + double(row.step_seconds.size()); });
   constexpr double of_evaluation = sizeof(SampleRecord::step_seconds[0]) + sizeof(SampleRecord::step_counts[0]);
   const double few_bytes = size_of(few), row_bytes = (size_of(many) - few_bytes) / double(many - few);
-  machine.shard_bytes = {std::max(0.0, row_bytes - of_evaluation * evaluations / double(rows.size())), of_evaluation};
+  machine.shard_bytes = {std::max(0.0, row_bytes - of_evaluation * double(evaluations) / double(rows.size())), of_evaluation};
   machine.shard_file_bytes = std::max(0.0, few_bytes - row_bytes * double(few));
 }
 
 /// Makes the videos of a layout and fits what they took. Rank 0 gets the costs.
 class LayoutMeasurement {
  public:
-  LayoutMeasurement(const Ranks& ranks, const JobPlanSettings& settings, const fs::path& scratch) : ranks_(ranks), settings_(settings), scratch_(scratch) {}
+  LayoutMeasurement(const Ranks& ranks, const JobPlanSettings& settings, const fs::path& scratch)
+      : ranks_(ranks), settings_(settings), scratch_(scratch) {}
 
   fs::path make(TeamLayout layout, const std::map<VideoShape, std::vector<Prompt>>& sizes) {
     GenerateSettings generate = settings_.generate;

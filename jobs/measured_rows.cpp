@@ -55,7 +55,8 @@ void add_what_is_between(MeasuredVideo& video, const SampleRecord& row, const Sa
 
 std::vector<MeasuredVideo> measured_videos(std::vector<SampleRecord> rows, const std::function<VideoShape(const SampleRecord&)>& shape_of,
                                            const DemandsOfShapes& demands) {
-  std::sort(rows.begin(), rows.end(), [](const SampleRecord& a, const SampleRecord& b) { return std::tie(a.team, a.started) < std::tie(b.team, b.started); });
+  const auto before = [](const SampleRecord& a, const SampleRecord& b) { return std::tie(a.team, a.started) < std::tie(b.team, b.started); };
+  std::sort(rows.begin(), rows.end(), before);
   std::vector<MeasuredVideo> videos;
   double behind = 0;
   for (size_t i = 0; i < rows.size(); ++i) {

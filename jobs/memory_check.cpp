@@ -61,8 +61,8 @@ std::string describe(const NodeMemory& memory) {
     return phase.shared_bytes ? concat(", and the ranks of a node share ", size_text(phase.shared_bytes), " of weights") : "";
   };
   const bool loading = plan.most_is_loading();
-  std::string text = concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes), " of weights), at ",
-                            loading ? "loading" : plan.most().doing);
+  std::string text = concat("a rank takes at most ", size_text(plan.most_bytes()), " for tensors (", size_text(plan.weight_bytes),
+                            " of weights), at ", loading ? "loading" : plan.most().doing);
   if (!loading && plan.beside == Beside::decoding) text += " with another video's decoding beside";
   if (plan.host_bytes > 0) text += concat(", and ", size_text(plan.host_bytes), " of the host's memory, pinned, for stored outputs");
   text += shared(memory.videos);
@@ -95,7 +95,8 @@ std::string text_where(bool holds, std::string text) { return holds ? std::move(
 
 /// What leaves memory to the videos, where it is not done yet.
 std::string text_advice(const NodeMemory& memory, const WaysOut& ways_out) {
-  return text_where(!memory.texts && !ways_out.text_encoding.empty(), concat("--text-encoding ", ways_out.text_encoding, " where it is not used yet"));
+  return text_where(!memory.texts && !ways_out.text_encoding.empty(),
+                    concat("--text-encoding ", ways_out.text_encoding, " where it is not used yet"));
 }
 
 NodeMemory fit_processors(const NodeRoom& room, const VideosToFit& videos, const PlanOfPlace& plan_of) {

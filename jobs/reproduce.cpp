@@ -50,7 +50,9 @@ class Remaker {
     if (now.hash != fingerprint)
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
                                differences(run.content, now.content),
-                               "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of GPU."), ExitCode::fingerprint_mismatch);
+                               "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of "
+                               "GPU."),
+                        ExitCode::fingerprint_mismatch);
     stored_outputs_ = fit_ranks(ranks, team.leads(), *backend_, videos_of(samples)).stored_outputs;
     pipeline_ = open_on_nodes(ranks, *model_, settings_.model, *backend_, channels_);
   }
@@ -153,7 +155,8 @@ Json version_differences(const Json& before) {
 
 Json described(const StoredSample& stored, const SampleDifferences& comparison, const RunSettings& run, double seconds) {
   Json json{{"id", stored.record.id}, {"sample", stored.record.sample}, {"equal", comparison.differing.empty()}, {"first", comparison.first},
-            {"differing", comparison.differing}, {"compared", comparison.compared}, {"video_sha256", stored.record.video_sha256}, {"seconds", seconds}};
+            {"differing", comparison.differing}, {"compared", comparison.compared}, {"video_sha256", stored.record.video_sha256},
+            {"seconds", seconds}};
   if (!comparison.differing.empty()) json["versions"] = version_differences(run.version);
   return json;
 }
@@ -166,7 +169,8 @@ Json gathered(const Ranks& ranks, const Json& own) {
   check_mpi(MPI_Gather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, 0, ranks.world()), "collecting what was made again");
   for (size_t i = 1; i < starts.size(); ++i) starts[i] = starts[i - 1] + lengths[i - 1];
   std::string all(ranks.rank() == 0 ? size_t(starts.back() + lengths.back()) : 0, ' ');
-  check_mpi(MPI_Gatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), starts.data(), MPI_CHAR, 0, ranks.world()), "collecting what was made again");
+  check_mpi(MPI_Gatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), starts.data(), MPI_CHAR, 0, ranks.world()),
+            "collecting what was made again");
   Json joined = Json::array();
   if (ranks.rank() == 0)
     for (size_t i = 0; i < starts.size(); ++i)
@@ -205,8 +209,9 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
   for (const std::string& fingerprint : fingerprints) {
     const auto found = all_settings.find(fingerprint);
     ranks.on_first([&] {
-      require(found != all_settings.end() && found->second.configuration.is_object(), settings.output.string(), ": neither run.json nor work/settings holds "
-              "the settings of fingerprint ", fingerprint, ": what made these samples is not known any more");
+      require(found != all_settings.end() && found->second.configuration.is_object(), settings.output.string(),
+              ": neither run.json nor work/settings holds the settings of fingerprint ", fingerprint,
+              ": what made these samples is not known any more");
     });
     Remaker remake(ranks, team, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint, samples);
     int turn = 0;
@@ -234,9 +239,10 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
 
 int reproduce(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: [mpirun -n RANKS] pyracast reproduce --output DIR --id ID [--sample K] [settings]\n\nMakes stored samples again from the dataset's own "
-                "metadata, in a scratch folder, and compares MP4 bytes and all stored values.\nEnds with 0: all are equal; 1: one differs, and where first; "
-                "65: other weights, settings or instruction set; 75: stopped.\n\n%s", describe(settings_of<ReproduceSettings>()).c_str());
+    std::printf("usage: [mpirun -n RANKS] pyracast reproduce --output DIR --id ID [--sample K] [settings]\n\nMakes stored samples again from the "
+                "dataset's own metadata, in a scratch folder, and compares MP4 bytes and all stored values.\nEnds with 0: all are equal; 1: one "
+                "differs, and where first; 65: other weights, settings or instruction set; 75: stopped.\n\n%s",
+                describe(settings_of<ReproduceSettings>()).c_str());
     return 0;
   }
   const auto deadline = [](const ReproduceSettings& settings) {

@@ -112,12 +112,14 @@ VideoResult SampleMaker::make_pass(const Sample& sample, bool reuses, bool decod
   };
   VideoResult result = pipeline_.generate(sample.request, run);
   if (result.outcome == Outcome::stopped)
-    spdlog::info("{} sample {}{} is left after {} evaluations; {:.0f} s are left", id, sample.number, pass, result.evaluations.size(), time_.seconds());
+    spdlog::info("{} sample {}{} is left after {} evaluations; {:.0f} s are left", id, sample.number, pass,
+                 result.evaluations.size(), time_.seconds());
   return result;
 }
 
 DecodingBeside::Keep SampleMaker::keeper(const Sample& sample, const std::optional<AuditFinding>& finding) {
-  return [this, row = sample.row, request = sample.request, number = sample.number, started = sample.started, finding](VideoResult result, double ended) {
+  return [this, row = sample.row, request = sample.request, number = sample.number, started = sample.started, finding](VideoResult result,
+                                                                                                                      double ended) {
     SampleRecord record = record_of(row, number, request, result, job_.settings, job_.requests.broadcast());
     if (finding) finding->write_to(record);
     record.host = job_.ranks.node_name();

@@ -149,7 +149,8 @@ double TunedSchedules::cost_of_steps(int steps) const { return costs_.of(Broadca
 
 ReuseCosts TunedSchedules::units(const std::vector<SiteGroup>& groups) const {
   const bool in_halves = groups.back().is_half();
-  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units) * (in_halves ? costs_.apart / 2 : 1))); };
+  const double units_a_second = double(whole_units) / whole_ * (in_halves ? costs_.apart / 2 : 1);
+  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds * units_a_second)); };
   ReuseCosts units{rounded(costs_.evaluation), {}};
   for (const SiteGroup& group : groups) {
     double seconds = 0;

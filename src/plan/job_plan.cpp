@@ -41,7 +41,8 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.videos_per_hour = found.seconds > 0 ? 3600 * teams / found.seconds : 0;
   const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
   const auto fits_gpus = [&](const auto& bytes) {
-    return machine.memory_per_gpu <= 0 || std::max({bytes.first_bytes, layout.ranks > 1 ? bytes.other_bytes : 0, demand.text_bytes}) <= machine.memory_per_gpu;
+    const int64_t most = std::max({bytes.first_bytes, layout.ranks > 1 ? bytes.other_bytes : 0, demand.text_bytes});
+    return machine.memory_per_gpu <= 0 || most <= machine.memory_per_gpu;
   };
   if (on_gpus && demand.offloaded && demand.may_offload && !fits_gpus(demand))
     std::tie(demand.first_bytes, demand.other_bytes, demand.host_bytes) =
@@ -53,14 +54,16 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.host_bytes = teams * demand.host_bytes;
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  if (on_gpus && !fits_gpus(demand))
-    found.obstacle = concat("the tensors of a rank take ", std::max({found.first_bytes, found.other_bytes, demand.text_bytes}), " bytes, and a GPU has ",
-                            machine.memory_per_gpu, !demand.may_offload && demand.offloaded && fits_gpus(*demand.offloaded) ? ": use --stored-outputs auto" : "");
-  else if (on_gpus && machine.memory_per_node > 0 && found.host_bytes > machine.memory_per_node)
-    found.obstacle = concat("stored outputs of ", teams, teams == 1 ? " team" : " teams", " take ", found.host_bytes, " bytes of the host's memory, and a node has ",
+  const std::string of_teams = concat(teams, teams == 1 ? " team" : " teams");
+  if (on_gpus && !fits_gpus(demand)) {
+    const int64_t most = std::max({found.first_bytes, found.other_bytes, demand.text_bytes});
+    found.obstacle = concat("the tensors of a rank take ", most, " bytes, and a GPU has ", machine.memory_per_gpu);
+    if (!demand.may_offload && demand.offloaded && fits_gpus(*demand.offloaded)) found.obstacle += ": use --stored-outputs auto";
+  } else if (on_gpus && machine.memory_per_node > 0 && found.host_bytes > machine.memory_per_node)
+    found.obstacle = concat("stored outputs of ", of_teams, " take ", found.host_bytes, " bytes of the host's memory, and a node has ",
                             machine.memory_per_node);
   else if (!on_gpus && machine.memory_per_node > 0 && found.node_bytes > machine.memory_per_node)
-    found.obstacle = concat("the tensors of ", teams, teams == 1 ? " team" : " teams", " take ", found.node_bytes, " bytes, and a node has ", machine.memory_per_node);
+    found.obstacle = concat("the tensors of ", of_teams, " take ", found.node_bytes, " bytes, and a node has ", machine.memory_per_node);
   else if (wishes.latency && found.latency > *wishes.latency)
     found.obstacle = concat("a video takes ", found.latency, " s, and ", *wishes.latency, " s are wished for");
   else if (!found.measured && layout.ranks > 1 && machine.exchange_rate <= 0)
@@ -95,8 +98,8 @@ LayoutJob job_with(TeamLayout layout, const std::vector<BucketPlan>& plans, cons
 }  // namespace
 
 std::string name_of(const VideoShape& shape) {
-  return concat(shape.height, " x ", shape.width, ", ", shape.frames, shape.frames == 1 ? " frame, " : " frames, ", shape.steps, shape.steps == 1 ? " step" : " steps",
-                shape.clips > 1 ? concat(", ", shape.clips, " clips") : "");
+  return concat(shape.height, " x ", shape.width, ", ", shape.frames, shape.frames == 1 ? " frame, " : " frames, ", shape.steps,
+                shape.steps == 1 ? " step" : " steps", shape.clips > 1 ? concat(", ", shape.clips, " clips") : "");
 }
 
 uint64_t Bucket::samples() const {
@@ -123,7 +126,8 @@ BucketPlan plan_bucket(const Bucket& bucket, const Machine& machine, const PlanW
   return plan;
 }
 
-std::vector<WorkGroup> queue_of(const std::vector<Bucket>& buckets, const std::function<double(const VideoShape&, int samples)>& seconds, int most_samples) {
+std::vector<WorkGroup> queue_of(const std::vector<Bucket>& buckets, const std::function<double(const VideoShape&, int samples)>& seconds,
+                                int most_samples) {
   struct Prompts {
     const Bucket* bucket;
     int samples;
@@ -150,7 +154,8 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
   JobPlan plan;
   plan.nodes = nodes;
   for (const Bucket& bucket : buckets) plan.buckets.push_back(plan_bucket(bucket, machine, wishes, remembered));
-  std::stable_sort(plan.buckets.begin(), plan.buckets.end(), [](const BucketPlan& a, const BucketPlan& b) { return a.bucket.shape.cost() > b.bucket.shape.cost(); });
+  std::stable_sort(plan.buckets.begin(), plan.buckets.end(),
+                   [](const BucketPlan& a, const BucketPlan& b) { return a.bucket.shape.cost() > b.bucket.shape.cost(); });
 
   std::optional<LayoutJob> best;
   std::string obstacles;

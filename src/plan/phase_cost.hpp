@@ -10,7 +10,9 @@ namespace pyracast {
 
 /// The phases of making one video, as shards time them; rest: what a team does between them, until it begins its next video. leave: of the frames
 /// from a GPU, behind decoding. Which of them go on beside the making of the next video: see making_seconds().
-enum class MakingPhase { text, spatial_attention, temporal_attention, cross_attention, mlp, communication, other, decode, rest, leave, encode, write };
+enum class MakingPhase {
+  text, spatial_attention, temporal_attention, cross_attention, mlp, communication, other, decode, rest, leave, encode, write
+};
 inline constexpr std::array<const char*, 12> making_phases{"text", "spatial_attention", "temporal_attention", "cross_attention", "mlp",
                                                            "communication", "other", "decode", "rest", "leave", "encode", "write"};
 
