@@ -18,6 +18,13 @@ namespace pyracast {
 
 namespace {
 
+/// How often the network is evaluated for such a video.
+int evaluations_of(const VideoModel& model, const ModelSettings& settings, const VideoRequest& request) {
+  PlanningBackend backend(planned_device(settings));
+  const TeamChannels alone = planning_channels(0, 1, false, {});
+  return int(model.open(backend, weight_storage(settings), alone)->timesteps(request).size());
+}
+
 /// Everything that can be wrong before anything is computed, a missing gnuplot included.
 void check_settings(const TuneSettings& settings) {
   const GenerateSettings& s = settings.generate;
@@ -32,6 +39,8 @@ void check_settings(const TuneSettings& settings) {
   require(s.model.model != "null", "model is \"null\", which has no branches to reuse");
   const auto model = find_model(s.model);
   const auto samples = samples_of(s, settings.samples, VideoRequests(s, *model));
+  require(evaluations_of(*model, s.model, samples.front().request) == samples.front().request.steps,
+          "this sampler evaluates the network more often than it has steps, and a table of reuse fits only where both are as many");
   for (const int steps : steps_to_tune(settings, samples.front().request.steps)) {
     VideoRequest request = samples.front().request;
     request.steps = steps;
