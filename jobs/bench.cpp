@@ -76,7 +76,8 @@ class StageTimes {
 
   Json json() const {
     const double seconds = median(seconds_), peak = median(peaks_), rate = stage_.flop / seconds;
-    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"latest", seconds_.back()}, {"latest_wall", wall_.back()}, {"least", *std::min_element(seconds_.begin(), seconds_.end())},
+    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"latest", seconds_.back()}, {"latest_wall", wall_.back()}, 
+            {"least", *std::min_element(seconds_.begin(), seconds_.end())},
             {"most", *std::max_element(seconds_.begin(), seconds_.end())}, {"wall_seconds", median(wall_)}, {"runs", seconds_.size()},
             {"gflop", stage_.flop / 1e9}, {"gflop_per_second", rate / 1e9}, {"gbyte_per_second", stage_.bytes / seconds / 1e9},
             {"peak_gflop_per_second", peak / 1e9}, {"share_of_peak", rate / peak}};

@@ -31,7 +31,8 @@ void bench_stages_on_gpu(const std::vector<BenchStage>& stages, Backend& backend
     std::sort(seconds.begin(), seconds.end());
     const double median = seconds[seconds.size() / 2];
     report({{"stage", stage.name}, {"wall_seconds", median}, {"least", seconds.front()}, {"most", seconds.back()}, {"runs", runs * repeats},
-            {"gflop", stage.flop / 1e9}, {"tflop_per_second", stage.flop / median / 1e12}, {"gbyte_per_second", element * stage.bytes / median / 1e9}});
+            {"gflop", stage.flop / 1e9}, {"tflop_per_second", stage.flop / median / 1e12},
+            {"gbyte_per_second", element * stage.bytes / median / 1e9}});
   }
 }
 

@@ -48,7 +48,8 @@ class Lines {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu = process_cpu_seconds() - cpu_start;
     const double kept = double(weights.bytes()), peak = peak_bytes();
     if (bench_.json)
-      std::printf("%s\n", Json{{"model", bench_.model}, {"phase", what}, {"threads", omp_get_max_threads()}, {"seconds", seconds}, {"cpu_seconds", cpu},
+      std::printf("%s\n", Json{{"model", bench_.model}, {"phase", what}, {"threads", omp_get_max_threads()},
+                                 {"seconds", seconds}, {"cpu_seconds", cpu},
                                {"weight_bytes", kept}, {"peak_bytes", peak}}.dump().c_str());
     else std::printf("%-52s %10.4g %10.4g %12.2f %10.2f\n", what.c_str(), seconds, cpu, gib(kept), gib(peak));
     std::fflush(stdout);
@@ -249,7 +250,8 @@ void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorag
   if (!size.frames) size.frames = model.frames;
   if (!size.tokens) size.tokens = model.tokens;
   require(size.height >= 16 && size.width >= 16 && size.frames >= 1 && size.tokens >= 1 && size.steps >= 1, "a video of ", size.height, " x ",
-          size.width, " pixels, ", size.frames, " frames, ", size.tokens, " tokens and ", size.steps, " steps: expected at least 16 x 16, 1, 1 and 1");
+          size.width, " pixels, ", size.frames, " frames, ", size.tokens, " tokens and ", size.steps, " steps: expected at least 16 x 16, 1, 1 and "
+          "1");
   require(size.halves == 1 || size.halves == 2, "halves is ", size.halves, ", expected 2, or 1: the evaluation without guidance");
   require(size.blocks >= 0 && size.text_layers >= 0, "blocks is ", size.blocks, " and text-layers ", size.text_layers, ", expected 0 (all) or more");
   if (!size.json)

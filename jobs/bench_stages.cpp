@@ -84,7 +84,8 @@ std::vector<BenchStage> row_stages(const BenchSizes& s) {
       {"gelu", 4 * 10 * elements, floats({inner, inner}), [=](Backend& backend, WeightStorage) -> Prepared {
          return [h = token_input(backend, inner)] { activate(h, Activation::gelu_tanh); };
        }},
-      {"mlp", 4 * elements * double(4 * s.hidden), floats({x, x, {8 * s.hidden, s.hidden}}), [=](Backend& backend, WeightStorage storage) -> Prepared {
+      {"mlp", 4 * elements * double(4 * s.hidden), floats({x, x, {8 * s.hidden, s.hidden}}),
+       [=](Backend& backend, WeightStorage storage) -> Prepared {
          const Weights weights = Weights::random(backend, storage).of_tokens();
          const Mlp mlp{Linear(weights / 0, s.hidden, 4 * s.hidden), Linear(weights / 1, 4 * s.hidden, s.hidden)};
          return [=, h = token_input(backend, x)] { mlp(h); };

@@ -61,8 +61,8 @@ double BranchCosts::of(const BroadcastSchedule& schedule) const {
 }
 
 CalibrationSamples::CalibrationSamples(const Ranks& ranks, const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples,
-                                       VideoPipeline& pipeline, const std::string& stored)
-    : ranks_(ranks), settings_(settings), samples_(samples), pipeline_(pipeline), stored_(stored) {
+                                       VideoPipeline& pipeline, const std::string& stored, OutputPlace stored_outputs)
+    : ranks_(ranks), settings_(settings), samples_(samples), pipeline_(pipeline), stored_(stored), stored_outputs_(stored_outputs) {
   for (size_t i = size_t(ranks.rank()); i < samples.size(); i += size_t(ranks.size())) own_.push_back(i);
   const auto reference = [&](size_t own) -> std::optional<Numbers> {
     const auto result = run(own, steps(), policy(all_computed(0, steps()), {}));
@@ -80,7 +80,9 @@ bool CalibrationSamples::have_guidance() const {
 
 std::optional<VideoResult> CalibrationSamples::run(size_t own, int steps, const BroadcastPolicy& policy, BranchListener listener,
                                                    std::function<void(const Tensor&)> guidance_listener) const {
-  return denoise_sample(settings_, samples_[own_[own]], steps, policy, std::move(listener), pipeline_, std::move(guidance_listener));
+  MeasuredRun how{.steps = steps, .broadcast = policy, .stored_outputs = stored_outputs_, .listener = std::move(listener),
+                  .guidance_listener = std::move(guidance_listener)};
+  return denoise_sample(settings_, samples_[own_[own]], std::move(how), pipeline_);
 }
 
 BroadcastPolicy CalibrationSamples::policy(const ReuseTable& table, const std::vector<SiteGroup>& groups) const {

@@ -27,9 +27,9 @@ struct BranchCosts {
 /// every size-th sample.
 class CalibrationSamples {
  public:
-  /// `stored`: "gated", "ungated" or empty (the family's). All must outlive this. Throws AskedToStop.
+  /// `stored`: "gated", "ungated" or empty (the family's). `stored_outputs`: where they are kept. All must outlive this. Throws AskedToStop.
   CalibrationSamples(const Ranks& ranks, const GenerateSettings& settings, const std::vector<SampleToMeasure>& samples,
-                     VideoPipeline& pipeline, const std::string& stored);
+                     VideoPipeline& pipeline, const std::string& stored, OutputPlace stored_outputs);
 
   int steps() const { return samples_.front().request.steps; }
   const VideoRequest& request() const { return samples_.front().request; }
@@ -54,6 +54,7 @@ class CalibrationSamples {
   const std::vector<SampleToMeasure>& samples_;
   VideoPipeline& pipeline_;
   std::string stored_;
+  OutputPlace stored_outputs_;
   std::vector<size_t> own_;
   std::vector<Latents> references_;   ///< of own samples
   std::array<int64_t, branch_count> blocks_{};

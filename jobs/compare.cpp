@@ -4,6 +4,7 @@
 
 #include "base/config.hpp"
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
 #include "report/comparison_page.hpp"
 
@@ -20,7 +21,8 @@ struct CompareSettings {
     visit("Compare", "config", s.config, "file of `key = value` settings");
     visit("Compare", "output", s.output, "folder of compare.json and compare.html");
     visit("Compare", "clips", s.clips, "clips shown side by side, the least alike ones");
-    visit("Compare", "lpips-backbone", s.lpips_backbone, "torchvision's weights of AlexNet or VGG16 (a state dict); with lpips-heads: LPIPS is computed");
+    visit("Compare", "lpips-backbone", s.lpips_backbone, "torchvision's weights of AlexNet or VGG16 (a state dict); with lpips-heads: "
+          "LPIPS is computed");
     visit("Compare", "lpips-heads", s.lpips_heads, "the package lpips' weights that belong to them (weights/v0.1/alex.pth or vgg.pth)");
   }
 };
@@ -56,7 +58,7 @@ int compare(int argc, char** argv) {
     if (done % 100 == 0) std::fprintf(stderr, "pyracast: %zu of %zu samples compared\n", done, all);
   });
   std::printf("%s", comparison_table(comparison).c_str());
-  std::filesystem::create_directories(settings.output);
+  make_folder(settings.output);
   write_atomically(settings.output / "compare.json", comparison_json(comparison).dump(1) + "\n");
   write_atomically(settings.output / "compare.html", comparison_page(comparison, size_t(settings.clips)));
   std::printf("\n%s\n", (settings.output / "compare.html").c_str());

@@ -71,6 +71,11 @@ TextEncoding text_encoding(const ModelSettings& settings) {
   fail("text-encoding is \"", settings.text_encoding, "\", expected resident, offload or once (--text-encoder names the encoder's folder)");
 }
 
+TextEncoding text_encoding_without_folder(const ModelSettings& settings) {
+  const TextEncoding wanted = text_encoding(settings);
+  return wanted == TextEncoding::once ? TextEncoding::offload : wanted;
+}
+
 std::optional<OutputPlace> stored_outputs(const ModelSettings& settings) {
   const std::string& place = settings.stored_outputs;
   require(place == "auto" || place == "device" || place == "host", "stored-outputs is \"", place, "\", expected auto, device or host");

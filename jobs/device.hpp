@@ -41,6 +41,8 @@ WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* share
 PlannedDevice planned_device(const ModelSettings& settings);
 /// The settings' `text-encoding`. Throws Error on one that does not exist.
 TextEncoding text_encoding(const ModelSettings& settings);
+/// That of a job which has no folder to store texts in: offload in place of once.
+TextEncoding text_encoding_without_folder(const ModelSettings& settings);
 /// The settings' `stored-outputs`; nothing: auto. Throws Error on one that does not exist or does not fit the device.
 std::optional<OutputPlace> stored_outputs(const ModelSettings& settings);
 /// Whether `generate` encodes the model's texts before it makes videos.

@@ -8,6 +8,7 @@
 #include "dataset/mp4.hpp"
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/profiled_sample.hpp"
@@ -29,12 +30,9 @@ struct GallerySettings {
 
   template <class Visit>
   static void fields(Visit&& visit, GallerySettings& s) {
-    GenerateSettings::fields([&](const std::string& group, const std::string& name, auto& member, const char* help) {
-      if (says_which_videos(group, name)) visit(group.c_str(), name.c_str(), member, help);
-    }, s.profile.generate);
-    visit("Gallery", "samples", s.profile.samples, "show the first so many samples of the manifest; 0: all");
-    visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's hand-made preset and its tuned "
-          "schedule of the same cost, from the folder `broadcast` beside the config file");
+    SettingsOfSamples::fields(visit, s.profile, "Gallery", "show the first so many samples of the manifest; 0: all");
+    visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's "
+          "hand-made preset and its tuned schedule of the same cost, from the folder `broadcast` beside the config file");
     visit("Gallery", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of the ranks");
     visit("Gallery", "comm", s.profile.generate.comm, "how tensors travel between the ranks: mpi, nccl or auto (see generate)");
   }
@@ -84,12 +82,12 @@ std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
 }
 
 /// One sample in one way by the team; nothing where the job was asked to stop.
-std::optional<VideoResult> made(const GenerateSettings& settings, const SampleToMeasure& sample, const BroadcastPolicy& policy, const TeamChannels& team,
-                                VideoPipeline& pipeline) {
+std::optional<VideoResult> made(const GenerateSettings& settings, const SampleToMeasure& sample, const BroadcastPolicy& policy,
+                                OutputPlace stored_outputs, const TeamChannels& team, VideoPipeline& pipeline) {
   const auto noise = noise_of(sample.row, sample.number, settings, weight_storage(settings.model).dtype.value_or(DType::float32));
   VideoRun run{*noise};
   run.broadcast = policy;
-  run.stored_outputs = stored_outputs(settings.model).value_or(OutputPlace::device);
+  run.stored_outputs = stored_outputs;
   run.agree = [&](Outcome own) { return agreed(team.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
   VideoResult result = pipeline.generate(sample.request, run);
   require(result.outcome != Outcome::failed, sample.row.id, " sample ", sample.number, ": ", result.reason);
@@ -123,6 +121,17 @@ void write(const fs::path& output, const Gallery& gallery) {
   std::printf("%s\n%s\n", gallery_table(gallery).c_str(), (output / "index.html").c_str());
 }
 
+/// All ways by the team, for its memory.
+VideosToFit videos_of(const GallerySettings& settings, const VideoModel& model, const VideoRequest& request, const std::vector<Way>& ways,
+                      int ranks) {
+  const GenerateSettings& g = settings.profile.generate;
+  VideosToFit videos{.model = model, .settings = g.model, .requests = {request}, .policies = {},
+                     .rank = rank_without_folder(g.model, ranks, settings.cfg_parallel, true),
+                     .ways_out = {.larger_teams = false, .text_encoding = "offload"}, .shares_gpus = g.comm == "mpi"};
+  for (const Way& way : ways) videos.policies.push_back(way.policy);
+  return videos;
+}
+
 ExitCode stopped(const Ranks& ranks) {
   if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: stopped before the end; nothing was written\n");
   return ExitCode::more_to_do;
@@ -146,8 +155,11 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
   set_threads(g.model.threads, ranks);
   const auto backend = open_device(g.model, ranks, g.comm == "mpi");
   const Team team = split_into_teams(ranks, ranks.size());
-  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout, transport_of(g.comm, g.model.device, team.size), *backend);
-  const auto pipeline = open_on_nodes(ranks, *model, g.model, *backend, channels);
+  const TeamChannels channels = open_channels(team, settings.cfg_parallel, g.collective_timeout,
+                                              transport_of(g.comm, g.model.device, team.size), *backend);
+  const PlannedMemory memory = fit_ranks(ranks, team.leads(), *backend, videos_of(settings, *model, request, ways, team.size));
+  fit_first_alone(ranks, *backend, videos_to_profile(*model, g.model, samples));
+  auto pipeline = open_on_nodes(ranks, *model, g.model, *backend, channels);
   make_folder(g.output);
 
   std::vector<GalleryClip> clips;
@@ -155,7 +167,7 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
     GalleryClip& clip = clips.emplace_back(GalleryClip{sample.row.id, sample.row.text, {}, {}});
     Video reference;
     for (Way& way : ways) {
-      auto result = made(g, sample, way.policy, channels, *pipeline);
+      auto result = made(g, sample, way.policy, memory.stored_outputs, channels, *pipeline);
       if (!result) return stopped(ranks);
       if (!team.leads()) continue;
       const SampleRecord record = record_of(sample.row, sample.number, sample.request, *result, g, way.policy);
@@ -168,6 +180,8 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
     }
     if (team.leads()) std::fprintf(stderr, "pyracast: %zu of %zu clips made in %zu ways\n", clips.size(), samples.size(), ways.size());
   }
+  pipeline.reset();   // the first rank's own takes its memory
+  backend->release_idle();
   bool complete = true;
   if (team.leads()) {
     const TeamChannels alone = lone_channels();
@@ -187,8 +201,9 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
 
 int gallery(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: [mpirun -n RANKS] pyracast gallery --config FILE --output DIR [settings]\n\nMakes the same videos without reuse and by each broadcast file, by all "
-                "ranks together, and writes index.html: the clips side by side, likeness, seconds, bytes, what was reused.\n\n%s",
+    std::printf("usage: [mpirun -n RANKS] pyracast gallery --config FILE --output DIR [settings]\n\nMakes the same videos without "
+                "reuse and by each broadcast file, by all ranks together, and writes index.html: the clips side by side, likeness, seconds, "
+                "bytes, what was reused.\n\n%s",
                 describe(settings_of<GallerySettings>()).c_str());
     return 0;
   }

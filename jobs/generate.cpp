@@ -1,20 +1,14 @@
 // `pyracast generate`: makes every prompt's video that the dataset does not hold yet.
-#include <algorithm>
-#include <array>
 #include <cstdio>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
-#include "base/memory.hpp"
-#include "base/stopwatch.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/earlier_manifest.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "dataset/run_settings.hpp"
 #include "jobs/allocation.hpp"
-#include "jobs/audit.hpp"
 #include "jobs/choose_teams.hpp"
-#include "jobs/decoding_beside.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/finished_samples.hpp"
@@ -24,16 +18,13 @@
 #include "jobs/node_weights.hpp"
 #include "jobs/on_change.hpp"
 #include "jobs/on_ranks.hpp"
-#include "jobs/video_requests.hpp"
 #include "jobs/output_folder.hpp"
 #include "jobs/progress_lines.hpp"
 #include "jobs/quality_line.hpp"
+#include "jobs/sample_maker.hpp"
 #include "jobs/sample_records.hpp"
-#include "jobs/sample_progress.hpp"
-#include "jobs/savings.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/signals.hpp"
-#include "jobs/team_answer.hpp"
 #include "jobs/text_encoding.hpp"
 #include "jobs/version.hpp"
 
@@ -41,166 +32,25 @@ namespace pyracast {
 
 namespace {
 
-/// What the ranks of a job share besides the settings.
-struct Job {
-  const Ranks& ranks;
-  const GenerateSettings& settings;
-  const Team& team;
-  const TeamChannels& channels;
-  const Manifest& manifest;
-  const VideoRequests& requests;
-  const Audit& audit;
-  const std::string& fingerprint;
-  SaveInterval saves;
-  OutputPlace stored_outputs = OutputPlace::device;
-  int64_t attempt = 0;
-  EarlierSaves& earlier_saves;
-};
-
-/// Where an earlier job left a sample: what all ranks of the team have read alike, else nothing.
-std::optional<VideoProgress> progress_of(const SampleProgress& files, Communicator& team) {
-  std::optional<VideoProgress> progress = files.newest();
-  const std::vector<int32_t> evaluations = answers_of(team, progress ? int32_t(progress->result.evaluations.size()) : 0);
-  if (*std::max_element(evaluations.begin(), evaluations.end()) != *std::min_element(evaluations.begin(), evaluations.end())) return std::nullopt;
-  return progress;
-}
-
-/// What an audit has found, loudly where it is beyond the bound.
-void tell_of_audit(const SampleRecord& record, const AuditFinding& finding, std::optional<double> bound) {
-  const std::string text = concat(record.id, " sample ", record.sample, ": ", finding.text());
-  if (finding.audit == SampleAudit::within) return spdlog::info("{}", text);
-  if (finding.audit == SampleAudit::not_finite) return spdlog::warn("{}", text);
-  spdlog::warn("BEYOND THE BOUND of {} dB: {}{}", *bound, text, finding.audit == SampleAudit::replaced ? "; it is kept as made without reuse" : "");
-}
-
-/// Where the progress of passes without reuse is kept: beside that of the videos, since both are of one sample.
-std::filesystem::path progress_of_audits(const std::filesystem::path& output) { return OutputLayout{output}.work() / "audit"; }
-
-/// How a sample is made: as the settings say or with nothing reused, to its pixels or to its latents.
-struct Making {
-  bool reuses = true, decodes = true;
-  DecodingBeside* beside = nullptr;   ///< where the sample before may be in hand
-};
-
-/// A sample's video; stopped when the team was asked to, or its time is up.
-VideoResult make_video(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, const Prompt& row, uint32_t sample, Making making) {
-  const DType dtype = weight_storage(job.settings.model).dtype.value_or(DType::float32);
-  const auto noise = noise_of(row, sample, job.settings, dtype);
-  VideoRun run{*noise};
-  if (making.reuses) run.broadcast = job.requests.broadcast();
-  run.stored_outputs = job.stored_outputs;
-  run.decodes = making.decodes;
-  run.takes_frames = job.team.leads();
-  run.keeps_step_latents = saves(job.settings, "step-latents");
-  const std::filesystem::path& output = job.settings.output;
-  SampleProgress progress(making.reuses ? output : progress_of_audits(output), {job.fingerprint, row.id, int64_t(sample)}, job.saves, job.earlier_saves);
-  auto continued = job.saves.never() ? std::nullopt : progress_of(progress, job.channels.for_numbers());
-  const char* const pass = making.reuses ? "" : " without reuse";
-  if (continued) {
-    spdlog::info("{} sample {}{} goes on after {} evaluations", row.id, sample, pass, continued->result.evaluations.size());
-    ++continued->result.continuations;
-    continued->result.continued_after = int64_t(continued->result.evaluations.size());
-    run.continued = &*continued;
-  }
-  if (job.team.leads() && !job.saves.never()) run.keeper = &progress;
-  double last_agreed = steady_seconds();
-  run.agree = [&](Outcome own) {
-    time.evaluation_took(steady_seconds() - last_agreed);
-    if (making.beside) making.beside->keep_finished();   // what is decoded is not lost with this one
-    const bool is_up = !job.saves.never() && !time.suffices_for_evaluation(progress.foreseen());
-    const Outcome answer = agreed(job.channels.for_numbers(), own < Outcome::stopped && (queue.stopping() || is_up) ? Outcome::stopped : own);
-    last_agreed = steady_seconds();
-    return answer;
-  };
-  VideoResult result = pipeline.generate(job.requests(row), run);
-  if (result.outcome == Outcome::stopped)
-    spdlog::info("{} sample {}{} is left after {} evaluations; {:.0f} s are left", row.id, sample, pass, result.evaluations.size(), time.seconds());
-  return result;
-}
-
-/// One sample; false when the team was asked to stop, or its time is up. With `beside` one that need not be compared is decoded there. Samples are
-/// kept in the order in which they are made.
-bool make_sample(const Job& job, TimeLeft& time, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, const Prompt& row, uint32_t sample,
-                 Savings& savings, DecodingBeside* beside) {
-  const double started = system_seconds();
-  const VideoRequest request = job.requests(row);
-  const bool decodes = !beside || job.audit.chooses(row, sample) || request.clips > 1;
-  auto made = make_audited(job.audit, row, sample, job.team.leads(), [&](bool reuses) {
-    VideoResult result = make_video(job, time, pipeline, queue, row, sample, {reuses, decodes, beside});
-    if (reuses && result.outcome != Outcome::stopped) savings.add(result);
-    return result;
-  });
-  if (!made) return false;
-  if (made->finding) savings.add(*made->finding);
-  const bool goes_on_beside = !decodes && made->result.outcome == Outcome::going_on;
-  if (goes_on_beside) job.channels.set_doing("decoding");
-  if (!job.team.leads()) {
-    if (goes_on_beside) beside->begin(request, std::move(made->result), nullptr);
-    return true;
-  }
-  const auto keep = [&job, &queue, shards, row, sample, started, request, finding = made->finding](VideoResult result, double ended) {
-    SampleRecord record = record_of(row, sample, request, result, job.settings, job.requests.broadcast());
-    if (finding) finding->write_to(record);
-    record.host = job.ranks.node_name();
-    record.rank = job.ranks.rank();
-    record.team = job.team.index;
-    record.attempt = job.attempt;
-    record.started = started;
-    record.ended = ended;
-    const bool failed = result.outcome == Outcome::failed;
-    if (failed) spdlog::warn("{} sample {} failed: {}", row.id, sample, result.reason);
-    else spdlog::info("{} sample {} made in {:.3f} s", row.id, sample, record.ended - started);
-    if (finding) tell_of_audit(record, *finding, job.settings.audit_bound);
-    shards->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
-    queue.report(!failed, failed);
-  };
-  if (goes_on_beside) {
-    beside->begin(request, std::move(made->result), keep);
-  } else {
-    const double ended = system_seconds();
-    if (beside) beside->finish();
-    keep(std::move(made->result), ended);
-  }
-  return true;
-}
-
-/// Whether the team begins a sample of that cost. All its ranks answer alike.
-bool is_time_for(double cost, const Job& job, const TimeLeft& time) {
-  // A long one is begun as well: how far it comes is saved.
-  const bool is_left_inside = !job.saves.never() && time.guess(cost) > job.saves.seconds && time.suffices_for_evaluation();
-  const Outcome own = time.suffices_for(cost) || is_left_inside ? Outcome::going_on : Outcome::stopped;
-  if (agreed(job.channels.for_numbers(), own) == Outcome::going_on) return true;
-  spdlog::info("the next sample takes about {:.0f} s, and {:.0f} s are left", time.guess(cost), time.seconds());
-  return false;
-}
-
 /// Claims and makes samples until none is left; false when the job was stopped first, or its time is up. `idle_cores`: on which videos are
 /// decoded beside the next.
 bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, int idle_cores, ShardWriter* shards, const FinishedSamples& finished,
               uint64_t& failed) {
-  Savings savings;
-  std::optional<DecodingBeside> beside;
-  if (job.settings.model.device == "cuda") beside.emplace(pipeline);
-  else if (idle_cores > 0) beside.emplace(pipeline, idle_cores);
   WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
+  SampleMaker make(job, pipeline, queue, shards, std::move(time), idle_cores);
   bool going_on = true;
   {
     const ProgressLines lines(job.ranks, queue, job.settings.verbose);
     while (const auto claim = going_on ? queue.next() : std::nullopt) {
       const Prompt row = job.manifest.row(claim->prompt);
-      for (uint32_t i = 0; i < claim->samples && going_on; ++i) {
-        const double passes = job.audit.chooses(row, claim->first_sample + i) ? 2 : 1, cost = passes * job.requests.cost(row);
-        const double started = steady_seconds();
-        going_on = is_time_for(cost, job, time) && make_sample(job, time, pipeline, queue, shards, row, claim->first_sample + i, savings,
-                                                                beside ? &*beside : nullptr);
-        time.took(cost, steady_seconds() - started + (beside ? beside->last_seconds() : 0));
-      }
+      const VideoRequest request = job.requests(row);
+      for (uint32_t i = 0; i < claim->samples && going_on; ++i) going_on = make(row, request, claim->first_sample + i);
     }
-    if (beside) beside->finish();
+    make.finish();
     if (shards) shards->close();
     queue.leave();   // the last line counts what all teams have made
   }
-  savings.report(job.ranks);
+  make.savings().report(job.ranks);
   if (job.ranks.rank() == 0) failed = finished.failed() + queue.progress().failed;
   return going_on && !queue.stopped();
 }
@@ -216,7 +66,8 @@ Json earlier_settings(const std::filesystem::path& output, const Fingerprint& fi
 
 Json describe_run(const GenerateSettings& settings, const Fingerprint& fingerprint, const Ranks& ranks, const Manifest& manifest) {
   return {{"fingerprint", fingerprint.hash}, {"version", version_json()}, {"configuration", to_json(settings)},
-          {"content", fingerprint.content}, {"earlier", earlier_settings(settings.output, fingerprint)}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
+          {"content", fingerprint.content}, {"earlier", earlier_settings(settings.output, fingerprint)},
+          {"ranks", ranks.size()}, {"nodes", ranks.node_count()}, {"attempts", attempts_of(settings.output)},
           {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"merged", manifest.merged()},
                         {"rejected", manifest.rejected()}, {"fingerprint", manifest.fingerprint()}}}};
 }
@@ -228,43 +79,6 @@ void tell_of_broadcast(const VideoPipeline& pipeline, const VideoRequests& reque
   std::fprintf(stderr, "pyracast: outputs stored for reuse: at most %.1f MiB a rank for %lld x %lld, %lld frames\n",
                double(pipeline.plan(typical, pipeline.schedule(typical, requests.broadcast())).stored_bytes) / (1 << 20), (long long)typical.height,
                (long long)typical.width, (long long)typical.frames);
-}
-
-/// The most bytes of tensors that videos take on this rank, and where the job keeps stored outputs.
-struct PlannedMemory {
-  int64_t bytes = 0;
-  OutputPlace stored_outputs = OutputPlace::device;
-};
-
-/// Told, and refused where videos cannot fit the first node or its GPUs, since nodes of a job are alike. Rank 0 plans for all.
-PlannedMemory planned_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, const Ranks& ranks, const Team& team,
-                             const Backend& backend, Beside beside) {
-  std::array<int64_t, 3> most{};
-  auto place = int(OutputPlace::device);
-  const int ranks_of_gpu = settings.model.device == "cuda" ? gpu_of(ranks, settings.comm == "mpi").ranks : 0, ranks_of_node = ranks.ranks_of_nodes().front();
-  ranks.on_first([&] {
-    VideoRequest request = requests.typical();
-    request.prompt = longest_prompt();
-    const auto plan_of = [&](int team_ranks, OutputPlace stored_outputs) {
-      const PlannedRank rank{.ranks = team_ranks, .cfg_parallel = settings.cfg_parallel, .beside = beside, .stored_outputs = stored_outputs};
-      return plan_node_memory(model, settings, request, requests.broadcast(), rank, shares_weights(ranks, settings.model));
-    };
-    NodeMemory memory;
-    if (ranks_of_gpu == 0) {
-      memory = plan_of(settings.ranks_per_video, OutputPlace::device);
-      check_memory(memory, ranks_of_node, memory_limit());
-    } else {
-      const GpuNode node{ranks_of_gpu, ranks_of_node, backend.memory().available, memory_limit()};
-      const auto [fitting, taken] = fit_gpus(node, settings.ranks_per_video, stored_outputs(settings.model), plan_of);
-      place = int(fitting);
-      memory = taken;
-    }
-    std::fprintf(stderr, "pyracast: %s\n", describe(memory).c_str());
-    most = memory.most_of_ranks();
-  });
-  check_mpi(MPI_Bcast(most.data(), int(most.size()), MPI_INT64_T, 0, ranks.world()), "sharing the plan of memory");
-  check_mpi(MPI_Bcast(&place, 1, MPI_INT, 0, ranks.world()), "sharing where stored outputs are kept");
-  return {most[ranks.node().rank() == 0 ? 0 : team.leads() ? 1 : 2], OutputPlace(place)};
 }
 
 /// Does `act` on rank 0. What goes wrong is the output folder's fault, not the input's.
@@ -329,8 +143,11 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const VideoRequests requests(settings, *model);
   const RankThreads threads = set_threads(settings.model.threads, ranks);
   const bool on_cpu = settings.model.device == "cpu";
-  const int cores_to_decode_on = on_cpu && team.size == 1 ? threads.idle_cores : 0;
-  const PlannedMemory memory = planned_memory(*model, settings, requests, ranks, team, *backend, cores_to_decode_on > 0 ? Beside::decoding : Beside::nothing);
+  const PlannedRank rank = rank_of_generate(settings, team.size, settings.cfg_parallel, threads.idle_cores);
+  const int cores_to_decode_on = rank.beside == Beside::decoding ? threads.idle_cores : 0;
+  const VideosToFit videos{.model = *model, .settings = settings.model, .requests = {requests.typical()}, .policies = {requests.broadcast()},
+                           .rank = rank, .shares_gpus = settings.comm == "mpi"};
+  const PlannedMemory memory = fit_ranks(ranks, team.leads(), *backend, videos);
   const ManifestOptions rows = manifest_options(settings, requests);
   std::optional<Fingerprint> fingerprint;   // before the folder only where it decides which one that is: weights take long to read
   if (on_change_of(settings.on_change) == OnChange::fork) {
@@ -399,7 +216,8 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     if (ranks.rank() == 0 && requests.broadcast().enabled()) tell_of_broadcast(*pipeline, requests);
     EarlierSaves earlier_saves;
     const Audit audit(settings);
-    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, memory.stored_outputs, attempt, earlier_saves};
+    const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, memory.stored_outputs,
+                  attempt, earlier_saves};
     return make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
   };
   const bool complete = (texts || !has_texts) && make_videos();

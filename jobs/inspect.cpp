@@ -73,8 +73,8 @@ Json teams_of(const VideoModel& model, const ModelSettings& settings, const Vide
       if (const auto lines = misfits(policy, *pipeline, request); !lines.empty()) unfit[name] = lines;
       else team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
     }
-    const Beside beside = planned_device(settings) == PlannedDevice::cpu ? Beside::nothing : Beside::leaving;
-    const MemoryPlan memory = plan_memory(model, storage, request, {}, {.ranks = ranks, .beside = beside, .texts = text_encoding(settings)}, false,
+    const Beside beside = beside_in_teams(planned_device(settings) != PlannedDevice::cpu, ranks, 0);
+    const MemoryPlan memory = plan_memory(model, storage, request, {}, {.ranks = ranks, .beside = beside, .texts = text_encoding(settings)},
                                           planned_device(settings));
     team["memory"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}, {"phases", Json::array()}};
     for (const MemoryPlan::Phase& phase : memory.phases) team["memory"]["phases"].push_back({{"doing", phase.doing}, {"most", phase.most_bytes}});
@@ -125,7 +125,8 @@ void print(const Json& out, TextEncoding encoding) {
   }
   const Json& d = out["defaults"];
   std::printf("\nvideos of %lld x %lld pixels, %lld frames at %g a second, %lld steps, guidance %g\n\n", d["height"].get<long long>(),
-              d["width"].get<long long>(), d["frames"].get<long long>(), d["fps"].get<double>(), d["steps"].get<long long>(), d["guidance"].get<double>());
+              d["width"].get<long long>(), d["frames"].get<long long>(), d["fps"].get<double>(), d["steps"].get<long long>(),
+              d["guidance"].get<double>());
   std::printf("%-34s", "ranks a video");
   for (const Json& team : out["teams"]) std::printf("%14lld", team["ranks"].get<long long>());
   std::printf("\n%-34s", "one activation of a rank, float32");

@@ -38,9 +38,9 @@ struct ModelSettings {
           "while a text that is new is encoded, for which it is read again; once: before the videos, when generate encodes all texts that are left "
           "into OUTPUT/text, and never beside transformer and VAE (other jobs take offload for it). The videos are the same");
     visit("Device", "device", s.device, "cpu or cuda");
-    visit("Device", "stored-outputs", s.stored_outputs, "where a GPU's outputs that broadcasting stores are kept. device: in its memory; host: in the host's, "
-          "copied there and back beside computing; auto: host where videos of the run's own size do not fit the GPU's memory otherwise (jobs that "
-          "plan no memory take device for it). The videos are the same. On the CPU both memories are one, and host is refused");
+    visit("Device", "stored-outputs", s.stored_outputs, "where a GPU's outputs that broadcasting stores are kept. device: in its memory; host: in "
+          "the host's, copied there and back beside computing; auto: host where videos of the run's own size do not fit the GPU's memory "
+          "otherwise. The videos are the same. On the CPU both memories are one, and host is refused");
     visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");
   }
@@ -55,7 +55,8 @@ struct WalltimeSettings {
   static void fields(Visit&& visit, WalltimeSettings& s) {
     visit("Job", "max-walltime", s.max_walltime, "seconds after which no video is being made; none is begun that would take longer, and the job "
           "ends with 75. 0: no such end");
-    visit("Job", "walltime-reserve", s.walltime_reserve, "seconds before the end of the Slurm allocation (SLURM_JOB_END_TIME) that are no time for videos");
+    visit("Job", "walltime-reserve", s.walltime_reserve, "seconds before the end of the Slurm allocation (SLURM_JOB_END_TIME) that are no time "
+          "for videos");
     visit("Job", "stop-signals", s.stop_signals, "signals besides INT that ask for a stop with all durable: of TERM, USR1, USR2 (comma between)");
   }
 };
@@ -100,12 +101,14 @@ struct GenerateSettings {
     visit("Job", "prompts", s.prompts, "manifest: .jsonl, .csv, .tsv, .txt (a prompt a line), each also .gz; - reads standard input");
     visit("Job", "output", s.output, "folder of the dataset; the same command again continues in it");
     visit("Job", "strict", s.strict, "generate nothing when one line of the manifest is bad");
-    visit("Job", "check-files", s.check_files, "when continuing, read every finished video and shard and compare it with its checksum; else those that changed");
+    visit("Job", "check-files", s.check_files, "when continuing, read every finished video and shard and compare it with its checksum; else those "
+          "that changed");
     visit("Job", "part", s.part, "K/N: only the K-th of N parts of the manifest, counted from 0; which prompts are in it their ids decide");
-    visit("Job", "checkpoint-every", s.checkpoint_every, "how often the progress of a video is saved, so that a stopped job goes on inside it: seconds (60s), "
-          "evaluations of the network (10), or never; at the next evaluation behind which no stored attention output is needed");
-    visit("Job", "on-change", s.on_change, "where the model, a setting or a row of the manifest is not the one that finished samples were made with: refuse (ends with "
-          "65 and names it), fork (goes on in a folder beside it, OUTPUT-<fingerprint>), only-new (keeps them as they are, makes only what is not there)");
+    visit("Job", "checkpoint-every", s.checkpoint_every, "how often the progress of a video is saved, so that a stopped job goes on inside it: "
+          "seconds (60s), evaluations of the network (10), or never; at the next evaluation behind which no stored attention output is needed");
+    visit("Job", "on-change", s.on_change, "where the model, a setting or a row of the manifest is not the one that finished samples were made "
+          "with: refuse (ends with 65 and names it), fork (goes on in a folder beside it, OUTPUT-<fingerprint>), only-new (keeps them as they "
+          "are, makes only what is not there)");
     visit("Job", "verbose", s.verbose, "a line for every video (-v)");
     WalltimeSettings::fields(visit, s.walltime);
     ModelSettings::fields(visit, s.model);
@@ -121,7 +124,8 @@ struct GenerateSettings {
     visit("Sampling", "guidance", s.guidance, "classifier-free guidance scale; default: the snapshot's");
     visit("Sampling", "negative-prompt", s.negative_prompt, "what guidance leads away from, of rows that name none; not of Open-Sora v1.2");
     visit("Sampling", "eta", s.eta, "DDIM: share of DDPM's noise, 0 to 1");
-    visit("Sampling", "aesthetic", s.aesthetic, "aesthetic score appended to prompts that name none (Open-Sora v1.2; default 6.5); 0: none is appended");
+    visit("Sampling", "aesthetic", s.aesthetic, "aesthetic score appended to prompts that name none (Open-Sora v1.2; default 6.5); 0: none is "
+          "appended");
     visit("Sampling", "motion", s.motion, "motion score appended to prompts that name none");
     visit("Sampling", "camera", s.camera, "camera motion appended to prompts that name none");
     visit("Sampling", "clips", s.clips, "clips a video; each continues the one before");
@@ -129,22 +133,48 @@ struct GenerateSettings {
     visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");
     visit("Broadcasting", "broadcast", s.broadcast, "JSON file that says which attention outputs are reused over several steps "
           "(configs/broadcast/; Pyramid Attention Broadcast); none is given: everything is computed");
-    visit("Broadcasting", "audit", s.audit, "share of the samples that are also made without reuse, to say how far reuse leads away, e.g. 1% (the same "
-          "samples on any ranks); their videos stay those with reuse");
-    visit("Broadcasting", "audit-bound", s.audit_bound, "PSNR in dB of an audited sample's frames below which the log warns and the sample counts as beyond the bound; default: no bound");
+    visit("Broadcasting", "audit", s.audit, "share of the samples that are also made without reuse, to say how far reuse leads away, e.g. 1% (the "
+          "same samples on any ranks); their videos stay those with reuse");
+    visit("Broadcasting", "audit-bound", s.audit_bound, "PSNR in dB of an audited sample's frames below which the log warns and the sample counts "
+          "as beyond the bound; default: no bound");
     visit("Broadcasting", "audit-fallback", s.audit_fallback, "keep of an audited sample beyond the bound the video made without reuse");
-    visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; auto: as many as make the manifest soonest, with or "
-          "without cfg-parallel, by the file that `machine` names");
-    visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto; files of several numbers of "
-          "ranks a node (comma between): the one that fits the job");
+    visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; auto: as many as make the manifest "
+          "soonest, with or without cfg-parallel, by the file that `machine` names");
+    visit("Distribution", "machine", s.machine, "what the machine takes for a video (pyracast plan --measure FILE), for ranks-per-video auto; "
+          "files of several numbers of ranks a node (comma between): the one that fits the job");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
-    visit("Distribution", "comm", s.comm, "how tensors travel within a team: mpi (from GPUs through the host's memory; ranks may share a GPU), nccl (from GPU to "
-          "GPU, one a rank), or auto (nccl between GPUs)");
-    visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life, or in one exchange of a team, after which a rank counts as lost and the job ends");
-    visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, step-latents (after each step), embeddings (comma between)");
+    visit("Distribution", "comm", s.comm, "how tensors travel within a team: mpi (from GPUs through the host's memory; ranks may share a GPU), "
+          "nccl (from GPU to GPU, one a rank), or auto (nccl between GPUs)");
+    visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life, or in one exchange of a team, after which "
+          "a rank counts as lost and the job ends");
+    visit("Results", "save", s.save, "what shards hold besides the videos' data: frames, latents, step-latents (after each step), embeddings "
+          "(comma between)");
     visit("Results", "crf", s.crf, "quality of the MP4 files: 0 (lossless) to 51");
     visit("Results", "shard-samples", s.shard_samples, "samples a shard at most");
     visit("Results", "shard-megabytes", s.shard_megabytes, "size of a shard's arrays at most");
+  }
+};
+
+/// Settings of a job that makes some of a manifest's videos to learn from them: those of `generate` that say which model makes which videos, of one
+/// clip, and how many samples.
+struct SettingsOfSamples {
+  GenerateSettings generate;
+  int64_t samples = 0;   ///< the first so many of the manifest; 0: all
+
+  /// `group` and `help`: of `samples`.
+  template <class Visit>
+  static void fields(Visit&& visit, SettingsOfSamples& s, const char* group, const char* help) {
+    GenerateSettings::fields([&](const std::string& of, const std::string& name, auto& member, const char* its_help) {
+      if (says_which_videos(of, name)) visit(of.c_str(), name.c_str(), member, its_help);
+    }, s.generate);
+    visit(group, "samples", s.samples, help);
+  }
+
+ private:
+  static bool says_which_videos(const std::string& group, const std::string& name) {
+    if (group == "Job") return name == "config" || name == "prompts" || name == "output";
+    if (group == "Sampling") return name != "clips" && !name.starts_with("condition-");
+    return group == "Model" || group == "Device";
   }
 };
 

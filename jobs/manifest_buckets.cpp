@@ -1,5 +1,7 @@
 #include "jobs/manifest_buckets.hpp"
 
+#include <algorithm>
+
 #include "dataset/manifest.hpp"
 #include "dataset/scratch_folder.hpp"
 #include "jobs/audit.hpp"
@@ -11,7 +13,7 @@ namespace pyracast {
 
 VideoShape shape_of(const VideoRequest& request) { return {request.height, request.width, request.frames, request.steps, request.clips}; }
 
-ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests) {
+ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests, const std::function<void(const VideoRequest&)>& see) {
   require(!settings.prompts.empty(), "which manifest to plan is not known: give --prompts FILE");
   require(settings.prompts != "-", "prompts is \"-\", expected a file: a plan reads it before the job does");
   const ScratchFolder folder;
@@ -20,7 +22,9 @@ ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests
   std::map<VideoShape, Bucket> buckets;
   for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) {
     const Prompt row = manifest.row(prompt);
-    const VideoShape shape = shape_of(requests(row));
+    const VideoRequest request = requests(row);
+    see(request);
+    const VideoShape shape = shape_of(request);
     Bucket& bucket = buckets[shape];
     bucket.shape = shape;
     ++bucket.prompts[row.samples];
@@ -40,30 +44,34 @@ VideoRequest longest_request(const VideoShape& shape, const VideoRequests& reque
 
 namespace {
 
-/// `work` with what audits add to the mean video: a pass without reuse, whose video is decoded and compared.
-void add_audits(VideoWork& work, const VideoWork& without_reuse, double share) {
-  for (size_t phase = size_t(MakingPhase::text) + 1; phase <= size_t(MakingPhase::decode); ++phase) {
-    work[phase].calls += share * without_reuse[phase].calls;
-    work[phase].work += share * without_reuse[phase].work;
-  }
+/// What an audit adds to its video: a pass without reuse, whose video is decoded and compared.
+VideoWork audit_of(const VideoWork& without_reuse) {
+  VideoWork audit = without_reuse;
+  for (const MakingPhase phase : {MakingPhase::text, MakingPhase::rest, MakingPhase::encode, MakingPhase::write}) audit[size_t(phase)] = {};
+  return audit;
 }
 
 }  // namespace
 
-AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests) {
-  return [&model, &settings, &requests](const VideoShape& shape, TeamLayout layout) {
+AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, int cores_of_rank) {
+  const int idle_cores = settings.model.threads > 0 ? std::max(0, cores_of_rank - settings.model.threads) : 0;
+  return [&model, &settings, &requests, idle_cores](const VideoShape& shape, TeamLayout layout) {
     const VideoRequest request = longest_request(shape, requests);
     const WeightStorage storage = weight_storage(settings.model);
     TeamDemand demand;
     try {
-      const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};
+      const PlannedRank rank = rank_of_generate(settings, layout.ranks, layout.cfg_parallel, idle_cores);
+      if (shape.clips == 1) demand.beside = rank.beside;   // further clips continue from the frames of the one before
       demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
-      if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
+      if (const Audit audit(settings); audit.enabled()) {
+        demand.audited = audit.share();
+        demand.audit = audit_of(plan_work(model, storage, request, {}, rank).work);
+      }
       const std::optional<OutputPlace> wanted = stored_outputs(settings.model);
       const auto memory_with = [&](OutputPlace place) {
         PlannedRank of = rank;
         of.stored_outputs = place;
-        return plan_node_memory(model, settings, request, requests.broadcast(), of, settings.model.device == "cpu");
+        return plan_node_memory(model, settings.model, request, requests.broadcast(), of, settings.model.device == "cpu");
       };
       const NodeMemory memory = memory_with(wanted.value_or(OutputPlace::device));
       demand.once_bytes = memory.videos.bytes_once();

@@ -14,11 +14,13 @@ struct ManifestBuckets {
 
 VideoShape shape_of(const VideoRequest& request);
 
-/// Reads the settings' manifest as a run does, and leaves nothing behind. Throws Error where it cannot be read or holds no good row.
-ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests);
+/// Reads the settings' manifest as a run does, and leaves nothing behind. `see` is shown each prompt's request. Throws Error where the manifest
+/// cannot be read or holds no good row.
+ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests,
+                           const std::function<void(const VideoRequest&)>& see = [](const VideoRequest&) {});
 
-/// What teams need for a video with these settings, of audits the mean; `model` and `requests` must outlive it.
-AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests);
+/// What teams of ranks with so many cores need for a video with these settings; `model`, `settings` and `requests` must outlive it.
+AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, const VideoRequests& requests, int cores_of_rank);
 /// The request for a video of this shape with the longest prompt.
 VideoRequest longest_request(const VideoShape& shape, const VideoRequests& requests);
 

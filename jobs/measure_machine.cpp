@@ -107,21 +107,21 @@ void fit_bytes(Machine& machine, const fs::path& output, const std::vector<Sampl
     shard.seal_as(scratch / "shard.h5");
     return double(fs::file_size(scratch / "shard.h5"));
   };
-  const auto steps_of = [](const SampleRecord& row) { return row.step_seconds.size(); };
-  const size_t most_steps = steps_of(*std::max_element(rows.begin(), rows.end(), [&](const auto& a, const auto& b) { return steps_of(a) < steps_of(b); }));
+  size_t most_steps = 0, evaluations = 0;
+  for (const SampleRecord& row : rows) most_steps = std::max(most_steps, row.step_seconds.size()), evaluations += row.step_seconds.size();
   // As far as no column needs a second chunk, of which it would fill a part.
   const size_t many = std::clamp<size_t>(hdf5::rows_a_chunk / std::max<size_t>(most_steps, 1), 2, 1000), few = (many + 3) / 4;
-  const double evaluations = std::accumulate(rows.begin(), rows.end(), 0.0, [](double sum, const SampleRecord& row) { return sum + double(row.step_seconds.size()); });
   constexpr double of_evaluation = sizeof(SampleRecord::step_seconds[0]) + sizeof(SampleRecord::step_counts[0]);
   const double few_bytes = size_of(few), row_bytes = (size_of(many) - few_bytes) / double(many - few);
-  machine.shard_bytes = {std::max(0.0, row_bytes - of_evaluation * evaluations / double(rows.size())), of_evaluation};
+  machine.shard_bytes = {std::max(0.0, row_bytes - of_evaluation * double(evaluations) / double(rows.size())), of_evaluation};
   machine.shard_file_bytes = std::max(0.0, few_bytes - row_bytes * double(few));
 }
 
 /// Makes the videos of a layout and fits what they took. Rank 0 gets the costs.
 class LayoutMeasurement {
  public:
-  LayoutMeasurement(const Ranks& ranks, const JobPlanSettings& settings, const fs::path& scratch) : ranks_(ranks), settings_(settings), scratch_(scratch) {}
+  LayoutMeasurement(const Ranks& ranks, const JobPlanSettings& settings, const fs::path& scratch)
+      : ranks_(ranks), settings_(settings), scratch_(scratch) {}
 
   fs::path make(TeamLayout layout, const std::map<VideoShape, std::vector<Prompt>>& sizes) {
     GenerateSettings generate = settings_.generate;
@@ -130,6 +130,7 @@ class LayoutMeasurement {
     generate.ranks_per_video.ranks = layout.ranks;
     generate.cfg_parallel = layout.cfg_parallel;
     generate.part = "0/1";
+    generate.audit = "0%", generate.audit_bound = std::nullopt, generate.audit_fallback = false;   // a plan adds their passes
     ranks_.on_first([&] { write_manifest(generate.prompts, sizes, videos(layout)); });
     const double began = steady_seconds();
     const ExitCode code = generate_dataset(ranks_, generate);
@@ -140,17 +141,19 @@ class LayoutMeasurement {
 
   /// Start-up is what the run took beside its videos.
   LayoutCosts costs(const std::vector<SampleRecord>& rows, TeamLayout layout, const std::map<VideoShape, std::vector<Prompt>>& sizes,
-                    const std::map<VideoShape, VideoWork>& work, double launch) const {
-    LayoutCosts costs = fit_layout(measured_videos(rows, [&](const SampleRecord& row) { return shape_of_row(row, sizes, videos(layout)); }), work);
+                    const DemandsOfShapes& demands, double launch) const {
+    const auto shape_of = [&](const SampleRecord& row) { return shape_of_row(row, sizes, videos(layout)); };
+    LayoutCosts costs = fit_layout(measured_videos(rows, shape_of, demands), demands);
+    const auto seconds = [&](const TeamDemand& demand) {
+      return costs.phases[0].of(demand.work[0]) + making_seconds(costs.phases, demand.work, demand.beside);
+    };
     std::vector<Bucket> buckets;
     double tail = 0;
-    for (const auto& [shape, its] : work) {
+    for (const auto& [shape, demand] : demands) {
       buckets.push_back({shape, {{1, uint64_t(videos(layout))}}});
-      tail = std::max(tail, latency_seconds(costs.phases, its) - making_seconds(costs.phases, its) - costs.phases[0].of(its[0]));
+      tail = std::max(tail, latency_seconds(costs.phases, demand.work) - seconds(demand));
     }
-    const auto list = queue_of(buckets, [&](const VideoShape& shape, int) {
-      return costs.phases[0].of(work.at(shape)[0]) + making_seconds(costs.phases, work.at(shape));
-    });
+    const auto list = queue_of(buckets, [&](const VideoShape& shape, int) { return seconds(demands.at(shape)); });
     costs.start_up = std::max(0.0, seconds_ - tail - makespan(list, size_t(ranks_.size() / layout.ranks))) + launch;
     return costs;
   }
@@ -205,19 +208,19 @@ ExitCode measure_machine(const Ranks& ranks, const JobPlanSettings& settings) {
     sizes = sizes_to_measure(buckets_of(generate, requests));
     machine = machine_without_costs(ranks, generate);
   });
-  const AskTeam ask = team_demands(*model, generate, requests);
+  const RankThreads threads = set_threads(generate.model.threads, ranks);   // as generate will
+  const AskTeam ask = team_demands(*model, generate, requests, threads.threads + threads.idle_cores);
   LayoutMeasurement measurement(ranks, settings, scratch);
   for (const TeamLayout layout : layouts_of(ranks.size())) {
     const fs::path output = measurement.make(layout, sizes);
     ranks.on_first([&] {
-      std::map<VideoShape, VideoWork> work;
+      DemandsOfShapes demands;
       for (const auto& [shape, rows] : sizes) {
-        const TeamDemand demand = ask(shape, layout);
-        require(demand.refusal.empty(), demand.refusal);
-        work[shape] = demand.work;
+        demands[shape] = ask(shape, layout);
+        require(demands[shape].refusal.empty(), demands[shape].refusal);
       }
       const std::vector<SampleRecord> rows = rows_of(output);
-      machine->layouts[layout] = measurement.costs(rows, layout, sizes, work, launch);
+      machine->layouts[layout] = measurement.costs(rows, layout, sizes, demands, launch);
       if (layout == TeamLayout{}) fit_bytes(*machine, output, rows, scratch);
     });
   }

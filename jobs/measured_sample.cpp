@@ -17,6 +17,17 @@ std::string shape_text(const VideoRequest& request) {
 
 }  // namespace
 
+void check_settings_of_samples(const SettingsOfSamples& settings, const char* to_do) {
+  const GenerateSettings& s = settings.generate;
+  require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
+  require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
+  weight_storage(s.model);
+  stored_outputs(s.model);
+  require(!s.prompts.empty(), "which prompts to ", to_do, " is not known: give --prompts FILE");
+  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
+  require(!s.output.empty(), "where to write is not known: give --output DIR");
+}
+
 std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_t limit, const VideoRequests& requests) {
   const std::string name = settings.prompts.string();
   std::vector<SampleToMeasure> samples;
@@ -38,21 +49,19 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
   return samples;
 }
 
-std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, int steps,
-                                          const BroadcastPolicy& broadcast, BranchListener listener, VideoPipeline& pipeline,
-                                          std::function<void(const Tensor&)> guidance_listener, Observer observe, Communicator* team) {
+std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, MeasuredRun how, VideoPipeline& pipeline) {
   const DType dtype = weight_storage(settings.model).dtype.value_or(DType::float32);
   const auto noise = noise_of(sample.row, sample.number, settings, dtype);
   VideoRequest request = sample.request;
-  request.steps = steps;
+  request.steps = how.steps;
   VideoRun run{*noise};
-  run.broadcast = broadcast;
-  run.stored_outputs = stored_outputs(settings.model).value_or(OutputPlace::device);
-  run.listener = std::move(listener);
-  run.guidance_listener = std::move(guidance_listener);
-  run.observe = std::move(observe);
+  run.broadcast = std::move(how.broadcast);
+  run.stored_outputs = how.stored_outputs;
+  run.listener = std::move(how.listener);
+  run.guidance_listener = std::move(how.guidance_listener);
+  run.observe = std::move(how.observe);
   run.decodes = false;
-  run.agree = [team](Outcome own) {
+  run.agree = [team = how.team](Outcome own) {
     if (own == Outcome::going_on && asked_to_stop()) own = Outcome::stopped;
     return team ? agreed(*team, own) : own;
   };

@@ -1,10 +1,11 @@
 #pragma once
+// What a job's videos take of the memory of its nodes and GPUs, held against what these have before any weight is read: one decision for every
+// command that makes videos.
 #include <algorithm>
 #include <array>
 
 #include "comm/ranks.hpp"
 #include "jobs/job_settings.hpp"
-#include "jobs/video_requests.hpp"
 #include "pipeline/memory_plan.hpp"
 
 namespace pyracast {
@@ -36,8 +37,13 @@ struct NodeMemory {
   std::array<int64_t, 3> most_of_ranks() const;
 };
 /// For such a video by teams like `team`'s. `shares_weights`: as the ranks of a node with several do.
-NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& settings, const VideoRequest& request, const BroadcastPolicy& policy,
+NodeMemory plan_node_memory(const VideoModel& model, const ModelSettings& settings, const VideoRequest& request, const BroadcastPolicy& policy,
                             PlannedRank team, bool shares_weights);
+
+/// The ranks of `generate`'s teams: progress is saved, and texts may be encoded beforehand. `idle_cores`: of each rank.
+PlannedRank rank_of_generate(const GenerateSettings& settings, int ranks, bool cfg_parallel, int idle_cores);
+/// The ranks of other jobs' teams, which have no folder to keep such things in. `decodes`: false where latents are all that is wanted.
+PlannedRank rank_without_folder(const ModelSettings& settings, int ranks, bool cfg_parallel, bool decodes);
 
 /// "15.4 MiB", "3.20 GiB".
 std::string size_text(int64_t bytes);
@@ -49,18 +55,46 @@ std::string describe(const NodeMemory& memory);
 /// What this rank had in use, for its log: tensors beside the bytes that were planned, and resident memory.
 std::string describe_use(const Backend& backend, int64_t planned);
 
-/// Throws Error that says what would fit where the teams of a node with so many ranks take more than `limit` bytes.
-void check_memory(const NodeMemory& memory, int ranks_of_node, int64_t limit);
-
-/// Bytes that a node has for its ranks, `ranks_of_gpu` of which compute on the same GPU.
-struct GpuNode {
-  int ranks_of_gpu = 1, ranks = 1;
-  int64_t gpu_bytes = 0, host_bytes = 0;
+/// What a user may change where videos do not fit, as far as the command has settings for it.
+struct WaysOut {
+  bool larger_teams = true;                ///< --ranks-per-video
+  std::string text_encoding = "once";      ///< what of --text-encoding leaves memory to the videos; empty: it cannot be set
+  bool other_videos = true;                ///< dtype, broadcast schedule, size
 };
-/// What teams of so many ranks take with stored outputs kept there.
-using PlanOfPlace = std::function<NodeMemory(int ranks_per_video, OutputPlace stored_outputs)>;
-/// Where teams on such a node keep stored outputs, and what they take then: where `wanted` says; else on the GPU, and in the host's memory where
-/// they do not fit it. Throws Error that says what would fit where they fit neither.
-std::pair<OutputPlace, NodeMemory> fit_gpus(const GpuNode& node, int ranks_per_video, std::optional<OutputPlace> wanted, const PlanOfPlace& plan_of);
+
+/// The videos of a job: of all sizes with all policies that which takes the most counts.
+struct VideosToFit {
+  const VideoModel& model;
+  const ModelSettings& settings;
+  std::vector<VideoRequest> requests;      ///< their prompts are of no account: the longest is
+  std::vector<BroadcastPolicy> policies;
+  PlannedRank rank;                        ///< of a team; its place of stored outputs is decided here
+  WaysOut ways_out = {};
+  bool shares_gpus = false;                ///< ranks may compute on one GPU (--comm mpi)
+  bool tells = true;                       ///< what a rank takes, on standard error
+};
+
+/// What a node has for its ranks.
+struct NodeRoom {
+  int ranks = 1;
+  int ranks_of_gpu = 0;                    ///< that compute on the same GPU; 0: they compute on processors
+  int64_t host_bytes = 0, gpu_bytes = 0;
+};
+
+/// Where the teams of such a node keep stored outputs, and what they take then: on GPUs where the settings say; where these say auto on the GPU,
+/// and in the host's memory where they do not fit it. Throws Error that says what would fit where they fit neither, or the videos of all teams
+/// do not fit a node without GPUs.
+std::pair<OutputPlace, NodeMemory> fit_node(const NodeRoom& room, const VideosToFit& videos, bool shares_weights);
+
+/// What the videos of a job take on this rank.
+struct PlannedMemory {
+  int64_t bytes = 0;                       ///< of tensors, at most
+  OutputPlace stored_outputs = OutputPlace::device;
+};
+/// fit_node() of the first node, since nodes of a job are alike: rank 0 decides for all, and what it refuses is refused on all. `leads`: this is a
+/// team's first rank. `backend` holds no tensors yet. All ranks call this.
+PlannedMemory fit_ranks(const Ranks& ranks, bool leads, const Backend& backend, const VideosToFit& videos);
+/// fit_node() of videos that rank 0 makes by itself while no other rank holds any; refused on all. All ranks call this.
+void fit_first_alone(const Ranks& ranks, const Backend& backend, const VideosToFit& videos);
 
 }  // namespace pyracast

@@ -2,24 +2,11 @@
 
 #include "base/log.hpp"
 #include "jobs/device.hpp"
+#include "jobs/share_text.hpp"
 
 namespace pyracast {
 
 namespace {
-
-/// The text of the node's first rank, on all its ranks; they wait asleep, since it may take long.
-std::string text_of_node(const OwnedComm& node, std::string text) {
-  const auto share = [&](void* data, size_t bytes) {
-    MPI_Request request;
-    check_mpi(MPI_Ibcast(data, int(bytes), MPI_BYTE, 0, node, &request), "sharing weights");
-    await(request, "sharing weights");
-  };
-  uint64_t length = text.size();
-  share(&length, sizeof length);
-  text.resize(length);
-  share(text.data(), length);
-  return text;
-}
 
 void wait_for_node(const OwnedComm& node) {
   MPI_Request request;
@@ -45,7 +32,7 @@ bool shares_weights(const Ranks& ranks, const ModelSettings& settings) { return 
 void read_on_nodes(const Ranks& ranks, const ModelSettings& settings, const std::function<void(WeightStorage)>& read) {
   if (!shares_weights(ranks, settings)) return read(weight_storage(settings));
   if (ranks.node().rank() > 0) {
-    const auto found = found_at(text_of_node(ranks.node(), {}));
+    const auto found = found_at(shared_text(ranks.node(), {}, "sharing weights"));
     wait_for_node(ranks.node());
     return read(weight_storage(settings, found.get()));
   }
@@ -59,15 +46,14 @@ void read_on_nodes(const Ranks& ranks, const ModelSettings& settings, const std:
     wanting = std::current_exception();
     path.clear();
   }
-  text_of_node(ranks.node(), path);
+  shared_text(ranks.node(), path, "sharing weights");
   wait_for_node(ranks.node());   // what lies under the path goes with this process's descriptor
   if (wanting) std::rethrow_exception(wanting);
 }
 
 std::unique_ptr<VideoPipeline> open_on_nodes(const Ranks& ranks, const VideoModel& model, const ModelSettings& settings, Backend& backend,
                                              const TeamChannels& team, std::shared_ptr<const StoredTexts> texts) {
-  TextSource source{texts ? TextEncoding::once : text_encoding(settings), std::move(texts)};
-  if (!source.stored && source.encoding == TextEncoding::once) source.encoding = TextEncoding::offload;   // nowhere to store them
+  const TextSource source{texts ? TextEncoding::once : text_encoding_without_folder(settings), std::move(texts)};
   std::unique_ptr<VideoPipeline> pipeline;
   read_on_nodes(ranks, settings, [&](WeightStorage storage) { pipeline = model.open(backend, storage, team, source); });
   return pipeline;

@@ -58,7 +58,9 @@ fs::path folder_to_go_on_in(const GenerateSettings& settings, const Fingerprint&
     const std::string changed = fs::exists(fingerprint_file(folder)) ? changed_in(folder, settings, fingerprint, requests, manifest) : "";
     if (n == 0) why = changed;
     if (!changed.empty()) continue;
-    if (n) std::fprintf(stderr, "pyracast: %s was made otherwise and stays as it is:%s\npyracast: this run makes %s\n", asked.c_str(), why.c_str(), folder.c_str());
+    if (n)
+      std::fprintf(stderr, "pyracast: %s was made otherwise and stays as it is:%s\npyracast: this run makes %s\n", asked.c_str(), why.c_str(),
+                   folder.c_str());
     return folder;
   }
 }
@@ -68,7 +70,8 @@ void continue_or_begin(const GenerateSettings& settings, const Fingerprint& fing
   const bool begins = !fs::exists(file);
   const Json before = begins ? fingerprint.content : read_json(file);
   if (before != fingerprint.content) {
-    const std::string what = concat(settings.output.string(), ": was begun with another model or other settings:", differences(before, fingerprint.content));
+    const std::string what = concat(settings.output.string(), ": was begun with another model or other settings:",
+                                    differences(before, fingerprint.content));
     if (on_change_of(settings.on_change) != OnChange::only_new) throw Error(what + ways_on, ExitCode::fingerprint_mismatch);
     std::fprintf(stderr, "pyracast: %s\nWhat is finished stays as it is; what is not there yet is made with the new settings.\n", what.c_str());
     for (const auto& [hash, earlier] : settings_of_dataset(settings.output)) keep_settings(settings.output, hash, earlier);
@@ -88,7 +91,8 @@ void accept_rows(const GenerateSettings& settings, const std::string& manifest, 
   const std::vector<ChangedRow>& rows = changed.all();
   const KeptRows kept(settings.output);
   if (!std::all_of(rows.begin(), rows.end(), [&](const ChangedRow& row) { return kept.has(row); })) {
-    const std::string what = concat(settings.output.string(), ": ", rows.size(), " finished samples were made of other rows than the manifest's:", described(rows));
+    const std::string what = concat(settings.output.string(), ": ", rows.size(), " finished samples were made of other rows than the manifest's:",
+                                    described(rows));
     if (on_change_of(settings.on_change) != OnChange::only_new) {
       put_back_manifest(settings.output);
       throw Error(what + ways_on, ExitCode::fingerprint_mismatch);

@@ -29,7 +29,8 @@ struct PlanSettings {
     visit("Plan", "config", s.config, "file of `key = value` settings");
     visit("Plan", "comm", s.comm, "all-to-alls and bytes of each step: without broadcasting, placed as published, and planned");
     visit("Plan", "reuse", s.reuse, "evaluations of the network that compute each branch, of every sampler or of that of --sampler");
-    visit("Plan", "checkpoints", s.checkpoints, "behind which evaluations progress is saved that is due after every so many (generate's --checkpoint-every)");
+    visit("Plan", "checkpoints", s.checkpoints, "behind which evaluations progress is saved that is due after every so many (generate's "
+          "--checkpoint-every)");
     visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused (configs/broadcast/)");
     visit("Plan", "ranks-per-video", s.ranks_per_video, "ranks that make a video together");
     visit("Plan", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
@@ -78,7 +79,8 @@ void print_reuse(const PlanSettings& s, const PlannedSize& size, DType dtype) {
     }
     std::printf(" %7.1f %%\n", 100 * double(reused) / double(2 * int64_t(video.order.size()) * schedule.evaluations() * video.blocks));
     if (schedule.parts_halves())
-      std::printf("%-18s evaluations that have the unconditional half of guidance: %d\n", "", schedule.unconditional_evaluations(schedule.evaluations() - 1));
+      std::printf("%-18s evaluations that have the unconditional half of guidance: %d\n", "",
+                  schedule.unconditional_evaluations(schedule.evaluations() - 1));
   }
   std::printf("reused: of all branch outputs of all blocks\n");
 }
@@ -169,7 +171,8 @@ void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
   for (const auto& [outputs, made] : behind)
     std::printf("%8d %12.2f  %s\n", outputs, mib(plan.bytes_behind(made.front() - 1)), ranges_of(made).c_str());
   std::printf("due after every %d, it is saved behind %s where writing outputs takes less than the evaluations up to the next one that leaves none,\n"
-              "else behind %s\n", s.checkpoints, ranges_of(plan.saved(s.checkpoints, true)).c_str(), ranges_of(plan.saved(s.checkpoints, false)).c_str());
+              "else behind %s\n", s.checkpoints, ranges_of(plan.saved(s.checkpoints, true)).c_str(),
+              ranges_of(plan.saved(s.checkpoints, false)).c_str());
 }
 
 int plan_video(int argc, char** argv) {
@@ -198,9 +201,10 @@ bool asks_for_video(int argc, char** argv) {
 
 int plan(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: pyracast plan --prompts FILE --machine FILE [settings of generate]     hours, files and bytes of a manifest, and its best teams\n"
-                "       mpirun -n RANKS_OF_A_NODE pyracast plan --measure FILE --prompts FILE [settings of generate]      makes the machine file\n\n%s\n"
-                "       pyracast plan --comm|--reuse|--checkpoints N [settings]        one video. MiB are what all ranks of a team send together.\n\n%s",
+    std::printf("usage: pyracast plan --prompts FILE --machine FILE [settings of generate]     hours, files and bytes of a manifest, and its best "
+                "teams\n       mpirun -n RANKS_OF_A_NODE pyracast plan --measure FILE --prompts FILE [settings of generate]      makes the machine "
+                "file\n\n%s\n       pyracast plan --comm|--reuse|--checkpoints N [settings]        one video. MiB are what all ranks of a team send "
+                "together.\n\n%s",
                 describe(settings_of<JobPlanSettings>()).c_str(), describe(settings_of<PlanSettings>()).c_str());
     return 0;
   }

@@ -14,6 +14,7 @@
 #include "jobs/plan_settings.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/submit.hpp"
+#include "pipeline/texts_to_store.hpp"
 #include "pipeline/work_plan.hpp"
 
 namespace pyracast {
@@ -22,9 +23,11 @@ namespace {
 
 /// What the job leaves on disk, and what it has there at most while it runs.
 struct PlannedFiles {
-  double videos = 0, shards = 0, arrays = 0, checkpoints = 0;   ///< bytes; arrays: of shards, kept on request
-  double shards_error = 0;                                      ///< of shards and arrays together, relative
-  uint64_t count = 0, fewer = 0;                                ///< of files when the job has ended, at most; so many fewer at least
+  double videos = 0, shards = 0, arrays = 0;   ///< bytes; arrays: of shards, kept on request
+  double shards_error = 0;                     ///< of shards and arrays together, relative
+  uint64_t count = 0, fewer = 0;               ///< of files when the job has ended, at most; so many fewer at least
+  double checkpoints = 0, texts = 0;           ///< bytes while it runs, at most; texts: encoded beforehand, till the set is whole
+  uint64_t text_files = 0;                     ///< that hold them, at most
 };
 
 /// Bytes of the arrays that one video leaves in its shard, and of its latents.
@@ -43,7 +46,9 @@ std::pair<double, double> array_bytes(const VideoShape& shape, const WorkPlan& w
   return {bytes, latents};
 }
 
-PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const GenerateSettings& settings, const VideoModel& model, const VideoRequests& requests) {
+/// `texts`: those of the manifest that are encoded beforehand; null: none are.
+PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const GenerateSettings& settings, const VideoModel& model,
+                      const VideoRequests& requests, const TextsToStore* texts) {
   PlannedFiles files{plan.video_bytes, plan.shard_bytes};
   double most_latents = 0;
   for (const BucketPlan& bucket : plan.buckets) {
@@ -58,9 +63,15 @@ PlannedFiles files_of(const JobPlan& plan, const Machine& machine, const Generat
   const uint64_t full = uint64_t(std::max(by_bytes, by_samples)), shards = full + std::min(teams, plan.videos);   // each team's last is not full
   files.fewer = shards - std::max<uint64_t>(full, 1);   // where one team makes nearly all
   files.shards += double(shards) * machine.shard_file_bytes;
-  files.shards_error = (plan.shard_bytes_error * plan.shard_bytes + double(files.fewer) * machine.shard_file_bytes) / std::max(1.0, files.shards + files.arrays);
+  const double bytes_off = plan.shard_bytes_error * plan.shard_bytes + double(files.fewer) * machine.shard_file_bytes;
+  files.shards_error = bytes_off / std::max(1.0, files.shards + files.arrays);
   if (settings.checkpoint_every != "never") files.checkpoints = double(teams) * most_latents;
-  constexpr uint64_t of_dataset = 11;   // index, metadata, near duplicates, run; of work/ manifest, its index, accepted, settings, fingerprint, attempts, lock
+  if (texts) {
+    files.text_files = std::min(ranks, texts->count());   // each rank that gets a text writes one
+    files.texts = double(texts->bytes(files.text_files));
+  }
+  // Index, metadata, near duplicates, run; of work/ manifest, its index, accepted, settings, fingerprint, attempts, lock.
+  constexpr uint64_t of_dataset = 11;
   files.count = plan.videos + shards + ranks + of_dataset;
   return files;
 }
@@ -103,9 +114,9 @@ PlannedSubmission submission_of(const JobPlan& plan, const Machine& machine, con
   submit.cpus_per_task = machine.cores_per_rank;
   submit.gpus_per_task = machine.gpus_per_rank;
   submit.time = slurm_time(plan.wall_seconds * (1 + plan.error) + 2 * submit.warning);
-  PlannedSubmission lines{"sbatch", concat("pyracast submit --nodes ", submit.nodes, " --tasks-per-node ", submit.tasks_per_node, " --cpus-per-task ",
-                                           submit.cpus_per_task, submit.gpus_per_task ? concat(" --gpus-per-task ", submit.gpus_per_task) : "", " --time ",
-                                           submit.time, " --submit --")};
+  const std::string gpus = submit.gpus_per_task ? concat(" --gpus-per-task ", submit.gpus_per_task) : "";
+  PlannedSubmission lines{"sbatch", concat("pyracast submit --nodes ", submit.nodes, " --tasks-per-node ", submit.tasks_per_node,
+                                           " --cpus-per-task ", submit.cpus_per_task, gpus, " --time ", submit.time, " --submit --")};
   for (const std::string& option : sbatch_options(submit)) lines.sbatch += " " + quoted(option);
   for (const std::string& word : generate) lines.submit += " " + quoted(word);
   return lines;
@@ -120,20 +131,25 @@ Json json_of(const TeamCandidate& candidate) {
             {"obstacle", candidate.obstacle}};
   if (candidate.seconds > 0)
     json.update(Json{{"seconds", candidate.seconds}, {"latency_seconds", candidate.latency}, {"relative_error", candidate.error},
-                     {"measured", candidate.measured}, {"videos_per_hour", candidate.videos_per_hour}, {"node_bytes", candidate.node_bytes}, {"host_bytes", candidate.host_bytes}});
+                     {"measured", candidate.measured}, {"videos_per_hour", candidate.videos_per_hour},
+                     {"node_bytes", candidate.node_bytes}, {"host_bytes", candidate.host_bytes}});
   return json;
 }
 
-Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files, const PlannedSubmission& submission) {
+Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files,
+             const PlannedSubmission& submission) {
   Json json{{"nodes", plan.nodes}, {"ranks_per_node", machine.ranks_per_node}, {"ranks_per_video", plan.layout.ranks},
             {"cfg_parallel", plan.layout.cfg_parallel}, {"prompts", manifest.prompts}, {"videos", plan.videos}, {"merged", manifest.merged},
             {"rejected", manifest.rejected}, {"wall_seconds", plan.wall_seconds}, {"relative_error", plan.error}, {"start_up_seconds", plan.start_up},
-            {"core_hours", share_of_hours(plan, machine.cores_per_rank, machine)}, {"gpu_hours", share_of_hours(plan, machine.gpus_per_rank, machine)}};
+            {"core_hours", share_of_hours(plan, machine.cores_per_rank, machine)},
+            {"gpu_hours", share_of_hours(plan, machine.gpus_per_rank, machine)}};
   json["bytes"] = Json{{"videos", files.videos}, {"shards", files.shards}, {"arrays", files.arrays}, {"checkpoints", files.checkpoints},
-                       {"relative_error", plan.bytes_error}, {"shards_relative_error", files.shards_error}};
+                       {"texts", files.texts}, {"relative_error", plan.bytes_error}, {"shards_relative_error", files.shards_error}};
   json["files"] = files.count;
   json["files_fewer"] = files.fewer;
-  json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes}, {"host_for_stored_outputs", plan.host_bytes}};
+  json["text_files"] = files.text_files;
+  json["memory"] = Json{{"first_rank", plan.first_bytes}, {"other_ranks", plan.other_bytes}, {"node", plan.node_bytes},
+                        {"host_for_stored_outputs", plan.host_bytes}};
   json["buckets"] = Json::array();
   for (const BucketPlan& bucket : plan.buckets) {
     const VideoShape& shape = bucket.bucket.shape;
@@ -153,7 +169,8 @@ Json json_of(const JobPlan& plan, const Machine& machine, const ManifestBuckets&
 
 std::string time_text(double seconds) {
   char text[32];
-  std::snprintf(text, sizeof text, seconds < 120 ? "%.1f s" : seconds < 7200 ? "%.1f min" : "%.1f h", seconds < 120 ? seconds : seconds / (seconds < 7200 ? 60 : 3600));
+  const auto [unit, length] = seconds < 120 ? std::pair{"s", 1} : seconds < 7200 ? std::pair{"min", 60} : std::pair{"h", 3600};
+  std::snprintf(text, sizeof text, "%.1f %s", seconds / length, unit);
   return text;
 }
 
@@ -162,17 +179,30 @@ void print_buckets(const JobPlan& plan) {
   for (const BucketPlan& bucket : plan.buckets)
     for (const TeamCandidate& candidate : bucket.candidates) {
       const bool first = &candidate == &bucket.candidates.front();
-      std::printf("%-34s %10s  %-18s ", first ? name_of(bucket.bucket.shape).c_str() : "", first ? std::to_string(bucket.bucket.samples()).c_str() : "",
-                  name_of(candidate.layout).c_str());
+      const std::string size = first ? name_of(bucket.bucket.shape) : "", videos = first ? std::to_string(bucket.bucket.samples()) : "";
+      std::printf("%-34s %10s  %-18s ", size.c_str(), videos.c_str(), name_of(candidate.layout).c_str());
       if (candidate.seconds > 0)
         std::printf("%12s %14.1f %12s%s", time_text(candidate.seconds).c_str(), candidate.videos_per_hour, size_text(candidate.node_bytes).c_str(),
                     candidate.measured ? "" : "  estimated");
       if (candidate.host_bytes > 0) std::printf("  stored outputs in %s of the host's memory", size_text(candidate.host_bytes).c_str());
-      std::printf("%s%s\n", &candidate == bucket.best() ? "  best" : "", candidate.obstacle.empty() ? "" : ("  not possible: " + candidate.obstacle).c_str());
+      if (&candidate == bucket.best()) std::printf("  best");
+      if (!candidate.obstacle.empty()) std::printf("  not possible: %s", candidate.obstacle.c_str());
+      std::printf("\n");
     }
 }
 
-void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files, const PlannedSubmission& submission) {
+/// "; while it runs at most 2.1 MiB of …", or nothing.
+std::string describe_while_it_runs(const PlannedFiles& files) {
+  std::string text;
+  if (files.checkpoints > 0) text += concat(size_text(int64_t(files.checkpoints)), " of progress for each tensor of a sampler's history");
+  if (files.text_files > 0)
+    text += concat(text.empty() ? "" : " and ", size_text(int64_t(files.texts)), " of encoded texts in ", files.text_files,
+                   files.text_files == 1 ? " file" : " files");
+  return text.empty() ? text : "; while it runs at most " + text;
+}
+
+void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& manifest, const PlannedFiles& files,
+           const PlannedSubmission& submission) {
   print_buckets(plan);
   const double band = 100 * plan.error;
   std::printf("\n%llu prompts, %llu videos; %llu rows merge with an equal one, %llu are refused\n", (unsigned long long)manifest.prompts,
@@ -181,11 +211,13 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
               time_text(plan.wall_seconds).c_str(), band, time_text(plan.start_up).c_str());
   if (machine.gpus_per_rank) std::printf("GPU-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.gpus_per_rank, machine), band);
   std::printf("core-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.cores_per_rank, machine), band);
-  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards (+- %.0f %%), in %llu files", size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error,
-              size_text(int64_t(files.shards + files.arrays)).c_str(), 100 * files.shards_error, (unsigned long long)files.count);
+  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards (+- %.0f %%), in %llu files",
+              size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error, size_text(int64_t(files.shards + files.arrays)).c_str(),
+              100 * files.shards_error, (unsigned long long)files.count);
   if (files.fewer) std::printf(" (up to %llu fewer)", (unsigned long long)files.fewer);
-  std::printf(files.checkpoints > 0 ? "; while it runs at most %s of progress for each tensor of a sampler's history\n" : "\n", size_text(int64_t(files.checkpoints)).c_str());
-  std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n", size_text(plan.first_bytes).c_str(),
+  std::printf("%s\n", describe_while_it_runs(files).c_str());
+  std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n",
+              size_text(plan.first_bytes).c_str(),
               plan.layout.ranks > 1 ? concat(", ", size_text(plan.other_bytes), " on each other").c_str() : "", size_text(plan.node_bytes).c_str());
   if (plan.host_bytes > 0) std::printf("stored outputs are kept in the host's memory: %s of a node's, pinned\n", size_text(plan.host_bytes).c_str());
   std::printf("\n%s\n%s\n", submission.sbatch.c_str(), submission.submit.c_str());
@@ -215,14 +247,16 @@ const PlannedMachine& soonest(const std::vector<PlannedMachine>& plans) {
 
 Json json_of(const PlannedMachine& one) {
   Json json{{"ranks_per_node", one.machine.ranks_per_node}, {"cores_per_rank", one.machine.cores_per_rank}, {"obstacle", one.obstacle}};
-  if (one.plan) json.update(Json{{"wall_seconds", one.plan->wall_seconds}, {"relative_error", one.plan->error}, {"ranks_per_video", one.plan->layout.ranks},
-                                 {"cfg_parallel", one.plan->layout.cfg_parallel}});
+  if (one.plan)
+    json.update(Json{{"wall_seconds", one.plan->wall_seconds}, {"relative_error", one.plan->error}, {"ranks_per_video", one.plan->layout.ranks},
+                     {"cfg_parallel", one.plan->layout.cfg_parallel}});
   return json;
 }
 
 void print(const std::vector<PlannedMachine>& plans, const Machine& best) {
   for (const PlannedMachine& one : plans) {
-    std::printf("%d ranks a node, %d %s each: ", one.machine.ranks_per_node, one.machine.cores_per_rank, one.machine.cores_per_rank == 1 ? "core" : "cores");
+    std::printf("%d ranks a node, %d %s each: ", one.machine.ranks_per_node, one.machine.cores_per_rank,
+                one.machine.cores_per_rank == 1 ? "core" : "cores");
     if (one.plan) std::printf("%s (+- %.0f %%) by teams of %s%s\n", time_text(one.plan->wall_seconds).c_str(), 100 * one.plan->error,
                               name_of(one.plan->layout).c_str(), one.machine.ranks_per_node == best.ranks_per_node ? ", best" : "");
     else std::printf("%s\n", one.obstacle.c_str());
@@ -240,15 +274,20 @@ int plan_on_machine(int argc, char** argv) {
   const std::vector<Machine> machines = machines_of(generate);
   const auto model = find_model(generate.model);
   const VideoRequests requests(generate, *model);
-  const ManifestBuckets manifest = buckets_of(generate, requests);
+  std::optional<TextsToStore> texts;
+  if (encodes_beforehand(generate.model, *model)) texts.emplace(*model);
+  const ManifestBuckets manifest = buckets_of(generate, requests, [&](const VideoRequest& request) {
+    if (texts) texts->add(request);
+  });
   const PlanWishes wishes{settings.latency, generate.ranks_per_video, generate.cfg_parallel};
-  const AskTeam demands = team_demands(*model, generate, requests);
   std::vector<PlannedMachine> plans;
-  for (const Machine& machine : machines) plans.push_back(planned(manifest, machine, settings.nodes ? settings.nodes : machine.nodes, wishes, demands));
+  for (const Machine& machine : machines)
+    plans.push_back(planned(manifest, machine, settings.nodes ? settings.nodes : machine.nodes, wishes,
+                            team_demands(*model, generate, requests, machine.cores_per_rank)));
   const auto& [machine, best, obstacle] = soonest(plans);
   require(best.has_value(), obstacle);
   const JobPlan& plan = *best;
-  const PlannedFiles files = files_of(plan, machine, generate, *model, requests);
+  const PlannedFiles files = files_of(plan, machine, generate, *model, requests, texts ? &*texts : nullptr);
   const PlannedSubmission submission = submission_of(plan, machine, words_of_generate(argc, argv, plan));
   if (settings.json) {
     Json json = json_of(plan, machine, manifest, files, submission);

@@ -15,8 +15,8 @@ struct JobPlanSettings {
 
   template <class Visit>
   static void fields(Visit&& visit, JobPlanSettings& s) {
-    visit("Plan", "measure", s.measure, "make some of the manifest's videos by teams of every size and write here what they take: the machine file; under mpirun "
-          "with all ranks of a node");
+    visit("Plan", "measure", s.measure, "make some of the manifest's videos by teams of every size and write here what they take: the machine "
+          "file; under mpirun with all ranks of a node");
     visit("Plan", "samples", s.samples, "measure: videos of each size a team");
     visit("Plan", "nodes", s.nodes, "of the job; 0: as the machine file says");
     visit("Plan", "latency", s.latency, "seconds that one video may take from its beginning until it is on disk");

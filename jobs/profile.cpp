@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
@@ -21,13 +22,7 @@ void check_settings(const ProfileSettings& settings) {
   const GenerateSettings& s = settings.generate;
   const std::string& outputs = settings.outputs;
   require(outputs == "gated" || outputs == "ungated", "outputs is \"", outputs, "\", expected gated or ungated");
-  require(settings.samples >= 0, "samples is ", settings.samples, ", expected 0 (all) or more");
-  require(s.noise == "philox" || s.noise == "torch", "noise is \"", s.noise, "\", expected philox or torch");
-  weight_storage(s.model);
-  stored_outputs(s.model);
-  require(!s.prompts.empty(), "which prompts to profile is not known: give --prompts FILE");
-  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
-  require(!s.output.empty(), "where to write is not known: give --output DIR");
+  check_settings_of_samples(settings, "profile");
   samples_of(s, settings.samples, VideoRequests(s, *find_model(s.model)));
   open_device(s.model);
   line_chart_svg({.series = {{"any", {0, 1}, {0, 1}}}});
@@ -72,9 +67,7 @@ std::optional<BranchProfile> collect(const Ranks& ranks, const std::vector<Profi
 
 void write_profile(const ProfileSettings& settings, const BranchProfile& profile, const Json& content) {
   const std::filesystem::path& output = settings.generate.output;
-  std::error_code error;
-  std::filesystem::create_directories(output, error);
-  if (error) throw Error(concat(output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
+  make_folder(output);
   Json json{{"version", version_json()}, {"settings", to_json(settings)}, {"snapshot", content.at("snapshot")},
             {"device", content.at("device")}};
   json.update(profile_json(profile));
@@ -91,6 +84,7 @@ ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {
   const std::vector<SampleToMeasure> samples = samples_of(settings.generate, settings.samples, VideoRequests(settings.generate, *model));
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model, ranks);
+  fit_ranks(ranks, true, *backend, videos_to_profile(*model, settings.generate.model, samples));
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);

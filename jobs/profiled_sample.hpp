@@ -1,5 +1,6 @@
 #pragma once
 #include "jobs/measured_sample.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/profile_settings.hpp"
 #include "pab/branch_changes.hpp"
 
@@ -15,5 +16,8 @@ struct ProfiledSample {
 /// gives no finite latents.
 std::optional<ProfiledSample> profile_sample(const ProfileSettings& settings, const SampleToMeasure& sample,
                                              VideoPipeline& pipeline);
+
+/// These samples, one after the other by each rank alone, for its memory. All must outlive what is returned.
+VideosToFit videos_to_profile(const VideoModel& model, const ModelSettings& settings, const std::vector<SampleToMeasure>& samples);
 
 }  // namespace pyracast

@@ -1,6 +1,7 @@
 // `pyracast reproduce`: stored samples made again from what the dataset says of them, in a scratch folder, and compared.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "base/stopwatch.hpp"
 #include "comm/team.hpp"
@@ -12,6 +13,8 @@
 #include "jobs/device.hpp"
 #include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/manifest_buckets.hpp"
+#include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
 #include "jobs/sample_records.hpp"
@@ -35,7 +38,10 @@ void check_settings(const ReproduceSettings& settings) {
 /// The samples of one fingerprint: one model, opened by all teams.
 class Remaker {
  public:
-  Remaker(const Ranks& ranks, const Team& team, const GenerateSettings& settings, const RunSettings& run, const std::string& fingerprint)
+  /// Of `samples` those of this fingerprint are to be made. Throws AgreedError where they cannot be: the same pixels would not come out here, or
+  /// they do not fit the memory.
+  Remaker(const Ranks& ranks, const Team& team, const GenerateSettings& settings, const RunSettings& run, const std::string& fingerprint,
+          const std::vector<StoredSample>& samples)
       : team_(team), settings_(settings), fingerprint_(fingerprint), model_(find_model_of_run(ranks)),
         requests_(settings_, *model_), audit_(settings_), backend_(open_device(settings_.model, ranks, settings_.comm == "mpi")),
         channels_(open_channels(team, settings_.cfg_parallel, settings_.collective_timeout,
@@ -44,7 +50,10 @@ class Remaker {
     if (now.hash != fingerprint)
       throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
                                differences(run.content, now.content),
-                               "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of GPU."), ExitCode::fingerprint_mismatch);
+                               "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of "
+                               "GPU."),
+                        ExitCode::fingerprint_mismatch);
+    stored_outputs_ = fit_ranks(ranks, team.leads(), *backend_, videos_of(samples)).stored_outputs;
     pipeline_ = open_on_nodes(ranks, *model_, settings_.model, *backend_, channels_);
   }
 
@@ -70,7 +79,24 @@ class Remaker {
   Audit audit_;
   std::unique_ptr<Backend> backend_;
   TeamChannels channels_;
+  OutputPlace stored_outputs_ = OutputPlace::device;
   std::unique_ptr<VideoPipeline> pipeline_;
+
+  /// One of each size, for their memory.
+  VideosToFit videos_of(const std::vector<StoredSample>& samples) const {
+    std::map<std::pair<VideoShape, double>, VideoRequest> sizes;   // and by guidance, which may have one half only
+    for (const StoredSample& sample : samples) {
+      if (sample.fingerprint != fingerprint_) continue;
+      const VideoRequest request = requests_(row_of(sample.record, settings_, false));
+      sizes.emplace(std::pair(shape_of(request), request.guidance), request);
+    }
+    VideosToFit videos{.model = *model_, .settings = settings_.model, .requests = {}, .policies = {requests_.broadcast()},
+                       .rank = rank_without_folder(settings_.model, team_.size, settings_.cfg_parallel, true),
+                       .ways_out = {.larger_teams = true, .text_encoding = "", .other_videos = false}, .shares_gpus = settings_.comm == "mpi",
+                       .tells = false};
+    for (const auto& [size, request] : sizes) videos.requests.push_back(request);
+    return videos;
+  }
 
   std::unique_ptr<VideoModel> find_model_of_run(const Ranks& ranks) const {
     ranks.on_first([&] {
@@ -91,7 +117,7 @@ class Remaker {
       const auto noise = noise_of(row, sample, settings_, weight_storage(settings_.model).dtype.value_or(DType::float32));
       VideoRun run{*noise};
       if (reuses) run.broadcast = requests_.broadcast();
-      run.stored_outputs = stored_outputs(settings_.model).value_or(OutputPlace::device);
+      run.stored_outputs = stored_outputs_;
       run.keeps_step_latents = saves(settings_, "step-latents");
       run.agree = [&](Outcome own) { return agreed(channels_.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };
       return pipeline_->generate(request, run);
@@ -129,7 +155,8 @@ Json version_differences(const Json& before) {
 
 Json described(const StoredSample& stored, const SampleDifferences& comparison, const RunSettings& run, double seconds) {
   Json json{{"id", stored.record.id}, {"sample", stored.record.sample}, {"equal", comparison.differing.empty()}, {"first", comparison.first},
-            {"differing", comparison.differing}, {"compared", comparison.compared}, {"video_sha256", stored.record.video_sha256}, {"seconds", seconds}};
+            {"differing", comparison.differing}, {"compared", comparison.compared}, {"video_sha256", stored.record.video_sha256},
+            {"seconds", seconds}};
   if (!comparison.differing.empty()) json["versions"] = version_differences(run.version);
   return json;
 }
@@ -142,7 +169,8 @@ Json gathered(const Ranks& ranks, const Json& own) {
   check_mpi(MPI_Gather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, 0, ranks.world()), "collecting what was made again");
   for (size_t i = 1; i < starts.size(); ++i) starts[i] = starts[i - 1] + lengths[i - 1];
   std::string all(ranks.rank() == 0 ? size_t(starts.back() + lengths.back()) : 0, ' ');
-  check_mpi(MPI_Gatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), starts.data(), MPI_CHAR, 0, ranks.world()), "collecting what was made again");
+  check_mpi(MPI_Gatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), starts.data(), MPI_CHAR, 0, ranks.world()),
+            "collecting what was made again");
   Json joined = Json::array();
   if (ranks.rank() == 0)
     for (size_t i = 0; i < starts.size(); ++i)
@@ -181,10 +209,11 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
   for (const std::string& fingerprint : fingerprints) {
     const auto found = all_settings.find(fingerprint);
     ranks.on_first([&] {
-      require(found != all_settings.end() && found->second.configuration.is_object(), settings.output.string(), ": neither run.json nor work/settings holds "
-              "the settings of fingerprint ", fingerprint, ": what made these samples is not known any more");
+      require(found != all_settings.end() && found->second.configuration.is_object(), settings.output.string(),
+              ": neither run.json nor work/settings holds the settings of fingerprint ", fingerprint,
+              ": what made these samples is not known any more");
     });
-    Remaker remake(ranks, team, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint);
+    Remaker remake(ranks, team, settings_of_run(found->second, settings, scratch.path()), found->second, fingerprint, samples);
     int turn = 0;
     for (const StoredSample& sample : samples) {
       if (sample.fingerprint != fingerprint || turn++ % team.count != team.index || stopped) continue;
@@ -210,9 +239,10 @@ ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {
 
 int reproduce(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("usage: [mpirun -n RANKS] pyracast reproduce --output DIR --id ID [--sample K] [settings]\n\nMakes stored samples again from the dataset's own "
-                "metadata, in a scratch folder, and compares MP4 bytes and all stored values.\nEnds with 0: all are equal; 1: one differs, and where first; "
-                "65: other weights, settings or instruction set; 75: stopped.\n\n%s", describe(settings_of<ReproduceSettings>()).c_str());
+    std::printf("usage: [mpirun -n RANKS] pyracast reproduce --output DIR --id ID [--sample K] [settings]\n\nMakes stored samples again from the "
+                "dataset's own metadata, in a scratch folder, and compares MP4 bytes and all stored values.\nEnds with 0: all are equal; 1: one "
+                "differs, and where first; 65: other weights, settings or instruction set; 75: stopped.\n\n%s",
+                describe(settings_of<ReproduceSettings>()).c_str());
     return 0;
   }
   const auto deadline = [](const ReproduceSettings& settings) {

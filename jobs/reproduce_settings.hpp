@@ -12,7 +12,7 @@ struct ReproduceSettings {
   std::filesystem::path snapshot, transformer, vae, text_encoder, tokenizer, scheduler;
   int threads = 0, ranks_per_video = 1;
   bool cfg_parallel = false, json = false;
-  std::string comm = "auto";
+  std::string comm = "auto", stored_outputs = "auto";
   double collective_timeout = 600;
 
   template <class Visit>
@@ -33,6 +33,8 @@ struct ReproduceSettings {
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; several teams share the samples");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
     visit("Distribution", "comm", s.comm, "how tensors travel within a team: mpi, nccl or auto (see generate)");
+    visit("Distribution", "stored-outputs", s.stored_outputs, "where a GPU's outputs that broadcasting stores are kept: device, host or auto (see "
+          "generate)");
     visit("Distribution", "collective-timeout", s.collective_timeout, "seconds without a sign of life after which a rank counts as lost");
   }
 };

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/version.hpp"
 #include "base/config.hpp"
@@ -54,8 +55,9 @@ double number_of(const std::string& text, const char* name, bool may_be_never) {
   if (may_be_never && text == "never") return 0;
   double number = 0;
   const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  require(error == std::errc() && stopped == text.data() + text.size() && number > 0 && (may_be_never || number == std::floor(number)), name, " holds \"", text,
-          "\", expected ", may_be_never ? "seconds, or never" : "whole numbers of 1 or more", " (comma between)");
+  const bool is_number = error == std::errc() && stopped == text.data() + text.size();
+  require(is_number && number > 0 && (may_be_never || number == std::floor(number)), name, " holds \"", text, "\", expected ",
+          may_be_never ? "seconds, or never" : "whole numbers of 1 or more", " (comma between)");
   return number;
 }
 
@@ -78,7 +80,8 @@ SimulatedJob job_of(const SimulateSettings& s) {
   const Json plan = read_json(s.plan);
   job.start_up = value<double>(plan, "start_up_seconds", where);
   job.teams_per_node = int(count_value(plan, "ranks_per_node", where) / count_value(plan, "ranks_per_video", where));
-  require(plan.contains("list") && plan.at("list").is_array(), where, ": \"list\" is missing or no list: expected what `pyracast plan --json true` prints");
+  require(plan.contains("list") && plan.at("list").is_array(), where,
+          ": \"list\" is missing or no list: expected what `pyracast plan --json true` prints");
   for (const Json& group : plan.at("list"))
     job.list.push_back({value<double>(group, "seconds", where + ", list"), uint64_t(count_value(group, "count", where + ", list"))});
   return job;
@@ -119,7 +122,8 @@ SimulatedPoint point_of(SimulatedJob job, const SimulateSettings& s, int nodes, 
     point.starting += with.starting / with.allocated, point.idle += with.idle / with.allocated;
   }
   if (const int ended = s.runs - point.gave_up; ended > 0)
-    for (double* mean : {&point.efficiency, &point.wall_hours, &point.node_hours, &point.failures, &point.failure_cost, &point.lost, &point.checkpointing, &point.starting, &point.idle})
+    for (double* mean : {&point.efficiency, &point.wall_hours, &point.node_hours, &point.failures, &point.failure_cost, &point.lost,
+                         &point.checkpointing, &point.starting, &point.idle})
       *mean /= ended;
   return point;
 }
@@ -134,15 +138,16 @@ Json json_of(const std::vector<SimulatedPoint>& points, const SimulateSettings& 
 }
 
 void print(const std::vector<SimulatedPoint>& points, const SimulateSettings& s) {
-  std::printf("%6s %10s %11s %10s %12s %9s %13s %8s %12s %9s %7s\n", "nodes", "checkpoint", "efficiency", "hours", "node-hours", "failures", "their cost", "lost",
-              "checkpoints", "starting", "idle");
+  std::printf("%6s %10s %11s %10s %12s %9s %13s %8s %12s %9s %7s\n", "nodes", "checkpoint", "efficiency", "hours", "node-hours", "failures",
+              "their cost", "lost", "checkpoints", "starting", "idle");
   for (const SimulatedPoint& p : points) {
     if (p.gave_up == s.runs) {
       std::printf("%6d %10s   does not end: failures come sooner than videos\n", p.nodes, p.interval.c_str());
       continue;
     }
-    std::printf("%6d %10s %9.1f %% %10.2f %12.1f %9.1f %11.2f %% %6.2f %% %10.2f %% %7.2f %% %5.1f %%%s\n", p.nodes, p.interval.c_str(), 100 * p.efficiency,
-                p.wall_hours, p.node_hours, p.failures, 100 * p.failure_cost, 100 * p.lost, 100 * p.checkpointing, 100 * p.starting, 100 * p.idle,
+    std::printf("%6d %10s %9.1f %% %10.2f %12.1f %9.1f %11.2f %% %6.2f %% %10.2f %% %7.2f %% %5.1f %%%s\n", p.nodes, p.interval.c_str(),
+                100 * p.efficiency, p.wall_hours, p.node_hours, p.failures, 100 * p.failure_cost, 100 * p.lost, 100 * p.checkpointing,
+                100 * p.starting, 100 * p.idle,
                 p.gave_up ? concat("  (", p.gave_up, " of ", s.runs, " runs did not end)").c_str() : "");
   }
   if (s.mtbf > 0 && s.checkpoint_seconds > 0)
@@ -150,7 +155,8 @@ void print(const std::vector<SimulatedPoint>& points, const SimulateSettings& s)
                 young_interval(s.checkpoint_seconds, 3600 * s.mtbf / 1024));
 }
 
-LineChart chart_of(const std::vector<SimulatedPoint>& points, const SimulateSettings& s, const char* title, const char* y_label, double SimulatedPoint::*member) {
+LineChart chart_of(const std::vector<SimulatedPoint>& points, const SimulateSettings& s, const char* title, const char* y_label,
+                   double SimulatedPoint::*member) {
   LineChart chart{.title = title, .x_label = "nodes", .y_label = y_label, .log_x = true};
   for (const std::string& interval : s.intervals) {
     ChartSeries series{interval == "never" ? "no checkpoints" : "every " + interval + " s"};
@@ -162,12 +168,13 @@ LineChart chart_of(const std::vector<SimulatedPoint>& points, const SimulateSett
 }
 
 void write(const std::vector<SimulatedPoint>& points, const SimulateSettings& s) {
-  std::error_code error;
-  std::filesystem::create_directories(s.output, error);
-  if (error) throw Error(concat(s.output.string(), ": cannot be made: ", error.message()), ExitCode::environment);
+  make_folder(s.output);
   write_atomically(s.output / "simulation.json", json_of(points, s).dump(1) + "\n");
-  write_atomically(s.output / "efficiency.svg", line_chart_svg(chart_of(points, s, "What of the allocation becomes videos", "efficiency, %", &SimulatedPoint::efficiency)));
-  write_atomically(s.output / "failures.svg", line_chart_svg(chart_of(points, s, "What failures cost", "node-hours more than without failures and checkpoints, %", &SimulatedPoint::failure_cost)));
+  const auto draw = [&](const char* file, const char* title, const char* y_label, double SimulatedPoint::*member) {
+    write_atomically(s.output / file, line_chart_svg(chart_of(points, s, title, y_label, member)));
+  };
+  draw("efficiency.svg", "What of the allocation becomes videos", "efficiency, %", &SimulatedPoint::efficiency);
+  draw("failures.svg", "What failures cost", "node-hours more than without failures and checkpoints, %", &SimulatedPoint::failure_cost);
 }
 
 }  // namespace

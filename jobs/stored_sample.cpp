@@ -94,6 +94,7 @@ GenerateSettings settings_of_run(const RunSettings& run, const ReproduceSettings
   settings.model.device = device.starts_with("cpu") ? "cpu" : "cuda";
   settings.model.cpu_isa = device == "cpu-portable" ? "portable" : "auto";
   settings.model.threads = now.threads;
+  settings.model.stored_outputs = now.stored_outputs;
   settings.ranks_per_video.ranks = now.ranks_per_video;
   settings.cfg_parallel = now.cfg_parallel;
   settings.comm = now.comm;

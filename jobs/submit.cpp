@@ -115,7 +115,8 @@ void check_generate(const SubmitSettings& s, const GenerateSettings& generate) {
   const TeamSize team = generate.ranks_per_video;
   require(team.automatic() || (team > 0 && s.tasks_per_node % team == 0), "ranks-per-video is ",
           team, ", but tasks-per-node ", s.tasks_per_node, ": expected a divisor");
-  require(!team.automatic() || !generate.machine.empty(), "ranks-per-video is auto, but what the machine takes is not known: give --machine FILE (behind --)");
+  require(!team.automatic() || !generate.machine.empty(),
+          "ranks-per-video is auto, but what the machine takes is not known: give --machine FILE (behind --)");
   require((s.gpus_per_task > 0) == (generate.model.device == "cuda"), "gpus-per-task is ", s.gpus_per_task, ", but generate's device is ",
           generate.model.device, s.gpus_per_task > 0 ? ": give --device cuda (behind --)" : ": give --gpus-per-task 1");
   early_signal(generate);

@@ -16,6 +16,7 @@
 #include "jobs/progress_lines.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/signals.hpp"
+#include "pipeline/texts_to_store.hpp"
 
 namespace pyracast {
 
@@ -129,13 +130,8 @@ std::vector<uint8_t> prompts_left(const TextJob& job) {
   return left;
 }
 
-/// The texts of a row; none where it asks for what is not there: then its video fails, with that reason.
 std::vector<TextToEncode> texts_of_row(const TextJob& job, uint64_t prompt) {
-  try {
-    return job.model.texts(job.requests(job.manifest.row(prompt)));
-  } catch (const Error&) {
-    return {};
-  }
+  return texts_to_store(job.model, job.requests(job.manifest.row(prompt)));
 }
 
 bool is_to_stop(const TextJob& job) { return asked_to_stop() || !job.time.suffices_for_evaluation(); }

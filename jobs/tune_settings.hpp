@@ -1,12 +1,10 @@
 #pragma once
-#include "jobs/profile_settings.hpp"
+#include "jobs/job_settings.hpp"
 
 namespace pyracast {
 
-/// The settings of `pyracast tune`: those of `generate` that say which model makes which videos, and its own.
-struct TuneSettings {
-  GenerateSettings generate;
-  int64_t samples = 0;
+/// The settings of `pyracast tune`.
+struct TuneSettings : SettingsOfSamples {
   std::optional<double> budget, error;
   std::filesystem::path costs;
   std::vector<std::filesystem::path> against;
@@ -17,10 +15,7 @@ struct TuneSettings {
 
   template <class Visit>
   static void fields(Visit&& visit, TuneSettings& s) {
-    GenerateSettings::fields([&](const std::string& group, const std::string& name, auto& member, const char* help) {
-      if (says_which_videos(group, name)) visit(group.c_str(), name.c_str(), member, help);
-    }, s.generate);
-    visit("Tune", "samples", s.samples, "calibrate with the first so many samples of the manifest; 0: all");
+    SettingsOfSamples::fields(visit, s, "Tune", "calibrate with the first so many samples of the manifest; 0: all");
     visit("Tune", "budget", s.budget, "what denoising may cost, as a share of computing everything in all steps (0.5 where nothing "
           "else is asked for): the least error is sought");
     visit("Tune", "error", s.error, "how far the final latents may lie from those with everything computed, mean squared "
@@ -31,10 +26,10 @@ struct TuneSettings {
           "about 6 x groups x steps denoisings");
     visit("Tune", "rounds", s.rounds, "most real runs of a found schedule on each sample, each of which corrects the search");
     visit("Tune", "stored", s.stored, "keep outputs gated or ungated; default: as the family's published broadcasting");
-    visit("Tune", "unconditional-half", s.unconditional_half, "reuse the unconditional half of guidance as well, where there is guidance and it pays; such a "
-          "schedule does not fit cfg-parallel");
-    visit("Tune", "costs", s.costs, "seconds of each branch: a tune.json of an earlier run, or a schedule that one wrote; default: medians of this one's. Given, "
-          "the same command gives the same schedule files, byte for byte");
+    visit("Tune", "unconditional-half", s.unconditional_half, "reuse the unconditional half of guidance as well, where there is guidance and it "
+          "pays; such a schedule does not fit cfg-parallel");
+    visit("Tune", "costs", s.costs, "seconds of each branch: a tune.json of an earlier run, or a schedule that one wrote; default: medians of this "
+          "one's. Given, the same command gives the same schedule files, byte for byte");
   }
 };
 

@@ -113,8 +113,6 @@ TunedSchedules::TunedSchedules(const TuneSettings& settings, const CalibrationSa
     groups_.emplace_back();
     calibrated.push_back(as_one(groups_));
   }
-  require(int(samples.pipeline().timesteps(samples.request()).size()) == samples.steps(),
-          "this sampler evaluates the network more often than it has steps, and a table of reuse fits only where both are as many");
   for (const int steps : steps_to_tune(settings, samples.steps())) {
     size_t denoisings = 0;
     for (const auto& groups : calibrated) denoisings += 1 + groups.size() * size_t(steps - 1);
@@ -149,7 +147,8 @@ double TunedSchedules::cost_of_steps(int steps) const { return costs_.of(Broadca
 
 ReuseCosts TunedSchedules::units(const std::vector<SiteGroup>& groups) const {
   const bool in_halves = groups.back().is_half();
-  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds / whole_ * double(whole_units) * (in_halves ? costs_.apart / 2 : 1))); };
+  const double units_a_second = double(whole_units) / whole_ * (in_halves ? costs_.apart / 2 : 1);
+  const auto rounded = [&](double seconds) { return int64_t(std::llround(seconds * units_a_second)); };
   ReuseCosts units{rounded(costs_.evaluation), {}};
   for (const SiteGroup& group : groups) {
     double seconds = 0;

@@ -12,7 +12,8 @@ namespace pyracast {
 /// The settings' candidates and `usual`, the reference's steps, the largest first. Throws Error on what is no such number.
 std::vector<int> steps_to_tune(const TuneSettings& settings, int usual);
 
-/// "costs" of a tune.json, or of the provenance of a schedule that tune wrote: {"branches": {"spatial_attention": seconds, …}, "evaluation": seconds}.
+/// "costs" of a tune.json, or of the provenance of a schedule that tune wrote: {"branches": {"spatial_attention": seconds, …},
+/// "evaluation": seconds}.
 BranchCosts read_costs(const std::filesystem::path& file);
 Json to_json(const BranchCosts& costs);
 

@@ -94,8 +94,7 @@ std::optional<std::string> VideoRequests::refusal(const Prompt& row) const {
   }
 }
 
-double VideoRequests::cost(const Prompt& row) const {
-  const VideoRequest request = (*this)(row);
+double VideoRequests::cost(const VideoRequest& request) {
   return double(request.height) * double(request.width) * double(request.frames) * request.steps * request.clips;
 }
 

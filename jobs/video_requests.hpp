@@ -23,7 +23,8 @@ class VideoRequests {
   /// Why a row cannot be made; nothing where it can.
   std::optional<std::string> refusal(const Prompt& row) const;
   /// The work of one sample of a row, in pixels x steps.
-  double cost(const Prompt& row) const;
+  double cost(const Prompt& row) const { return cost((*this)(row)); }
+  static double cost(const VideoRequest& request);
   /// What is reused over several steps, of every video.
   const BroadcastPolicy& broadcast() const { return broadcast_; }
 

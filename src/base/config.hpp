@@ -25,9 +25,12 @@ inline std::vector<std::string> texts_of(const std::vector<std::filesystem::path
   return texts;
 }
 
+}  // namespace config_detail
+
+/// A setting as a user would write it: lists with commas between; nothing where it has no value.
 template <class T>
-std::string to_text(const T& value) {
-  if constexpr (is_optional<T>::value) return value ? to_text(*value) : "";
+std::string setting_text(const T& value) {
+  if constexpr (config_detail::is_optional<T>::value) return value ? setting_text(*value) : "";
   else if constexpr (std::is_same_v<T, bool>) return value ? "true" : "false";
   else if constexpr (std::is_same_v<T, std::filesystem::path>) return value.string();
   else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
@@ -35,11 +38,9 @@ std::string to_text(const T& value) {
     for (const auto& item : value) all += (all.empty() ? "" : ",") + item;
     return all;
   } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
-    return to_text(texts_of(value));
+    return setting_text(config_detail::texts_of(value));
   } else return concat(value);
 }
-
-}  // namespace config_detail
 
 /// The text of a setting and where it came from.
 struct SettingSource {
@@ -89,7 +90,7 @@ std::vector<SettingDescription> settings_of() {
   Config defaults;
   Config::fields([&](const char* group, const char* name, const auto& member, const char* help) {
     using Member = std::decay_t<decltype(member)>;
-    known.push_back({group, name, help, config_detail::to_text(member), std::is_same_v<Member, bool>});
+    known.push_back({group, name, help, setting_text(member), std::is_same_v<Member, bool>});
   }, defaults);
   return known;
 }

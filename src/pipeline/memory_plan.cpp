@@ -89,7 +89,7 @@ MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, co
 }
 
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
-                       bool saves, PlannedDevice device) {
+                       PlannedDevice device) {
   MemoryPlan plan;
   plan.beside = of.beside;
   PlanningBackend backend(device);
@@ -103,12 +103,13 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   run.broadcast = policy;
   run.stored_outputs = of.stored_outputs;
   SavingAlways keeper;
-  if (saves) run.keeper = &keeper;   // of every rank: each gathers its part
-  run.decodes = of.beside != Beside::leaving || request.clips > 1;
+  if (of.saves) run.keeper = &keeper;   // of every rank: each gathers its part
+  const bool leaves = of.decodes && of.beside == Beside::leaving && request.clips == 1;
+  run.decodes = of.decodes && !leaves;
   run.takes_frames = of.rank == 0;
   const VideoResult result = pipeline->generate(request, run);
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);
-  if (!run.decodes) {
+  if (leaves) {
     channels.set_doing(decoding);
     const size_t before = backend.in_use();   // texts as well, which are kept for the next video
     const Arrival frames = pipeline->decoding(request, result, run.takes_frames);

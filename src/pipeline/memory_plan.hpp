@@ -3,12 +3,9 @@
 
 #include "kernels/planning_backend.hpp"
 #include "pipeline/video_model.hpp"
+#include "plan/beside.hpp"
 
 namespace pyracast {
-
-/// What of a video goes on while the next one is made: nothing, its decoding (in a team of one, on the CPU), or the leaving of its frames (of
-/// a GPU, on a team's first rank).
-enum class Beside { nothing, decoding, leaving };
 
 /// The memory that a rank of a team has in use for tensors while it makes a video: known beforehand from the same calls on a device
 /// that only counts. What is in use on the device equals it.
@@ -47,6 +44,8 @@ struct PlannedRank {
   Beside beside = Beside::nothing;
   TextEncoding texts = TextEncoding::resident;
   OutputPlace stored_outputs = OutputPlace::device;
+  bool saves = false;            ///< progress, behind every evaluation
+  bool decodes = true;           ///< false: a video ends with its latents
 };
 
 /// A prompt with more words than any family's text encoder is given tokens.
@@ -57,9 +56,9 @@ const std::string& longest_prompt();
 MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, const VideoRequest& request,
                               PlannedDevice device = PlannedDevice::cpu);
 
-/// The plan of one rank for one video on a device; with `saves`, one whose progress is saved behind every evaluation. Nothing is read but
-/// configurations, names and shapes of weights, and the tokenizer. Throws Error as VideoModel::open and VideoPipeline::generate do.
+/// The plan of one rank for one video on a device. Nothing is read but configurations, names and shapes of weights, and the tokenizer. Throws
+/// Error as VideoModel::open and VideoPipeline::generate do.
 MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
-                       bool saves = false, PlannedDevice device = PlannedDevice::cpu);
+                       PlannedDevice device = PlannedDevice::cpu);
 
 }  // namespace pyracast

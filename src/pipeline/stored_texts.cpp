@@ -252,6 +252,10 @@ std::optional<HostTensor> StoredTexts::find(const TextToEncode& text) const {
   return std::nullopt;
 }
 
+uint64_t bytes_of_text_files(uint64_t files, uint64_t texts, uint64_t values) {
+  return files * (sizeof(TextFileHeader) + sizeof(TextFileSeal)) + texts * (sizeof(TextRecordHead) + sizeof(TextIndexEntry)) + values * sizeof(float);
+}
+
 bool is_sealed_text_file(const fs::path& path) { return index_of(MappedFile(path).bytes()).has_value(); }
 
 }  // namespace pyracast

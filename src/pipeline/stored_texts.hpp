@@ -60,6 +60,9 @@ class StoredTexts {
   std::function<void(const std::string&)> say_;
 };
 
+/// Of so many sealed files together, with `texts` texts whose embeddings have `values` numbers in all.
+uint64_t bytes_of_text_files(uint64_t files, uint64_t texts, uint64_t values);
+
 /// Whether the file's index is what was written. Throws Error where the system cannot read it.
 bool is_sealed_text_file(const std::filesystem::path& path);
 

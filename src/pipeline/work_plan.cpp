@@ -88,7 +88,7 @@ WorkPlan plan_work(const VideoModel& model, WeightStorage storage, const VideoRe
   }
   at(MakingPhase::decode) = {double(request.clips), count.decode()};
   const double pixels = double(request.height) * double(request.width) * double(request.frames) * request.clips;
-  at(MakingPhase::rest) = at(MakingPhase::encode) = at(MakingPhase::write) = {1, pixels};
+  for (const MakingPhase phase : {MakingPhase::rest, MakingPhase::leave, MakingPhase::encode, MakingPhase::write}) at(phase) = {1, pixels};
   return plan;
 }
 

@@ -99,7 +99,9 @@ class Simulation {
   SimulatedRun run_;
 
   size_t teams() const { return slowness_.size() * size_t(job_.teams_per_node); }
-  double checkpoints_of(double seconds) const { return job_.checkpoint_interval > 0 ? std::max(0.0, std::ceil(seconds / job_.checkpoint_interval) - 1) : 0; }
+  double checkpoints_of(double seconds) const {
+    return job_.checkpoint_interval > 0 ? std::max(0.0, std::ceil(seconds / job_.checkpoint_interval) - 1) : 0;
+  }
 
   /// The job from one beginning to its end: by a failure, by its allocation, or because nothing is left.
   void start(double until_failure) {
@@ -158,7 +160,8 @@ class Simulation {
 }  // namespace
 
 SimulatedRun simulate_cluster(const SimulatedJob& job, uint64_t seed, uint32_t run) {
-  require(job.nodes >= 1 && job.teams_per_node >= 1, "a job of ", job.nodes, " nodes with ", job.teams_per_node, " teams each: expected 1 or more of both");
+  require(job.nodes >= 1 && job.teams_per_node >= 1, "a job of ", job.nodes, " nodes with ", job.teams_per_node,
+          " teams each: expected 1 or more of both");
   for (const auto& [name, seconds] : {std::pair{"start-up", job.start_up}, {"the time between failures", job.mtbf}, {"the spread", job.spread},
                                       {"the checkpoint interval", job.checkpoint_interval}, {"a checkpoint", job.checkpoint_seconds},
                                       {"the requeue delay", job.requeue_delay}, {"the allocation", job.allocation}})

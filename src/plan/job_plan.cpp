@@ -16,6 +16,12 @@ constexpr double error_of_drift = 0.05, error_a_doubling = 0.1, error_of_estimat
 // Other prompts move more or less than those that were measured, and are longer or shorter.
 constexpr double error_of_content = 0.1;
 
+/// Of a team for one video in the mean, without its text.
+double mean_making_seconds(const MakingCosts& costs, const TeamDemand& demand) {
+  return (1 - demand.audited) * making_seconds(costs, demand.work, demand.beside) +
+         demand.audited * making_seconds(costs, sum(demand.work, demand.audit), Beside::nothing);
+}
+
 double error_of(const Machine::Costs& costs, const VideoWork& work) {
   double doublings = 0;
   if (const double products = multiply_adds(work); products > 0 && costs.costs.most_work > 0 && costs.costs.least_work > 0)
@@ -30,12 +36,13 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   const Machine::Costs costs = machine.costs_of(layout);
   const int teams = machine.ranks_per_node / layout.ranks;
   const size_t text = size_t(MakingPhase::text);
-  found.seconds = costs.costs.phases[text].of(demand.work[text]) + making_seconds(costs.costs.phases, demand.work);
-  found.latency = latency_seconds(costs.costs.phases, demand.work);
+  found.seconds = costs.costs.phases[text].of(demand.work[text]) + mean_making_seconds(costs.costs.phases, demand);
+  found.latency = latency_seconds(costs.costs.phases, demand.work) + demand.audited * latency_seconds(costs.costs.phases, demand.audit);
   found.videos_per_hour = found.seconds > 0 ? 3600 * teams / found.seconds : 0;
   const bool on_gpus = machine.gpus_per_rank > 0;   // each of a rank's own
   const auto fits_gpus = [&](const auto& bytes) {
-    return machine.memory_per_gpu <= 0 || std::max({bytes.first_bytes, layout.ranks > 1 ? bytes.other_bytes : 0, demand.text_bytes}) <= machine.memory_per_gpu;
+    const int64_t most = std::max({bytes.first_bytes, layout.ranks > 1 ? bytes.other_bytes : 0, demand.text_bytes});
+    return machine.memory_per_gpu <= 0 || most <= machine.memory_per_gpu;
   };
   if (on_gpus && demand.offloaded && demand.may_offload && !fits_gpus(demand))
     std::tie(demand.first_bytes, demand.other_bytes, demand.host_bytes) =
@@ -47,14 +54,16 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.host_bytes = teams * demand.host_bytes;
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  if (on_gpus && !fits_gpus(demand))
-    found.obstacle = concat("the tensors of a rank take ", std::max({found.first_bytes, found.other_bytes, demand.text_bytes}), " bytes, and a GPU has ",
-                            machine.memory_per_gpu, !demand.may_offload && demand.offloaded && fits_gpus(*demand.offloaded) ? ": use --stored-outputs auto" : "");
-  else if (on_gpus && machine.memory_per_node > 0 && found.host_bytes > machine.memory_per_node)
-    found.obstacle = concat("stored outputs of ", teams, teams == 1 ? " team" : " teams", " take ", found.host_bytes, " bytes of the host's memory, and a node has ",
+  const std::string of_teams = concat(teams, teams == 1 ? " team" : " teams");
+  if (on_gpus && !fits_gpus(demand)) {
+    const int64_t most = std::max({found.first_bytes, found.other_bytes, demand.text_bytes});
+    found.obstacle = concat("the tensors of a rank take ", most, " bytes, and a GPU has ", machine.memory_per_gpu);
+    if (!demand.may_offload && demand.offloaded && fits_gpus(*demand.offloaded)) found.obstacle += ": use --stored-outputs auto";
+  } else if (on_gpus && machine.memory_per_node > 0 && found.host_bytes > machine.memory_per_node)
+    found.obstacle = concat("stored outputs of ", of_teams, " take ", found.host_bytes, " bytes of the host's memory, and a node has ",
                             machine.memory_per_node);
   else if (!on_gpus && machine.memory_per_node > 0 && found.node_bytes > machine.memory_per_node)
-    found.obstacle = concat("the tensors of ", teams, teams == 1 ? " team" : " teams", " take ", found.node_bytes, " bytes, and a node has ", machine.memory_per_node);
+    found.obstacle = concat("the tensors of ", of_teams, " take ", found.node_bytes, " bytes, and a node has ", machine.memory_per_node);
   else if (wishes.latency && found.latency > *wishes.latency)
     found.obstacle = concat("a video takes ", found.latency, " s, and ", *wishes.latency, " s are wished for");
   else if (!found.measured && layout.ranks > 1 && machine.exchange_rate <= 0)
@@ -73,13 +82,13 @@ struct LayoutJob {
 };
 
 LayoutJob job_with(TeamLayout layout, const std::vector<BucketPlan>& plans, const Machine& machine, int nodes,
-                   const std::map<VideoShape, VideoWork>& work) {
+                   const std::map<VideoShape, TeamDemand>& demands) {
   const MakingCosts costs = machine.costs_of(layout).costs.phases;
   std::vector<Bucket> buckets;
   for (const BucketPlan& plan : plans) buckets.push_back(plan.bucket);
   const auto seconds = [&](const VideoShape& shape, int samples) {
-    const VideoWork& video = work.at(shape);
-    return costs[size_t(MakingPhase::text)].of(video[size_t(MakingPhase::text)]) + samples * making_seconds(costs, video);
+    const TeamDemand& demand = demands.at(shape);
+    return costs[size_t(MakingPhase::text)].of(demand.work[size_t(MakingPhase::text)]) + samples * mean_making_seconds(costs, demand);
   };
   LayoutJob job{queue_of(buckets, seconds)};
   job.seconds = makespan(job.list, size_t(nodes) * size_t(machine.ranks_per_node / layout.ranks));
@@ -89,8 +98,8 @@ LayoutJob job_with(TeamLayout layout, const std::vector<BucketPlan>& plans, cons
 }  // namespace
 
 std::string name_of(const VideoShape& shape) {
-  return concat(shape.height, " x ", shape.width, ", ", shape.frames, shape.frames == 1 ? " frame, " : " frames, ", shape.steps, shape.steps == 1 ? " step" : " steps",
-                shape.clips > 1 ? concat(", ", shape.clips, " clips") : "");
+  return concat(shape.height, " x ", shape.width, ", ", shape.frames, shape.frames == 1 ? " frame, " : " frames, ", shape.steps,
+                shape.steps == 1 ? " step" : " steps", shape.clips > 1 ? concat(", ", shape.clips, " clips") : "");
 }
 
 uint64_t Bucket::samples() const {
@@ -117,7 +126,8 @@ BucketPlan plan_bucket(const Bucket& bucket, const Machine& machine, const PlanW
   return plan;
 }
 
-std::vector<WorkGroup> queue_of(const std::vector<Bucket>& buckets, const std::function<double(const VideoShape&, int samples)>& seconds, int most_samples) {
+std::vector<WorkGroup> queue_of(const std::vector<Bucket>& buckets, const std::function<double(const VideoShape&, int samples)>& seconds,
+                                int most_samples) {
   struct Prompts {
     const Bucket* bucket;
     int samples;
@@ -139,16 +149,13 @@ std::vector<WorkGroup> queue_of(const std::vector<Bucket>& buckets, const std::f
 
 JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int nodes, const PlanWishes& wishes, const AskTeam& ask) {
   require(!buckets.empty(), "there is nothing to plan");
-  std::map<TeamLayout, std::map<VideoShape, VideoWork>> work;
-  const AskTeam remembered = [&](const VideoShape& shape, TeamLayout layout) {
-    TeamDemand demand = ask(shape, layout);
-    work[layout][shape] = demand.work;
-    return demand;
-  };
+  std::map<TeamLayout, std::map<VideoShape, TeamDemand>> demands;
+  const AskTeam remembered = [&](const VideoShape& shape, TeamLayout layout) { return demands[layout][shape] = ask(shape, layout); };
   JobPlan plan;
   plan.nodes = nodes;
   for (const Bucket& bucket : buckets) plan.buckets.push_back(plan_bucket(bucket, machine, wishes, remembered));
-  std::stable_sort(plan.buckets.begin(), plan.buckets.end(), [](const BucketPlan& a, const BucketPlan& b) { return a.bucket.shape.cost() > b.bucket.shape.cost(); });
+  std::stable_sort(plan.buckets.begin(), plan.buckets.end(),
+                   [](const BucketPlan& a, const BucketPlan& b) { return a.bucket.shape.cost() > b.bucket.shape.cost(); });
 
   std::optional<LayoutJob> best;
   std::string obstacles;
@@ -158,7 +165,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
       obstacles += concat("\n  ", name_of(layout), ": ", name_of(blocked->bucket.shape), ": ", blocked->of(layout)->obstacle);
       continue;
     }
-    LayoutJob job = job_with(layout, plan.buckets, machine, nodes, work[layout]);
+    LayoutJob job = job_with(layout, plan.buckets, machine, nodes, demands[layout]);
     if (best && best->seconds <= job.seconds) continue;
     best = std::move(job);
     plan.layout = layout;
@@ -168,6 +175,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
   const LayoutCosts costs = machine.costs_of(plan.layout).costs;
   plan.list = best->list;
   plan.start_up = costs.start_up;
+  const auto evaluations = [&](const VideoShape& shape) { return demands[plan.layout][shape].work[size_t(MakingPhase::other)].calls; };
   double all_seconds = 0, error_seconds = 0, tail = 0;
   for (const BucketPlan& bucket : plan.buckets) {
     const TeamCandidate& chosen = *bucket.of(plan.layout);
@@ -177,7 +185,7 @@ JobPlan plan_job(const std::vector<Bucket>& buckets, const Machine& machine, int
     error_seconds += seconds * chosen.error;
     tail = std::max(tail, chosen.latency - chosen.seconds);
     plan.video_bytes += videos * machine.video_bytes.of({1, bucket.bucket.shape.pixels()});
-    plan.shard_bytes += videos * machine.shard_bytes.of({1, work[plan.layout][bucket.bucket.shape][size_t(MakingPhase::other)].calls});
+    plan.shard_bytes += videos * machine.shard_bytes.of({1, evaluations(bucket.bucket.shape)});
     plan.first_bytes = std::max(plan.first_bytes, chosen.first_bytes);
     plan.other_bytes = std::max(plan.other_bytes, chosen.other_bytes);
     plan.node_bytes = std::max(plan.node_bytes, chosen.node_bytes);

@@ -29,6 +29,9 @@ struct Bucket {
 /// What a video takes of a team.
 struct TeamDemand {
   VideoWork work;
+  Beside beside = Beside::nothing;            ///< what of it goes on while the next one is made
+  double audited = 0;                         ///< share of the videos that are also made without reuse, and waited for at once
+  VideoWork audit = {};                       ///< what that takes besides
   int64_t first_bytes = 0, other_bytes = 0;   ///< of tensors: of the team's first rank, of any other
   int64_t once_bytes = 0;                     ///< that a node's teams share: weights
   int64_t text_bytes = 0, text_once_bytes = 0;   ///< of each rank and of the node while texts are encoded, where that is done beforehand

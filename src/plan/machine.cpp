@@ -36,7 +36,8 @@ MakingCosts phases_from_json(const Json& seconds, const std::string& where) {
   MakingCosts costs{};
   for (const auto& [name, item] : seconds.items()) {
     const auto found = std::find_if(making_phases.begin(), making_phases.end(), [&, &known = name](const char* phase) { return known == phase; });
-    require(found != making_phases.end(), where, ": \"", name, "\" is no phase; those are ", std::vector<std::string>(making_phases.begin(), making_phases.end()));
+    require(found != making_phases.end(), where, ": \"", name, "\" is no phase; those are ",
+            std::vector<std::string>(making_phases.begin(), making_phases.end()));
     costs[size_t(found - making_phases.begin())] = cost_from_json(seconds, name.c_str(), where);
   }
   require(std::any_of(costs.begin(), costs.end(), [](const PhaseCost& cost) { return cost.per_call > 0 || cost.per_work > 0; }), where,

@@ -53,6 +53,12 @@ PhaseCost fit_cost(std::span<const MeasuredPhase> measured) {
   return c * c / cc > w * w / ww ? by_call : by_work;
 }
 
+VideoWork sum(const VideoWork& a, const VideoWork& b) {
+  VideoWork all = a;
+  for (size_t phase = 0; phase < all.size(); ++phase) all[phase].calls += b[phase].calls, all[phase].work += b[phase].work;
+  return all;
+}
+
 double multiply_adds(const VideoWork& work) {
   double all = 0;
   for (size_t phase = 0; phase <= size_t(MakingPhase::decode); ++phase)
@@ -60,14 +66,15 @@ double multiply_adds(const VideoWork& work) {
   return all;
 }
 
-double making_seconds(const MakingCosts& costs, const VideoWork& work) {
-  double making = 0, beside = 0;
-  for (size_t phase = 0; phase < costs.size(); ++phase) {
-    const double seconds = costs[phase].of(work[phase]);
-    if (phase == size_t(MakingPhase::encode) || phase == size_t(MakingPhase::write)) beside += seconds;
-    else if (phase != size_t(MakingPhase::text)) making += seconds;
-  }
-  return std::max(making, beside);
+double making_seconds(const MakingCosts& costs, const VideoWork& work, Beside beside) {
+  const auto of = [&](MakingPhase phase) { return costs[size_t(phase)].of(work[size_t(phase)]); };
+  double denoise = of(MakingPhase::rest);
+  for (size_t phase = size_t(MakingPhase::spatial_attention); phase <= size_t(MakingPhase::other); ++phase) denoise += of(MakingPhase(phase));
+  const double decode = of(MakingPhase::decode), leave = of(MakingPhase::leave);
+  double making = denoise + decode + leave;
+  if (beside == Beside::decoding) making = std::max(denoise, decode + leave);
+  if (beside == Beside::leaving) making = decode + std::max(denoise, leave);
+  return std::max(making, of(MakingPhase::encode) + of(MakingPhase::write));
 }
 
 double latency_seconds(const MakingCosts& costs, const VideoWork& work) {

@@ -4,17 +4,21 @@
 #include <span>
 #include <vector>
 
+#include "plan/beside.hpp"
+
 namespace pyracast {
 
-/// The phases of making one video, as shards time them; rest: what a team does between them, until it begins its next video.
-/// encode and write are done beside the making of the next video.
-enum class MakingPhase { text, spatial_attention, temporal_attention, cross_attention, mlp, communication, other, decode, rest, encode, write };
-inline constexpr std::array<const char*, 11> making_phases{"text", "spatial_attention", "temporal_attention", "cross_attention", "mlp", "communication",
-                                                           "other", "decode", "rest", "encode", "write"};
+/// The phases of making one video, as shards time them; rest: what a team does between them, until it begins its next video. leave: of the frames
+/// from a GPU, behind decoding. Which of them go on beside the making of the next video: see making_seconds().
+enum class MakingPhase {
+  text, spatial_attention, temporal_attention, cross_attention, mlp, communication, other, decode, rest, leave, encode, write
+};
+inline constexpr std::array<const char*, 12> making_phases{"text", "spatial_attention", "temporal_attention", "cross_attention", "mlp",
+                                                           "communication", "other", "decode", "rest", "leave", "encode", "write"};
 
 /// How often a phase is entered for one video, and the work of all these times together. The unit is the phase's: multiply-adds of
 /// products (branches: blocks are the calls; other: evaluations; text, decode), bytes that a rank sends (communication: exchanges
-/// are the calls), pixels (rest, encode).
+/// are the calls), pixels (rest, leave, encode, write).
 struct PhaseWork {
   double calls = 0, work = 0;
   bool operator==(const PhaseWork&) const = default;
@@ -22,6 +26,7 @@ struct PhaseWork {
 /// Of one video on the busiest rank of its team; index: MakingPhase.
 using VideoWork = std::array<PhaseWork, making_phases.size()>;
 
+VideoWork sum(const VideoWork& a, const VideoWork& b);
 /// Multiply-adds of all its phases.
 double multiply_adds(const VideoWork& work);
 
@@ -41,9 +46,14 @@ struct MeasuredPhase {
 /// (calls and work in one ratio) the work takes it all, or the calls where there is no work. Nothing measured costs nothing.
 PhaseCost fit_cost(std::span<const MeasuredPhase> measured);
 
-/// Seconds of a team for one video, without its text; encoding and writing beside it may take longer than all else.
-double making_seconds(const MakingCosts& costs, const VideoWork& work);
-/// Seconds from a video's beginning until it is on disk.
+/// Seconds of a team for one video of many, without its text. With `denoise` for evaluations, exchanges and rest:
+///   Beside::nothing   denoise + decode + leave
+///   Beside::decoding  the longer of denoise and decode + leave: other cores decode the video before
+///   Beside::leaving   decode + the longer of denoise and leave: a GPU decodes and denoises one after the other, while the host asks it for the next
+///                     video and the frames of the one before leave it
+/// Encoding and writing always go on beside the next video, and count where they take longer than all that.
+double making_seconds(const MakingCosts& costs, const VideoWork& work, Beside beside);
+/// Seconds from a video's beginning until it is on disk: of all phases, one after the other.
 double latency_seconds(const MakingCosts& costs, const VideoWork& work);
 
 }  // namespace pyracast

@@ -22,18 +22,13 @@
 namespace pyracast {
 namespace {
 
-struct BenchSettings {
-  GenerateSettings generate;
-  int64_t samples = 0;
+struct BenchSettings : SettingsOfSamples {
   std::vector<std::string> thresholds;
   std::vector<std::filesystem::path> against;
 
   template <class Visit>
   static void fields(Visit&& visit, BenchSettings& s) {
-    GenerateSettings::fields([&](const std::string& group, const std::string& name, auto& member, const char* help) {
-      if (says_which_videos(group, name)) visit(group.c_str(), name.c_str(), member, help);
-    }, s.generate);
-    visit("Bench", "samples", s.samples, "the first so many samples of the manifest; 0: all");
+    SettingsOfSamples::fields(visit, s, "Bench", "the first so many samples of the manifest; 0: all");
     visit("Bench", "thresholds", s.thresholds, "relative changes below which an evaluation reuses (comma between)");
     visit("Bench", "against", s.against, "broadcast files (comma between)");
   }
@@ -120,7 +115,7 @@ class Bench {
   };
 
   VideoResult made(const SampleToMeasure& sample, const BroadcastPolicy& policy, const Observer& observe) const {
-    auto result = denoise_sample(settings_, sample, sample.request.steps, policy, {}, pipeline_, {}, observe, &team_);
+    auto result = denoise_sample(settings_, sample, {.steps = sample.request.steps, .broadcast = policy, .observe = observe, .team = &team_}, pipeline_);
     if (!result) throw AskedToStop();
     return *std::move(result);
   }

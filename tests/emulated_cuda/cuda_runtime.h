@@ -87,8 +87,9 @@ extern std::atomic<std::chrono::microseconds> copies_take, copies_beside_take;
 struct Counts {
   std::atomic<int64_t> host_allocations = 0, stream_waits = 0, pageable_copies = 0;
   std::atomic<int64_t> to_pinned = 0, from_pinned = 0;   ///< copies
+  std::atomic<int64_t> back_beside = 0;                  ///< of from_pinned, by streams that wait for another one
 };
-extern Counts counts;
+extern Counts counts;   // where the environment has EMULATED_REPORT, the program says some at its end
 
 /// Of the GPUs: the number before the point of their compute capability.
 extern std::atomic<int> capability;

@@ -49,7 +49,7 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
     const PlannedDevice device = precision == CudaPrecision::float32 ? PlannedDevice::gpu_float32 : PlannedDevice::gpu_bfloat16;
     const Made made = made_on_gpus(model(), precision, ranks, cfg_parallel, request, policy, true);
     for (int rank = 0; rank < ranks; ++rank)
-      EXPECT_EQ(made.most_in_use[size_t(rank)], plan_memory(model(), {}, request, policy, {rank, ranks, cfg_parallel}, false, device).most_bytes())
+      EXPECT_EQ(made.most_in_use[size_t(rank)], plan_memory(model(), {}, request, policy, {rank, ranks, cfg_parallel}, device).most_bytes())
           << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "")
           << (precision == CudaPrecision::bfloat16 ? ", bfloat16" : "");
   };
@@ -87,7 +87,7 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlannedWithOutputsInTheHosts) {
     const Made made = made_on_gpus(model(), precision, ranks, false, image, policy, false, OutputPlace::host);
     for (int rank = 0; rank < ranks; ++rank) {
       const auto plan_with = [&](OutputPlace place) {
-        return plan_memory(model(), {}, image, policy, {.rank = rank, .ranks = ranks, .stored_outputs = place}, false,
+        return plan_memory(model(), {}, image, policy, {.rank = rank, .ranks = ranks, .stored_outputs = place},
                            narrow ? PlannedDevice::gpu_bfloat16 : PlannedDevice::gpu_float32);
       };
       const MemoryPlan plan = plan_with(OutputPlace::host), on_device = plan_with(OutputPlace::device);
@@ -133,7 +133,7 @@ TEST_P(VideosOnGpus, GiveTheSameFramesWhileTheNextOneIsMade) {
         }
         std::exchange(frames, nullptr)(made.back());
 
-        const MemoryPlan plan = plan_memory(model(), {}, image, some_reuse(), {.rank = rank, .ranks = ranks, .beside = Beside::leaving}, false, device);
+        const MemoryPlan plan = plan_memory(model(), {}, image, some_reuse(), {.rank = rank, .ranks = ranks, .beside = Beside::leaving}, device);
         EXPECT_EQ(backend->memory().most_in_use, plan.most_bytes()) << "rank " << rank << " of " << ranks;
         EXPECT_EQ(plan.leaving_bytes > 0, rank == 0);
         VideoResult at_once = made.front();

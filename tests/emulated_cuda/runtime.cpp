@@ -52,6 +52,10 @@ namespace {
 constexpr size_t stack_bytes = 64 << 10;
 constexpr unsigned warp_size = 32;
 
+[[maybe_unused]] const bool reports = std::getenv("EMULATED_REPORT") && std::atexit([] {
+  std::fprintf(stderr, "emulated: %lld copies came back beside\n", static_cast<long long>(counts.back_beside));
+}) == 0;
+
 /// Whether a block's threads take turns from the last to the first.
 const bool falling_order = std::getenv("EMULATED_FALLING_ORDER") != nullptr;
 
@@ -418,6 +422,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (kind != cudaMemcpyDeviceToDevice && pinned().holds(kind == cudaMemcpyHostToDevice ? from : to)) {
     ++(kind == cudaMemcpyHostToDevice ? emulated::counts.from_pinned : emulated::counts.to_pinned);
+    if (kind == cudaMemcpyHostToDevice && !stream->waits_for.empty()) ++emulated::counts.back_beside;
     const auto& takes = stream->waits_for.empty() ? emulated::copies_take : emulated::copies_beside_take;
     emulated::later(stream, [=, &takes] {
       std::this_thread::sleep_for(takes.load());

@@ -138,45 +138,120 @@ TEST_F(GpuTeams, AreRefusedWhatTheirMemoryCannotHold) {
 }
 
 // Of the demo model, all of whose outputs are stored here, more than is under way at a time.
-TEST_F(GpuTeams, KeepStoredOutputsInTheHostsMemoryWhereTheirsCannotHoldThem) {
+class StoredOutputsOfGpus : public GpuTeams {
+ protected:
   using Json = nlohmann::json;
-  Json reuse = Json::array();
-  for (const char* block : {"spatial_", "temporal_"})
-    for (const char* branch : {"attention", "cross", "mlp"}) reuse.push_back({{"branch", std::string(block) + branch}, {"evaluations", {1, 2}}});
-  const std::string all = file("all.json", Json{{"steps", 3}, {"reuse", reuse}}.dump()).string();
-  const auto words = [&](std::vector<std::string> before, std::vector<std::string> more) {
-    before.insert(before.end(), {"--device", "cuda", "--dtype", "float32", "--snapshot", DEMO_SNAPSHOT, "--steps", "3", "--height", "64", "--width", "64", "--frames",
-                                 "1", "--prompts", prompts.string(), "--broadcast", all});
-    before.insert(before.end(), more.begin(), more.end());
-    return before;
-  };
-  const std::string machine = file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "gpus_per_rank": 1, "teams": [{"ranks_per_video": 1,
-    "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})").string();
-  const auto planned = [&](const std::string& place) {
-    const Ended ended = run(words({PYRACAST, "plan"}, {"--machine", machine, "--json", "true", "--stored-outputs", place}));
-    EXPECT_EQ(ended.code, 0) << ended.output;
-    return Json::parse(ended.output)["memory"];
-  };
-  const Json on_gpu = planned("device"), on_host = planned("host");
-  const int64_t between = (on_gpu["first_rank"].get<int64_t>() + on_host["first_rank"].get<int64_t>()) / 2;
-  ASSERT_LT(on_host["first_rank"], between);
-  EXPECT_EQ(on_gpu["host_for_stored_outputs"], 0);
-  EXPECT_GT(on_host["host_for_stored_outputs"], 0);
+  std::string all;
 
-  const auto made = [&](int64_t gpu_bytes, const std::string& output, std::vector<std::string> more = {}) {
-    more.insert(more.end(), {"--output", (folder / output).string()});
-    return words({MPIEXEC, "-n", "1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(gpu_bytes), EMULATED_PYRACAST, "generate"}, more);
-  };
-  const auto log_of = [&](const std::string& output) { return read_text(folder / output / "logs" / "rank-0.log"); };
-  const Ended large = run(made(int64_t(1) << 30, "large"));
-  ASSERT_EQ(large.code, 0) << large.output;
+  void SetUp() override {
+    GpuTeams::SetUp();
+    Json reuse = Json::array();
+    for (const char* block : {"spatial_", "temporal_"})
+      for (const char* branch : {"attention", "cross", "mlp"}) reuse.push_back({{"branch", std::string(block) + branch}, {"evaluations", {1, 2, 3}}});
+    all = file("all.json", Json{{"steps", 4}, {"reuse", reuse}}.dump()).string();
+  }
+
+  std::vector<std::string> videos() const {
+    return {"--device", "cuda", "--dtype", "float32", "--snapshot", DEMO_SNAPSHOT, "--steps", "4", "--height", "64", "--width", "64", "--frames", "1",
+            "--prompts", prompts.string(), "--broadcast", all};
+  }
+  /// A command on one GPU with so much memory, which says at its end how many stored outputs came back from the host's.
+  Ended on_gpu_of(int64_t bytes, const std::string& command, const std::vector<std::string>& settings, std::vector<std::string> more = {}) const {
+    std::vector<std::string> words = words_on_gpu_of(bytes, command, settings);
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  }
+  std::vector<std::string> words_on_gpu_of(int64_t bytes, const std::string& command, const std::vector<std::string>& settings) const {
+    std::vector<std::string> words{MPIEXEC, "-n", "1", "-x", "EMULATED_REPORT=1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(bytes), EMULATED_PYRACAST, command};
+    words.insert(words.end(), settings.begin(), settings.end());
+    return words;
+  }
+  /// How many stored outputs a command has had back from the host's memory.
+  static int64_t came_back(const Ended& ended) {
+    const std::string& text = ended.output;
+    const size_t end = text.find(" copies came back beside");
+    EXPECT_TRUE(ended.code == 0 && end != std::string::npos) << text;
+    return end == std::string::npos ? -1 : std::stoll(text.substr(text.rfind(' ', end - 1)));
+  }
+  /// Memory of a GPU that holds such videos with stored outputs in the host's memory, and not with its own.
+  int64_t bytes_between() const {
+    const std::string machine = file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "gpus_per_rank": 1, "teams": [{"ranks_per_video": 1,
+      "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})").string();
+    const auto planned = [&](const std::string& place) {
+      std::vector<std::string> words = videos();
+      words.insert(words.begin(), {PYRACAST, "plan", "--machine", machine, "--json", "true", "--checkpoint-every", "never", "--stored-outputs", place});
+      const Ended ended = run(words);
+      EXPECT_EQ(ended.code, 0) << ended.output;
+      return Json::parse(ended.output)["memory"];
+    };
+    const Json on_gpu = planned("device"), on_host = planned("host");
+    EXPECT_EQ(on_gpu["host_for_stored_outputs"], 0);
+    EXPECT_GT(on_host["host_for_stored_outputs"], 0);
+    EXPECT_LT(on_host["first_rank"], on_gpu["first_rank"]);
+    return (on_gpu["first_rank"].get<int64_t>() + on_host["first_rank"].get<int64_t>()) / 2;
+  }
+  std::vector<std::string> output(const std::string& name) const { return {"--output", (folder / name).string()}; }
+};
+
+constexpr int64_t large = int64_t(1) << 30;
+
+TEST_F(StoredOutputsOfGpus, LieInTheHostsMemoryWhereTheirsCannotHoldThem) {
+  const int64_t between = bytes_between();
+  const auto log_of = [&](const std::string& name) { return read_text(folder / name / "logs" / "rank-0.log"); };
+  std::vector<std::string> settings = videos();
+  settings.insert(settings.end(), {"--checkpoint-every", "never"});
+  const Ended roomy = on_gpu_of(large, "generate", settings, output("large"));
+  ASSERT_EQ(roomy.code, 0) << roomy.output;
   EXPECT_THAT(log_of("large"), HasSubstr("stored outputs are kept in the GPU's memory"));
-  const Ended small = run(made(between, "small"));
+  const Ended small = on_gpu_of(between, "generate", settings, output("small"));
   ASSERT_EQ(small.code, 0) << small.output;
   EXPECT_THAT(small.output, HasSubstr(" of the host's memory, pinned, for stored outputs"));
   EXPECT_THAT(log_of("small"), HasSubstr("stored outputs are kept in the host's memory"));
+  EXPECT_EQ(came_back(roomy), 0);
+  EXPECT_GT(came_back(small), 0);
   EXPECT_EQ(content_of(folder / "small"), content_of(folder / "large"));
-  expect_refusal(made(between, "out", {"--stored-outputs", "device"}), {"", {}, {"videos of this size take ", "use --stored-outputs auto, "}});
+  settings.insert(settings.end(), {"--output", (folder / "out").string()});
+  expect_refusal(words_on_gpu_of(between, "generate", settings), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
+
+  // What made the samples is not asked for again, but decided anew.
+  const std::vector<std::string> again{"--output", (folder / "large").string(), "--id", "a"};
+  const Ended same = on_gpu_of(large, "reproduce", again), moved = on_gpu_of(between, "reproduce", again);
+  EXPECT_EQ(came_back(same), 0);
+  EXPECT_GT(came_back(moved), 0);
+  EXPECT_THAT(moved.output, HasSubstr("1 of 1 samples are equal"));
+  expect_refusal(words_on_gpu_of(between, "reproduce", again), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto\n"}});
+  expect_refusal(words_on_gpu_of(1000000, "reproduce", again), {"", {}, {"videos of this size take ", "a GPU has 1.0 MiB free: it takes a machine with more"}});
+}
+
+TEST_F(StoredOutputsOfGpus, OfAGalleryAreKeptAsThoseOfADataset) {
+  const int64_t between = bytes_between();
+  const Ended roomy = on_gpu_of(large, "gallery", videos(), output("large")), small = on_gpu_of(between, "gallery", videos(), output("small"));
+  EXPECT_EQ(came_back(roomy), 0);
+  EXPECT_GT(came_back(small), 0);
+  EXPECT_THAT(small.output, HasSubstr(" of the host's memory, pinned, for stored outputs"));
+  std::vector<std::string> settings = videos();
+  settings.insert(settings.end(), {"--output", (folder / "out").string()});
+  expect_refusal(words_on_gpu_of(between, "gallery", settings), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
+  expect_refusal(words_on_gpu_of(1000000, "gallery", settings), {"", {}, {"a GPU has 1.0 MiB free: use --text-encoding offload where it is not used yet, "}});
+}
+
+// With a tiny snapshot, since a search makes many videos.
+TEST_F(StoredOutputsOfGpus, OfMeasurementsAreKeptWhereTheSettingsSayAndRefusedWhereTheyDoNotFit) {
+  const std::vector<std::string> settings{"--device", "cuda", "--dtype", "float32", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "4",
+                                          "--height", "16", "--width", "16", "--frames", "1", "--samples", "1", "--prompts", prompts.string()};
+  const auto tuned = [&](const std::string& place) {
+    std::vector<std::string> more = output(place);
+    more.insert(more.end(), {"--block-groups", "1", "--rounds", "1", "--unconditional-half", "false", "--stored-outputs", place});
+    return on_gpu_of(large, "tune", settings, more);
+  };
+  const Ended automatic = tuned("auto"), on_host = tuned("host");
+  EXPECT_EQ(came_back(automatic), 0);
+  EXPECT_GT(came_back(on_host), 0);
+  EXPECT_THAT(on_host.output, HasSubstr(" of the host's memory, pinned, for stored outputs"));
+  std::vector<std::string> refused = settings;
+  refused.insert(refused.end(), {"--output", (folder / "out").string()});
+  for (const char* command : {"tune", "profile"})
+    expect_refusal(words_on_gpu_of(1000000, command, refused), {"", {}, {"videos of this size take ", "on a rank of a team of 1", "a GPU has 1.0 MiB free", "smaller videos"}});
 }
 
 TEST_F(GpuTeams, RefusePlacesOfStoredOutputsThatAreNotThere) {

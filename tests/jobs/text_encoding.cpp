@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "program.hpp"
 
@@ -26,6 +27,16 @@ std::string logs_of(const fs::path& output) {
   std::string all;
   for (const auto& entry : fs::directory_iterator(output / "logs")) all += read_text(entry.path());
   return all;
+}
+
+/// Leaves a dataset that was stopped when all its texts were encoded and a video or two made. `words`: of a job of one rank, without mpirun.
+void stop_behind_the_texts(const std::vector<std::string>& words, const fs::path& output, const fs::path& log) {
+  Program program(words, log);
+  ASSERT_TRUE(eventually([&] { return !program.running() || !texts_in(output).empty(); }));
+  program.signal(SIGTERM);
+  const Ended stopped = program.wait();
+  ASSERT_EQ(stopped.code, 75) << stopped.output;
+  ASSERT_EQ(texts_in(output).size(), 1u);
 }
 
 class TextEncodingOfFamily : public GenerateTest, public ::testing::WithParamInterface<const char*> {
@@ -101,6 +112,33 @@ TEST_P(TextEncodingOfFamily, ChangesNoByteOnAnyRanksAndTeams) {
   }
 }
 
+TEST_P(TextEncodingOfFamily, TakesOnDiskWhatIsPlanned) {
+  std::vector<std::string> words = command(1, "out", {"--steps", "400", "--text-encoding", "once"});
+  words.erase(words.begin(), words.begin() + 3);   // mpirun has an exit code of its own
+  stop_behind_the_texts(words, folder / "out", folder / "stopped.log");
+  const std::string machine = file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "teams": [{"ranks_per_video": 1,
+    "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})").string();
+  *std::find(words.begin(), words.end(), "generate") = "plan";
+  words.insert(words.end(), {"--machine", machine});
+  const auto planned = [&](const std::string& encoding, int nodes) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), {"--text-encoding", encoding, "--nodes", std::to_string(nodes), "--json", "true"});
+    const Ended ended = run(all);
+    EXPECT_EQ(ended.code, 0) << ended.output;
+    return nlohmann::json::parse(ended.output);
+  };
+  const auto plan = planned("once", 1), many = planned("once", 100), resident = planned("resident", 1);
+  const auto bytes = fs::file_size(texts_in(folder / "out").front());
+  EXPECT_EQ(plan["bytes"]["texts"], bytes);
+  EXPECT_EQ(plan["text_files"], 1);
+  EXPECT_EQ(many["text_files"], texts) << "at most one a text";
+  EXPECT_EQ(many["bytes"]["texts"], bytes + 160 * uint64_t(texts - 1)) << "each file has a header and a seal";
+  EXPECT_EQ(plan["files"], resident["files"]) << "they go with the job's end";
+  EXPECT_EQ(resident["bytes"]["texts"], 0);
+  EXPECT_EQ(resident["text_files"], 0);
+  EXPECT_THAT(run(words).output, HasSubstr(" of encoded texts in 1 file\n"));
+}
+
 INSTANTIATE_TEST_SUITE_P(, TextEncodingOfFamily, ::testing::Values("opensora-1.2", "latte-1", "osp-1.2"), [](const auto& info) {
   std::string name = info.param;
   std::erase_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
@@ -119,14 +157,8 @@ class TextEncoding : public GenerateTest {
     all.insert(all.end(), more.begin(), more.end());
     return command(ranks, prompts, output, all);
   }
-  /// A dataset that was stopped when all its texts were encoded and a video or two made.
   void stop_behind_the_texts(const fs::path& prompts, const std::string& output) const {
-    Program program(words(0, prompts, output, {"--steps", "40"}), folder / "stopped.log");
-    ASSERT_TRUE(eventually([&] { return !program.running() || !texts_in(folder / output).empty(); }));
-    program.signal(SIGTERM);
-    const Ended stopped = program.wait();
-    ASSERT_EQ(stopped.code, 75) << stopped.output;
-    ASSERT_EQ(texts_in(folder / output).size(), 1u);
+    testing::stop_behind_the_texts(words(0, prompts, output, {"--steps", "40"}), folder / output, folder / "stopped.log");
   }
 };
 

@@ -64,6 +64,13 @@ TEST_F(Tune, BeatsAHandMadeScheduleAtItsCostAndAtItsError) {
   EXPECT_THAT(result("out", "front.svg"), HasSubstr("tuned, 6 steps"));
 }
 
+TEST_F(Tune, RefusesASamplerThatEvaluatesMoreOftenThanItHasSteps) {
+  const fs::path snapshot = folder / "snapshot";
+  ASSERT_EQ(run({MAKE_TINY_SNAPSHOT, "osp-1.1", snapshot.string(), DEMO_SNAPSHOT}).code, 0);
+  expect_refusal(tune(1, file("one.txt", "a star\n"), "out", {"--model", "osp-1.1", "--snapshot", snapshot.string(), "--sampler", "pndm", "--frames", "1"}),
+                 {"", {}, {"this sampler evaluates the network more often than it has steps"}});
+}
+
 TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceWhereItPays) {
   file("half.json", R"({"steps": 6, "reuse": [{"branch": "unconditional_half", "evaluations": [2, 4, 5]}]})");
   const auto schedule_of = [&](const std::string& output, const std::string& reused, double apart) {

@@ -113,7 +113,7 @@ TEST_P(MemoryPlanOfFamily, CountsWhatIsGatheredToSaveStoredOutputsOnATeam) {
     const std::vector<int64_t> most = most_in_use(model(), request(), some_reuse(), ranks, cfg_parallel, &keeper);
     EXPECT_GT(keeper.outputs, 0);
     for (int rank = 0; rank < ranks; ++rank)
-      EXPECT_EQ(plan_memory(model(), {}, request(), some_reuse(), {rank, ranks, cfg_parallel}, true).most_bytes(), most[size_t(rank)])
+      EXPECT_EQ(plan_memory(model(), {}, request(), some_reuse(), {.rank = rank, .ranks = ranks, .cfg_parallel = cfg_parallel, .saves = true}).most_bytes(), most[size_t(rank)])
           << "rank " << rank << " of " << ranks;
   }
 }

@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "pipeline/memory_plan.hpp"
+#include "pipeline/texts_to_store.hpp"
 #include "tests/pipeline/family_test.hpp"
 #include "tests/pipeline/on_a_team.hpp"
 
@@ -193,6 +194,26 @@ TEST_P(TextsOfFamily, TakeWhatIsPlannedOfAPassingEncoderOnATeam) {
       EXPECT_EQ(plan.weight_bytes, plan_memory(model(), {}, request, {}, {.rank = rank, .ranks = ranks, .texts = TextEncoding::once}).weight_bytes);
     }
   }
+}
+
+TEST_P(TextsOfFamily, TakeOnDiskWhatIsCountedBeforehand) {
+  const TemporaryFolder folder;
+  VideoRequest other = request(4);
+  other.prompt = longest_prompt();
+  other.negative_prompt = "blurry, watermark";
+  TextsToStore all(model());
+  uint64_t bytes = 0, texts = 0;
+  for (const VideoRequest& request : {request(4), other}) {
+    encoded(request, *make_cpu_backend(), folder / "a.texts");
+    TextsToStore counted(model());
+    counted.add(request);
+    EXPECT_EQ(counted.bytes(1), fs::file_size(folder / "a.texts"));
+    for (int sample = 0; sample < 2; ++sample) all.add(request);
+    bytes += counted.bytes(1), texts += counted.count();
+    fs::remove(folder / "a.texts");
+  }
+  EXPECT_EQ(all.bytes(2), bytes);
+  EXPECT_EQ(all.count(), texts);
 }
 
 TEST_P(TextsOfFamily, AreEncodedOnceForSamplesThatFollowOneAnother) {

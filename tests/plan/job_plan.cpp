@@ -143,6 +143,27 @@ TEST(JobPlan, WallTimeIsThatOfTheQueueOverTeams) {
   EXPECT_EQ(plan.buckets.front().bucket.shape, clip);
 }
 
+// A team's three videos: denoising 5 s, decoding 4, leaving 3. On a GPU denoising and decoding take turns, which ends at 27, and the last frames
+// leave. On idle cores the second decoding waits for the first, 5 to 12, and the third for the second, 12 to 19.
+TEST(JobPlan, WallTimeLeavesOutWhatGoesOnBesideTheNextVideo) {
+  Machine m = machine();
+  m.ranks_per_node = 1;
+  MakingCosts& costs = m.layouts[{1, false}].phases;
+  costs = {};
+  costs[size_t(MakingPhase::mlp)] = costs[size_t(MakingPhase::decode)] = costs[size_t(MakingPhase::leave)] = {0, 1};
+  VideoWork work{};
+  work[size_t(MakingPhase::mlp)] = {1, 5}, work[size_t(MakingPhase::decode)] = {1, 4}, work[size_t(MakingPhase::leave)] = {1, 3};
+  const auto wall = [&](Beside beside, double audited) {
+    const AskTeam ask = [&](const VideoShape&, TeamLayout) { return TeamDemand{.work = work, .beside = beside, .audited = audited, .audit = work}; };
+    return plan_job({{clip, {{1, 3}}}}, m, 1, {}, ask).wall_seconds;
+  };
+  EXPECT_DOUBLE_EQ(wall(Beside::nothing, 0), 3 * 12);
+  EXPECT_DOUBLE_EQ(wall(Beside::leaving, 0), 3 * 9 + 3);
+  EXPECT_DOUBLE_EQ(wall(Beside::decoding, 0), 5 + 3 * 7);
+  EXPECT_DOUBLE_EQ(wall(Beside::leaving, 1), 3 * 24) << "each is made twice, and waited for";
+  EXPECT_DOUBLE_EQ(wall(Beside::leaving, 0.5), 3 * (9 + 24) / 2.0 + (12 + 6 - (9 + 24) / 2.0)) << "half of them";
+}
+
 TEST(JobPlan, TheQueueIsLongestFirstWithAPromptsSamplesTogether) {
   const auto list = queue_of({{image, {{1, 5}, {20, 2}}}, {clip, {{1, 3}, {70, 1}}}}, [](const VideoShape& shape, int samples) { return samples * double(shape.frames); });
   std::vector<std::pair<double, uint64_t>> pieces;

@@ -56,10 +56,28 @@ TEST(PhaseCost, WhatIsDoneBesideTheMakingCountsWhereItTakesLonger) {
   costs[size_t(MakingPhase::mlp)] = {2, 1};
   costs[size_t(MakingPhase::decode)] = {1, 0};
   costs[size_t(MakingPhase::encode)] = {1, 0.5};
-  EXPECT_EQ(making_seconds(costs, work), 4);
+  EXPECT_EQ(making_seconds(costs, work, Beside::nothing), 4);
   EXPECT_EQ(latency_seconds(costs, work), 105.5);
   costs[size_t(MakingPhase::write)] = {5, 0};
-  EXPECT_EQ(making_seconds(costs, work), 6.5);
+  EXPECT_EQ(making_seconds(costs, work, Beside::nothing), 6.5);
+}
+
+TEST(PhaseCost, DecodingAndLeavingCountAsFarAsTheyAreNotHiddenByTheNextVideo) {
+  MakingCosts costs{};
+  VideoWork work{};
+  for (PhaseWork& phase : work) phase = {1, 0};
+  const auto takes = [&](MakingPhase phase, double seconds) { costs[size_t(phase)] = {seconds, 0}; };
+  takes(MakingPhase::mlp, 5), takes(MakingPhase::rest, 1), takes(MakingPhase::decode, 4), takes(MakingPhase::leave, 3);
+  EXPECT_EQ(making_seconds(costs, work, Beside::nothing), 6 + 4 + 3);
+  EXPECT_EQ(making_seconds(costs, work, Beside::decoding), 4 + 3) << "other cores take longer than denoising does";
+  EXPECT_EQ(making_seconds(costs, work, Beside::leaving), 6 + 4) << "the GPU itself decodes";
+  takes(MakingPhase::mlp, 8);
+  EXPECT_EQ(making_seconds(costs, work, Beside::decoding), 9);
+  takes(MakingPhase::leave, 20);
+  EXPECT_EQ(making_seconds(costs, work, Beside::leaving), 4 + 20);
+  takes(MakingPhase::write, 30);
+  for (const Beside beside : {Beside::decoding, Beside::leaving}) EXPECT_EQ(making_seconds(costs, work, beside), 30);
+  EXPECT_EQ(latency_seconds(costs, work), 9 + 4 + 20 + 30) << "of one video nothing is hidden";
 }
 
 }  // namespace
