@@ -56,7 +56,8 @@ AskTeam team_demands(const VideoModel& model, const GenerateSettings& settings, 
     const WeightStorage storage = weight_storage(settings.model);
     TeamDemand demand;
     try {
-      const PlannedRank rank{0, layout.ranks, layout.cfg_parallel};
+      const bool overlaps = transport_of(settings.comm, settings.model.device, layout.ranks) == Transport::nccl;
+      const PlannedRank rank{.ranks = layout.ranks, .cfg_parallel = layout.cfg_parallel, .overlaps = overlaps};
       demand.work = plan_work(model, storage, request, requests.broadcast(), rank).work;
       if (const Audit audit(settings); audit.enabled()) add_audits(demand.work, plan_work(model, storage, request, {}, rank).work, audit.share());
       const std::optional<OutputPlace> wanted = stored_outputs(settings.model);

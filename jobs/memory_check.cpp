@@ -34,6 +34,7 @@ NodeMemory plan_node_memory(const VideoModel& model, const GenerateSettings& set
     return phase;
   };
   team.texts = text_encoding(settings.model);
+  team.overlaps = transport_of(settings.comm, settings.model.device, team.ranks) == Transport::nccl;
   if (planned_device(settings.model) != PlannedDevice::cpu) team.beside = Beside::leaving;
   NodeMemory memory;
   memory.videos = phase(team.ranks, [&](int rank, WeightStorage storage) {

@@ -60,7 +60,8 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
       q = rotate(halves_paired(q, 3), rotary->cosines, rotary->sines);
       k = rotate(halves_paired(k, 3), rotary->cosines, rotary->sines);
     }
-    return attention(q, k, part(2), 1 / std::sqrt(float(head_size_)), bias.empty() ? bias : bias.reshape({batch, 1, 1, tokens}));
+    const Tensor of_keys = bias.empty() ? bias : run.parallel.of_attended_entries(bias).reshape({batch, 1, 1, tokens});
+    return attention(q, k, part(2), 1 / std::sqrt(float(head_size_)), of_keys);
   };
 
   x = run.residual({Branch::spatial_attention, index_}, x, attention_modulation, [&](const Tensor& h) {

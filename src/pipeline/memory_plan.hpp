@@ -47,6 +47,7 @@ struct PlannedRank {
   Beside beside = Beside::nothing;
   TextEncoding texts = TextEncoding::resident;
   OutputPlace stored_outputs = OutputPlace::device;
+  bool overlaps = false;         ///< the team's exchanges go on beside computing (Communicator)
 };
 
 /// A prompt with more words than any family's text encoder is given tokens.
