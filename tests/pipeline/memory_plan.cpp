@@ -39,6 +39,25 @@ TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
     }
 }
 
+// Of the demo model, whose evaluations take more than its text encoder.
+TEST(MemoryPlan, OfEvaluationsEqualsWhatTheyTakeInTurnsAndAtOnceOnATeam) {
+  const auto model = find_model({"opensora-1.2", DEMO_SNAPSHOT});
+  const VideoRequest request{.prompt = "a star", .height = 48, .width = 48, .frames = 17, .steps = 3, .guidance = 3};
+  std::array<int64_t, 2> most{};
+  for (const bool in_turns : {false, true}) {
+    made_by(*model, TestTeam{"", 2, false, in_turns}, request, {}, nullptr, [](VideoRun& run) { run.decodes = false; }, [&](int rank, Backend& backend) {
+      const MemoryPlan plan = plan_memory(*model, {}, request, {}, {.rank = rank, .ranks = 2, .overlaps = in_turns});
+      int64_t planned = 0;
+      for (const MemoryPlan::Phase& phase : plan.phases)
+        if (phase.doing.starts_with("evaluation")) planned = std::max(planned, phase.most_bytes);
+      ASSERT_GT(planned, plan.loading_bytes);
+      EXPECT_EQ(int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use()), planned) << rank << (in_turns ? " in turns" : "");
+      if (rank == 0) most[in_turns] = planned;
+    });
+  }
+  EXPECT_LT(most[true], most[false]) << "a half's tokens take less on their way than both halves'";
+}
+
 TEST_P(MemoryPlanOfFamily, FollowsHalvesOfGuidanceThatAreEvaluatedOneAfterTheOtherOnATeam) {
   const VideoRequest request = this->request(7);
   const BroadcastPolicy policy = reuse_of_a_half(int(made_by(model(), 1, false, request, {}).front().evaluations.size()));
