@@ -126,7 +126,7 @@ VideosToFit videos_of(const GallerySettings& settings, const VideoModel& model, 
                       int ranks) {
   const GenerateSettings& g = settings.profile.generate;
   VideosToFit videos{.model = model, .settings = g.model, .requests = {request}, .policies = {},
-                     .rank = rank_without_folder(g.model, ranks, settings.cfg_parallel, true),
+                     .rank = rank_without_folder(g.model, g.comm, ranks, settings.cfg_parallel, true),
                      .ways_out = {.larger_teams = false, .text_encoding = "offload"}, .shares_gpus = g.comm == "mpi"};
   for (const Way& way : ways) videos.policies.push_back(way.policy);
   return videos;

@@ -73,9 +73,9 @@ Json teams_of(const VideoModel& model, const ModelSettings& settings, const Vide
       if (const auto lines = misfits(policy, *pipeline, request); !lines.empty()) unfit[name] = lines;
       else team["stored_bytes"][name] = pipeline->plan(request, pipeline->schedule(request, policy)).stored_bytes;
     }
-    const Beside beside = beside_in_teams(planned_device(settings) != PlannedDevice::cpu, ranks, 0);
-    const MemoryPlan memory = plan_memory(model, storage, request, {}, {.ranks = ranks, .beside = beside, .texts = text_encoding(settings)},
-                                          planned_device(settings));
+    const bool on_gpu = planned_device(settings) != PlannedDevice::cpu;   // each on its own
+    const PlannedRank first{.ranks = ranks, .beside = beside_in_teams(on_gpu, ranks, 0), .texts = text_encoding(settings), .overlaps = on_gpu};
+    const MemoryPlan memory = plan_memory(model, storage, request, {}, first, planned_device(settings));
     team["memory"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}, {"phases", Json::array()}};
     for (const MemoryPlan::Phase& phase : memory.phases) team["memory"]["phases"].push_back({{"doing", phase.doing}, {"most", phase.most_bytes}});
     teams.push_back(team);

@@ -45,14 +45,19 @@ NodeMemory plan_node_memory(const VideoModel& model, const ModelSettings& settin
   return memory;
 }
 
+static bool overlaps_in_teams(const ModelSettings& settings, const std::string& comm, int ranks) {
+  return transport_of(comm, settings.device, ranks) == Transport::nccl;
+}
+
 PlannedRank rank_of_generate(const GenerateSettings& settings, int ranks, bool cfg_parallel, int idle_cores) {
   const bool on_gpus = planned_device(settings.model) != PlannedDevice::cpu;
   return {.ranks = ranks, .cfg_parallel = cfg_parallel, .beside = beside_in_teams(on_gpus, ranks, idle_cores), .texts = text_encoding(settings.model),
-          .saves = !SaveInterval(settings.checkpoint_every).never()};
+          .saves = !SaveInterval(settings.checkpoint_every).never(), .overlaps = overlaps_in_teams(settings.model, settings.comm, ranks)};
 }
 
-PlannedRank rank_without_folder(const ModelSettings& settings, int ranks, bool cfg_parallel, bool decodes) {
-  return {.ranks = ranks, .cfg_parallel = cfg_parallel, .texts = text_encoding_without_folder(settings), .decodes = decodes};
+PlannedRank rank_without_folder(const ModelSettings& settings, const std::string& comm, int ranks, bool cfg_parallel, bool decodes) {
+  return {.ranks = ranks, .cfg_parallel = cfg_parallel, .texts = text_encoding_without_folder(settings), .decodes = decodes,
+          .overlaps = overlaps_in_teams(settings, comm, ranks)};
 }
 
 std::string describe(const NodeMemory& memory) {

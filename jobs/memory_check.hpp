@@ -43,7 +43,7 @@ NodeMemory plan_node_memory(const VideoModel& model, const ModelSettings& settin
 /// The ranks of `generate`'s teams: progress is saved, and texts may be encoded beforehand. `idle_cores`: of each rank.
 PlannedRank rank_of_generate(const GenerateSettings& settings, int ranks, bool cfg_parallel, int idle_cores);
 /// The ranks of other jobs' teams, which have no folder to keep such things in. `decodes`: false where latents are all that is wanted.
-PlannedRank rank_without_folder(const ModelSettings& settings, int ranks, bool cfg_parallel, bool decodes);
+PlannedRank rank_without_folder(const ModelSettings& settings, const std::string& comm, int ranks, bool cfg_parallel, bool decodes);
 
 /// "15.4 MiB", "3.20 GiB".
 std::string size_text(int64_t bytes);

@@ -18,7 +18,7 @@ std::optional<ProfiledSample> profile_sample(const ProfileSettings& settings, co
 
 VideosToFit videos_to_profile(const VideoModel& model, const ModelSettings& settings, const std::vector<SampleToMeasure>& samples) {
   return {.model = model, .settings = settings, .requests = {samples.front().request}, .policies = {BroadcastPolicy()},
-          .rank = rank_without_folder(settings, 1, false, false), .ways_out = {.larger_teams = false, .text_encoding = "offload"}};
+          .rank = rank_without_folder(settings, "auto", 1, false, false), .ways_out = {.larger_teams = false, .text_encoding = "offload"}};
 }
 
 }  // namespace pyracast

@@ -91,7 +91,7 @@ class Remaker {
       sizes.emplace(std::pair(shape_of(request), request.guidance), request);
     }
     VideosToFit videos{.model = *model_, .settings = settings_.model, .requests = {}, .policies = {requests_.broadcast()},
-                       .rank = rank_without_folder(settings_.model, team_.size, settings_.cfg_parallel, true),
+                       .rank = rank_without_folder(settings_.model, settings_.comm, team_.size, settings_.cfg_parallel, true),
                        .ways_out = {.larger_teams = true, .text_encoding = "", .other_videos = false}, .shares_gpus = settings_.comm == "mpi",
                        .tells = false};
     for (const auto& [size, request] : sizes) videos.requests.push_back(request);

@@ -125,7 +125,8 @@ struct Backend {
   // kept, x not be changed, and out not be read.
   virtual Moment begin_download(View x, void* host) { return download(x, host), moment(); }
   virtual Moment begin_upload(const void* host, View out) { return upload(host, out), moment(); }
-  /// Operations that are asked for from here on begin when the moment has come. The caller does not wait.
+  /// Operations that are asked for from here on begin when the moment has come, which may be one of what others do with this device's memory
+  /// (Communicator). The caller does not wait.
   virtual void follow(const Moment&) {}
   /// x as it is behind all that was asked for before, for later: what is returned copies it to the host, in any thread, once, and waits for
   /// nothing that was asked for afterwards. Until it has returned x must live and stay as it is.

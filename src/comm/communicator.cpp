@@ -21,12 +21,14 @@ class LoneCommunicator final : public Communicator {
 
 class PlanningCommunicator final : public Communicator {
  public:
-  PlanningCommunicator(int rank, int size, DoingListener listener) : rank_(rank), size_(size), listener_(std::move(listener)) {}
+  PlanningCommunicator(int rank, int size, DoingListener listener, bool overlaps)
+      : rank_(rank), size_(size), listener_(std::move(listener)), overlaps_(overlaps) {}
   void set_doing(std::string what) override {
     if (listener_) listener_(what);
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
+  bool overlaps() const override { return overlaps_; }
   void all_to_all(View, Counts, View, Counts) override {}
   void all_gather(View, View, Counts) override {}
   void broadcast(View, int) override {}
@@ -34,6 +36,7 @@ class PlanningCommunicator final : public Communicator {
  private:
   int rank_, size_;
   DoingListener listener_;
+  bool overlaps_;
 };
 
 /// Where each rank's part begins.
@@ -155,15 +158,15 @@ void TeamChannels::set_doing(const std::string& what) const {
     if (*channel) (*channel)->set_doing(what);
 }
 
-std::unique_ptr<Communicator> make_planning_communicator(int rank, int size, DoingListener listener) {
-  return std::make_unique<PlanningCommunicator>(rank, size, std::move(listener));
+std::unique_ptr<Communicator> make_planning_communicator(int rank, int size, DoingListener listener, bool overlaps) {
+  return std::make_unique<PlanningCommunicator>(rank, size, std::move(listener), overlaps);
 }
 
-TeamChannels planning_channels(int rank, int size, bool cfg_parallel, DoingListener listener) {
-  TeamChannels channels{make_planning_communicator(rank, size, std::move(listener)), nullptr, nullptr};
+TeamChannels planning_channels(int rank, int size, bool cfg_parallel, DoingListener listener, bool overlaps) {
+  TeamChannels channels{make_planning_communicator(rank, size, std::move(listener), overlaps), nullptr, nullptr};
   if (!cfg_parallel) return channels;
-  channels.tokens = make_planning_communicator(rank % (size / 2), size / 2);
-  channels.guidance = make_planning_communicator(rank / (size / 2), 2);
+  channels.tokens = make_planning_communicator(rank % (size / 2), size / 2, {}, overlaps);
+  channels.guidance = make_planning_communicator(rank / (size / 2), 2, {}, overlaps);
   return channels;
 }
 

@@ -24,6 +24,14 @@ class Communicator {
   virtual int size() const = 0;
   /// `in` holds sent[q] elements for each rank q, one part behind the other; `out` gets received[q] from each.
   virtual void all_to_all(View in, Counts sent, View out, Counts received) = 0;
+  /// The same beside what the back end is asked for next, until that follow()s the moment given; till then `in` must stay as it is and `out` must
+  /// not be read, and both must live. One may begin while others are under way.
+  virtual Moment begin_all_to_all(View in, Counts sent, View out, Counts received) {
+    all_to_all(in, sent, out, received);
+    return {std::chrono::steady_clock::now()};
+  }
+  /// Whether an all-to-all that was begun goes on while the device computes: what is computed is worth parting then.
+  virtual bool overlaps() const { return false; }
   /// Every rank's `in` behind one another, on every rank; received[q] elements come from rank q.
   virtual void all_gather(View in, View out, Counts received) = 0;
   /// `data` of rank `root` on every rank.
@@ -46,8 +54,9 @@ std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communica
 /// Hears what a team is about; see set_doing.
 using DoingListener = std::function<void(const std::string& doing)>;
 
-/// One rank of a team whose other ranks do not exist: nothing is moved. For a device that computes nothing.
-std::unique_ptr<Communicator> make_planning_communicator(int rank, int size, DoingListener listener = {});
+/// One rank of a team whose other ranks do not exist: nothing is moved. For a device that computes nothing; `overlaps`: as those of the device
+/// that is planned do.
+std::unique_ptr<Communicator> make_planning_communicator(int rank, int size, DoingListener listener = {}, bool overlaps = false);
 
 /// Who talks to whom while a team makes a video.
 struct TeamChannels {
@@ -65,6 +74,6 @@ struct TeamChannels {
 /// A team of one.
 TeamChannels lone_channels();
 /// Those of one rank that is planned; see make_planning_communicator. `cfg_parallel`: size is even.
-TeamChannels planning_channels(int rank, int size, bool cfg_parallel, DoingListener listener);
+TeamChannels planning_channels(int rank, int size, bool cfg_parallel, DoingListener listener, bool overlaps = false);
 
 }  // namespace pyracast

@@ -19,13 +19,8 @@ Tensor gather(Communicator& team, const Tensor& part, int axis, std::span<const 
   for (const int64_t size : sizes) received.push_back(size * slice_size);
   const Tensor all(part.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, part.dtype());
   team.all_gather(part.view(), all.view(), received);
-  std::vector<Tensor> parts;
-  int64_t at = 0;
-  for (size_t rank = 0; rank < sizes.size(); at += received[rank++]) {
-    shape[size_t(axis)] = sizes[rank];
-    parts.push_back(slice(all, 0, at, at + received[rank]).reshape(shape));
-  }
-  return concatenate(parts, axis);
+  shape[size_t(axis)] = std::accumulate(sizes.begin(), sizes.end(), int64_t(0));
+  return joined(all, shape, axis, sizes);
 }
 
 Tensor gather_on_first(Communicator& team, const Tensor& part, std::span<const int64_t> sizes) {

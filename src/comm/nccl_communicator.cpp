@@ -8,7 +8,9 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include "comm/patience.hpp"
@@ -28,23 +30,21 @@ void check(ncclResult_t result, std::string_view what) {
 }
 
 /// A point in a stream's work.
-class Event {
- public:
-  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  operator cudaEvent_t() const { return event_; }
+using Event = std::shared_ptr<std::remove_pointer_t<cudaEvent_t>>;
 
-  bool reached() const {
-    const cudaError_t result = cudaEventQuery(event_);
-    if (result == cudaErrorNotReady) return cudaGetLastError(), false;   // it is no error, and nobody is to find it
-    return check(result, "looking after a transfer"), true;
-  }
+Event recorded(cudaStream_t stream) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  const Event owned(event, [](cudaEvent_t made) { cudaEventDestroy(made); });
+  check(cudaEventRecord(event, stream), "noting a moment");
+  return owned;
+}
 
- private:
-  cudaEvent_t event_ = nullptr;
-};
+bool is_reached(const Event& event) {
+  const cudaError_t result = cudaEventQuery(event.get());
+  if (result == cudaErrorNotReady) return cudaGetLastError(), false;   // it is no error, and nobody is to find it
+  return check(result, "looking after a transfer"), true;
+}
 
 /// A stream of this rank's GPU.
 class Stream {
@@ -64,7 +64,7 @@ class Stream {
 class Watchdog {
  public:
   struct Transfer {
-    std::shared_ptr<Event> ready, done;
+    Event ready, done;
     std::string what;
   };
 
@@ -108,8 +108,8 @@ class Watchdog {
         next = std::move(transfers_.front());
         transfers_.pop_front();
       }
-      while (!next.ready->reached()) std::this_thread::sleep_for(2ms);
-      for (Patience patience(deadline_); !next.done->reached(); std::this_thread::sleep_for(2ms))
+      while (!is_reached(next.ready)) std::this_thread::sleep_for(2ms);
+      for (Patience patience(deadline_); !is_reached(next.done); std::this_thread::sleep_for(2ms))
         if (patience.ended())
           return lost_(concat(next.what, " has not ended after ", patience.waited(),
                               " s: another rank of the team is lost or stopped, and the job ends; the same command continues it"));
@@ -154,8 +154,12 @@ class NcclCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  void all_to_all(View in, Counts sent, View out, Counts received) override {
-    transfer("an all-to-all", [&] {
+  bool overlaps() const override { return true; }
+
+  void all_to_all(View in, Counts sent, View out, Counts received) override { backend_.follow(begin_all_to_all(in, sent, out, received)); }
+
+  Moment begin_all_to_all(View in, Counts sent, View out, Counts received) override {
+    return begin("an all-to-all", [&] {
       std::vector<Part> to, from;
       int64_t at = 0;
       for (const int64_t count : sent) to.push_back({at, count}), at += count;
@@ -166,19 +170,19 @@ class NcclCommunicator final : public Communicator {
   }
 
   void all_gather(View in, View out, Counts received) override {
-    transfer("an all-gather", [&] {
+    backend_.follow(begin("an all-gather", [&] {
       const std::vector<Part> to(size_t(size_), {0, received[size_t(rank_)]});
       std::vector<Part> from;
       int64_t at = 0;
       for (const int64_t count : received) from.push_back({at, count}), at += count;
       exchange(in, to, out, from);
-    });
+    }));
   }
 
   void broadcast(View data, int root) override {
-    transfer("a broadcast", [&] {
+    backend_.follow(begin("a broadcast", [&] {
       check(ncclBroadcast(data.data, data.data, size_t(data.size()) * size_of(data.dtype), ncclUint8, root, nccl_, *stream_), "a broadcast");
-    });
+    }));
   }
 
  private:
@@ -217,18 +221,17 @@ class NcclCommunicator final : public Communicator {
     check(ncclGroupEnd(), "an exchange");
   }
 
-  /// `start` puts work into our stream: behind the back end's so far, before what comes to it next.
+  /// `start` puts work into our stream, behind the back end's so far and our own before it. Gives its end. The watchdog takes transfers in their
+  /// order, so that each has the deadline from when its data was ready and the one before had ended.
   template <class Start>
-  void transfer(const char* what, Start start) {
-    const auto ready = std::make_shared<Event>(), done = std::make_shared<Event>();
-    const cudaStream_t computing = backend_.stream();
-    check(cudaEventRecord(*ready, computing), what);
-    check(cudaStreamWaitEvent(*stream_, *ready, 0), what);
+  Moment begin(const char* what, Start start) {
+    const Event ready = recorded(backend_.stream());
+    check(cudaStreamWaitEvent(*stream_, ready.get(), 0), what);
     start();
     settle(what);
-    check(cudaEventRecord(*done, *stream_), what);
-    check(cudaStreamWaitEvent(computing, *done, 0), what);
+    const Event done = recorded(*stream_);
     watchdog_->look_after({ready, done, concat(name_, ", ", doing_, ": ", what)});
+    return {{}, done};
   }
 
   /// Whether NCCL has taken the last call up, within the deadline; it does so in the background.

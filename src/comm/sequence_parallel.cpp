@@ -1,7 +1,6 @@
 #include "comm/sequence_parallel.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <numeric>
 
 namespace pyracast {
@@ -17,6 +16,25 @@ CommunicationLedger& CommunicationLedger::operator+=(const CommunicationLedger& 
   all_gathers += more.all_gathers;
   all_gather_bytes += more.all_gather_bytes;
   return *this;
+}
+
+// floor(a + turn / turns), where a = frames_of_turn * rank / ranks: by Hermite's identity these add up to floor(turns * a), where a row of all
+// frames would be parted.
+int64_t TokenParts::first_frame(int turn, int rank) const {
+  return turn * frames_of_turn() + (turns * frames_of_turn() * rank + turn * ranks) / (int64_t(turns) * ranks);
+}
+
+std::vector<int64_t> TokenParts::frames_in(int turn) const {
+  std::vector<int64_t> counts;
+  for (int rank = 0; rank < ranks; ++rank) counts.push_back(first_frame(turn, rank + 1) - first_frame(turn, rank));
+  return counts;
+}
+
+std::vector<int64_t> TokenParts::frames_of(int rank) const {
+  std::vector<int64_t> all;
+  for (int turn = 0; turn < turns; ++turn)
+    for (int64_t frame = first_frame(turn, rank); frame < first_frame(turn, rank + 1); ++frame) all.push_back(frame);
+  return all;
 }
 
 int64_t TokenParts::tokens_held(int rank, Axis sharded) const {
@@ -37,11 +55,10 @@ Tensor SequenceParallel::shard(const Tensor& x, Axis axis) {
   parts_ = parts_of(x.shape());
   sharded_ = team_.size() == 1 ? Axis::space : axis;
   if (team_.size() == 1) return x;
-  const auto own = [&](const Tensor& whole, int along) {
-    const int64_t count = whole.dim(along);
-    return slice(whole, along, part_start(count, team_.rank(), team_.size()), part_start(count, team_.rank() + 1, team_.size()));
-  };
-  return axis == Axis::space ? own(x, 2) : own(x.reshape({parts_.frames(), 1, x.dim(2), x.dim(3)}), 0);
+  if (axis == Axis::space)
+    return slice(x, 2, part_start(parts_.space, team_.rank(), team_.size()), part_start(parts_.space, team_.rank() + 1, team_.size()));
+  const std::vector<int64_t> own = own_frames();
+  return gather_rows(x.reshape({parts_.frames(), parts_.space * x.dim(3)}), own).reshape({int64_t(own.size()), 1, parts_.space, x.dim(3)});
 }
 
 Tensor SequenceParallel::gather(const Tensor& x) {
@@ -49,9 +66,18 @@ Tensor SequenceParallel::gather(const Tensor& x) {
   ++ledger_.all_gathers;
   ledger_.all_gather_bytes += int64_t(x.bytes()) * (team_.size() - 1);
   return timed(x, outside, [&] {
-    return pyracast::gather(team_, x, sharded_ == Axis::space ? 2 : 0, parts_.sizes(sharded_))
-        .reshape({parts_.batch, parts_.time, parts_.space, x.dim(3)});
+    const Tensor whole = pyracast::gather(team_, x, sharded_ == Axis::space ? 2 : 0, parts_.sizes(sharded_));
+    return (sharded_ == Axis::space ? whole : in_order(whole)).reshape({parts_.batch, parts_.time, parts_.space, x.dim(3)});
   });
+}
+
+Tensor SequenceParallel::in_order(const Tensor& of_ranks) const {
+  if (parts_.turns == 1 || of_ranks.size() == 0) return of_ranks;
+  std::vector<int64_t> places(static_cast<size_t>(parts_.frames()));
+  int64_t place = 0;
+  for (int rank = 0; rank < parts_.ranks; ++rank)
+    for (const int64_t frame : parts_.frames_of(rank)) places[size_t(frame)] = place++;
+  return gather_rows(of_ranks.reshape({parts_.frames(), -1}), places).reshape(of_ranks.shape());
 }
 
 Tensor SequenceParallel::rest(const Tensor& x, Axis axis) {
@@ -66,125 +92,81 @@ Tensor SequenceParallel::moved(const Tensor& x, Axis from, Axis to) {
 }
 
 Tensor SequenceParallel::part_of(Backend& backend, const float* whole, const Shape& shape, Axis axis) {
-  const TokenParts parts = parts_ = parts_of(shape);
-  const int64_t channels = shape[3], row = parts.space * channels;
+  parts_ = parts_of(shape);
+  const int64_t channels = shape[3], row = parts_.space * channels;
   const auto uploaded = [&](const float* values, const Shape& own) {
     const Tensor part(backend, own);
     if (part.size() > 0) backend.upload(values, part.view());
     return to_activations(part);
   };
   if (team_.size() == 1) return uploaded(whole, shape);
-  const auto begin = [&](int64_t count, int later) { return part_start(count, team_.rank() + later, team_.size()); };
-  if (axis == Axis::time) {
-    const int64_t first = begin(parts.frames(), 0);
-    return uploaded(whole + first * row, {begin(parts.frames(), 1) - first, 1, parts.space, channels});
-  }
-  const int64_t first = begin(parts.space, 0), last = begin(parts.space, 1);
   std::vector<float> own;
-  own.reserve(size_t(parts.frames() * (last - first) * channels));
-  for (int64_t frame = 0; frame < parts.frames(); ++frame)
+  if (axis == Axis::time) {
+    const std::vector<int64_t> frames = own_frames();
+    own.reserve(frames.size() * size_t(row));
+    for (const int64_t frame : frames) own.insert(own.end(), whole + frame * row, whole + (frame + 1) * row);
+    return uploaded(own.data(), {int64_t(frames.size()), 1, parts_.space, channels});
+  }
+  const int64_t first = part_start(parts_.space, team_.rank(), team_.size()), last = part_start(parts_.space, team_.rank() + 1, team_.size());
+  own.reserve(size_t(parts_.frames() * (last - first) * channels));
+  for (int64_t frame = 0; frame < parts_.frames(); ++frame)
     own.insert(own.end(), whole + frame * row + first * channels, whole + frame * row + last * channels);
-  return uploaded(own.data(), {parts.batch, parts.time, last - first, channels});
+  return uploaded(own.data(), {parts_.batch, parts_.time, last - first, channels});
 }
 
-Tensor SequenceParallel::send(const Tensor& x, Axis from, const std::vector<int64_t>& sent,
-                              const std::vector<int64_t>& received) {
-  const Tensor out(x.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, x.dtype());
-  team_.all_to_all(x.view(), sent, out.view(), received);
+std::vector<SequenceParallel::Arriving> SequenceParallel::begun_in_turns(const Tensor& x, Axis from,
+                                                                         const std::function<Arriving(const Tensor& own)>& begin) {
+  std::vector<Arriving> begun;
+  int64_t at = 0;
+  for (turn_ = 0; *turn_ < parts_.turns; ++*turn_) {
+    const int64_t own = from == Axis::space ? parts_.entries_of_turn() : parts_.frames_in(*turn_)[size_t(team_.rank())];
+    begun.push_back(begin(rows(x, at, at + own)));
+    at += own;
+  }
+  turn_.reset();
+  return begun;
+}
+
+Tensor SequenceParallel::all_of(std::vector<Arriving>& turns) {
+  std::vector<Tensor> arrived;
+  for (Arriving& turn : turns) arrived.push_back(std::exchange(turn, nullptr)());
+  return arrived.size() == 1 ? arrived.front() : concatenate(arrived, 0);
+}
+
+Tensor SequenceParallel::exchanged(const Tensor& x, Axis from) {
+  std::vector<Arriving> turns = begun_in_turns(x, from, [&](const Tensor& own) { return begin_exchange(own, from); });
+  return all_of(turns);
+}
+
+// [entries, time, this rank's space, channels] <-> [this rank's frames, 1, space, channels], of a turn.
+SequenceParallel::Arriving SequenceParallel::begin_exchange(const Tensor& x, Axis from) {
+  const std::vector<int64_t> frames = parts_.frames_in(*turn_), space = parts_.sizes(Axis::space);
+  const int64_t own_space = space[size_t(team_.rank())], channels = x.dim(3);
+  if (from == Axis::space) return begin_swap(x.reshape({parts_.frames_of_turn(), 1, own_space, channels}), 0, frames, 2, space);
+  return [arriving = begin_swap(x, 2, space, 0, frames), shape = Shape{parts_.entries_of_turn(), parts_.time, own_space, channels}] {
+    return arriving().reshape(shape);
+  };
+}
+
+SequenceParallel::Arriving SequenceParallel::begin_swap(const Tensor& x, int whole, const std::vector<int64_t>& of_whole, int sharded,
+                                                        const std::vector<int64_t>& of_sharded) {
+  Shape arriving = x.shape();
+  arriving[size_t(whole)] = of_whole[size_t(team_.rank())];
+  arriving[size_t(sharded)] = std::accumulate(of_sharded.begin(), of_sharded.end(), int64_t(0));
+  const auto elements = [](Shape shape, int axis, const std::vector<int64_t>& sizes) {
+    std::vector<int64_t> counts;
+    for (const int64_t size : sizes) {
+      shape[size_t(axis)] = size;
+      counts.push_back(size_of(shape));
+    }
+    return counts;
+  };
+  const std::vector<int64_t> sent = elements(x.shape(), whole, of_whole), received = elements(arriving, sharded, of_sharded);
   ++ledger_.all_to_alls;
-  ledger_.all_to_all_bytes += int64_t(size_of(x.dtype())) * x.dim(-1) * parts_.tokens_sent(team_.rank(), from);
-  return out;
-}
-
-// x [batch, time, this rank's space, channels] -> [this rank's frames, 1, space, channels]. What goes to a rank is a run
-// of whole frames and lies together already; what comes is put side by side.
-Tensor SequenceParallel::whole_space(const Tensor& x) {
-  const int64_t channels = x.dim(3);
-  const std::vector<int64_t> frames = parts_.sizes(Axis::time), space = parts_.sizes(Axis::space);
-  const int64_t own_frames = frames[size_t(team_.rank())], own_space = space[size_t(team_.rank())];
-  std::vector<int64_t> sent, received;
-  for (const int64_t count : frames) sent.push_back(count * own_space * channels);
-  for (const int64_t count : space) received.push_back(own_frames * count * channels);
-  const Tensor arrived = send(x, Axis::space, sent, received);
-  std::vector<Tensor> parts;
-  int64_t at = 0;
-  for (size_t rank = 0; rank < space.size(); at += received[rank++])
-    parts.push_back(slice(arrived, 0, at, at + received[rank]).reshape({own_frames, 1, space[rank], channels}));
-  return concatenate(parts, 2);
-}
-
-// And back: what goes to a rank is cut out of every frame; what comes is a run of whole frames.
-Tensor SequenceParallel::whole_time(const Tensor& x) {
-  const int64_t channels = x.dim(3);
-  const std::vector<int64_t> frames = parts_.sizes(Axis::time), space = parts_.sizes(Axis::space);
-  const int64_t own_frames = frames[size_t(team_.rank())], own_space = space[size_t(team_.rank())];
-  std::vector<int64_t> sent, received;
-  for (const int64_t count : space) sent.push_back(own_frames * count * channels);
-  for (const int64_t count : frames) received.push_back(count * own_space * channels);
-  std::vector<Tensor> parts;
-  int64_t at = 0;
-  for (const int64_t tokens : space) {
-    parts.push_back(slice(x, 2, at, at + tokens).reshape({own_frames * tokens, channels}));
-    at += tokens;
-  }
-  return send(concatenate(parts, 0), Axis::time, sent, received)
-      .reshape({parts_.batch, parts_.time, own_space, channels});
-}
-
-std::vector<Tensor> SequenceParallel::swapped(const std::vector<Tensor>& pieces, const std::vector<Shape>& arriving) {
-  std::vector<Tensor> flat;
-  std::vector<int64_t> sent, received;
-  for (const Tensor& piece : pieces) {
-    flat.push_back(piece.reshape({piece.size()}));
-    sent.push_back(piece.size());
-  }
-  for (const Shape& shape : arriving) received.push_back(size_of(shape));
-  const Tensor out = concatenate(flat, 0);
-  const Tensor in(out.backend(), {std::accumulate(received.begin(), received.end(), int64_t(0))}, out.dtype());
-  team_.all_to_all(out.view(), sent, in.view(), received);
-  ++ledger_.all_to_alls;
-  ledger_.all_to_all_bytes += int64_t(size_of(out.dtype())) * (out.size() - sent[size_t(team_.rank())]);
-  std::vector<Tensor> parts;
-  int64_t at = 0;
-  for (size_t rank = 0; rank < arriving.size(); at += received[rank++]) parts.push_back(slice(in, 0, at, at + received[rank]).reshape(arriving[rank]));
-  return parts;
-}
-
-// [batch, time, this rank's space, parts, heads, size] -> [batch, time, space, parts, this rank's heads, size].
-Tensor SequenceParallel::whole_tokens(const Tensor& x) {
-  assert(sharded_ == Axis::space);
-  const std::vector<int64_t> heads = part_sizes(x.dim(4), team_.size());
-  std::vector<Tensor> pieces;
-  std::vector<Shape> arriving;
-  int64_t at = 0;
-  for (const int64_t count : heads) {
-    pieces.push_back(slice(x, 4, at, at + count));
-    at += count;
-  }
-  for (const int64_t space : parts_.sizes(Axis::space)) {
-    arriving.push_back(x.shape());
-    arriving.back()[2] = space;
-    arriving.back()[4] = heads[size_t(team_.rank())];
-  }
-  return concatenate(swapped(pieces, arriving), 2);
-}
-
-// [batch, time, space, this rank's heads, size] -> [batch, time, this rank's space, heads, size].
-Tensor SequenceParallel::whole_heads(const Tensor& x, int64_t heads) {
-  std::vector<Tensor> pieces;
-  std::vector<Shape> arriving;
-  const std::vector<int64_t> space = parts_.sizes(Axis::space);
-  int64_t at = 0;
-  for (const int64_t tokens : space) {
-    pieces.push_back(slice(x, 2, at, at + tokens));
-    at += tokens;
-  }
-  for (const int64_t count : part_sizes(heads, team_.size())) {
-    arriving.push_back(x.shape());
-    arriving.back()[2] = space[size_t(team_.rank())];
-    arriving.back()[3] = count;
-  }
-  return concatenate(swapped(pieces, arriving), 3);
+  ledger_.all_to_all_bytes += int64_t(size_of(x.dtype())) * (x.size() - sent[size_t(team_.rank())]);
+  return [transfer = std::make_shared<Transfer>(team_, cut(x, whole, of_whole), sent, received), arriving, sharded, of_sharded] {
+    return joined(transfer->arrived(), arriving, sharded, of_sharded);
+  };
 }
 
 std::vector<int64_t> SequenceParallel::batch_of_entries() const {
@@ -192,16 +174,25 @@ std::vector<int64_t> SequenceParallel::batch_of_entries() const {
   if (sharded_ == Axis::space)
     for (int64_t entry = 0; entry < parts_.batch; ++entry) out.push_back(entry);
   else
-    for (int64_t i = 0; i < parts_.sizes(Axis::time)[size_t(team_.rank())]; ++i) out.push_back((first_frame() + i) / parts_.time);
+    for (const int64_t frame : own_frames()) out.push_back(frame / parts_.time);
   return out;
 }
 
 Tensor SequenceParallel::of_entries(const Tensor& values) const {
   if (sharded_ == Axis::space) return values;
   assert(values.dim(0) == parts_.batch || values.dim(0) == parts_.frames());
-  std::vector<int64_t> rows = batch_of_entries();
-  if (values.dim(0) == parts_.frames()) std::iota(rows.begin(), rows.end(), first_frame());
-  return gather_rows(values, rows);
+  return gather_rows(values, values.dim(0) == parts_.frames() ? own_frames() : batch_of_entries());
+}
+
+Tensor SequenceParallel::of_attended_frames(const Tensor& values) const {
+  std::vector<Tensor> of_turns;
+  for (int turn = turn_.value_or(0); turn < (turn_ ? *turn_ + 1 : parts_.turns); ++turn)
+    of_turns.push_back(slice(values, 0, parts_.first_frame(turn, team_.rank()), parts_.first_frame(turn, team_.rank() + 1)));
+  return of_turns.size() == 1 ? of_turns.front() : concatenate(of_turns, 0);
+}
+
+Tensor SequenceParallel::of_attended_entries(const Tensor& values) const {
+  return turn_ ? rows(values, *turn_ * parts_.entries_of_turn(), (*turn_ + 1) * parts_.entries_of_turn()) : values;
 }
 
 }  // namespace pyracast

@@ -49,7 +49,9 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
     return value;
   };
   x = run.residual({Branch::spatial_attention, index_}, x, attention_modulation, [&](const Tensor& h) {
-    const auto attend = [&](const Tensor& qkv) { return attention_.attend(qkv, bias, rotary); };
+    const auto attend = [&](const Tensor& qkv) {
+      return attention_.attend(qkv, bias.empty() ? bias : run.parallel.of_attended_entries(bias), rotary);
+    };
     return seen("attn1", attention_.out(run.parallel.over_heads(attention_.qkv(h), attend), h.shape()));
   });
   x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {

@@ -40,7 +40,7 @@ class Run {
     if (evaluation == 0) constants_.clear();
   }
 
-  /// Behind an evaluation: what is stored for a site, as this rank's run of whole frames [frames, 1, space, channels] (alone: all tokens).
+  /// Behind an evaluation: what is stored for a site, as this rank's whole frames [frames, 1, space, channels] (alone: all tokens).
   Tensor stored_frames(Site site) {
     return parallel.moved(cached.stored(site), plan_.stored(cached.evaluation(), site), Axis::time);
   }

@@ -67,7 +67,7 @@ Denoising::UnderWay Denoising::asked_for(int index, const Tensor& latents) {
   cost.all_to_all_bytes = sent.all_to_all_bytes;
   cost.all_to_all_bytes_avoided = plan_.bytes_without_broadcast - cost.all_to_all_bytes;
   cost.gather_bytes = sent.all_gather_bytes + halves_.gather_bytes();
-  assert(cost.all_to_alls == plan_.exchanges[size_t(index)].count() && cost.all_to_all_bytes == plan_.bytes[size_t(index)]);
+  assert(cost.all_to_alls == plan_.all_to_alls[size_t(index)] && cost.all_to_all_bytes == plan_.bytes[size_t(index)]);
   for (GuidanceHalves::Part& part : halves_.begun()) {
     made.branches += part.run.cached.seconds().taken();
     made.exchanges += part.run.parallel.seconds().taken();
@@ -196,13 +196,14 @@ void Denoising::save(int index, const Tensor& latents) {
   while (gathered < outputs.sites.size()) outputs.next();
 }
 
-// Runs of whole frames follow each other in the order of ranks, with guidance in parallel one half behind the other.
+// Whole frames follow each other in the order of ranks, with guidance in parallel one half behind the other.
 Tensor Denoising::whole_output(StoredSite stored) {
   Communicator& team = halves_.are_on_halves_of_team() ? *team_.whole : team_.sharing_tokens();
   const std::vector<int64_t> frames = part_sizes(tokens_[0] * tokens_[1], team_.sharing_tokens().size());
   std::vector<int64_t> sizes;
   for (int rank = 0; rank < team.size(); ++rank) sizes.push_back(frames[size_t(rank) % frames.size()] * tokens_[2] * tokens_[3]);
-  return to_float32(gather_on_first(team, halves_.parts()[stored.unconditional].run.stored_frames(stored.site), sizes));
+  Run& run = halves_.parts()[stored.unconditional].run;
+  return to_float32(run.parallel.in_order(gather_on_first(team, run.stored_frames(stored.site), sizes)));
 }
 
 void Denoising::restore_outputs(Backend& backend) {

@@ -94,7 +94,8 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   plan.beside = of.beside;
   PlanningBackend backend(device);
   Phases phases(backend, plan);
-  const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { phases.begin(doing); });
+  const auto listen = [&](const std::string& doing) { phases.begin(doing); };
+  const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, listen, of.overlaps);
   const auto pipeline = model.open(backend, storage, channels, {of.texts});
   plan.loading_bytes = int64_t(backend.most_in_use());
   plan.weight_bytes = int64_t(backend.in_use());

@@ -46,6 +46,7 @@ struct PlannedRank {
   OutputPlace stored_outputs = OutputPlace::device;
   bool saves = false;            ///< progress, behind every evaluation
   bool decodes = true;           ///< false: a video ends with its latents
+  bool overlaps = false;         ///< the team's exchanges go on beside computing (Communicator)
 };
 
 /// A prompt with more words than any family's text encoder is given tokens.

@@ -56,7 +56,7 @@ constexpr Family families[] = {
 VideoPlan plan_video(const PlannedVideo& video, const BroadcastSchedule& schedule, const TokenParts& parts, int rank, int64_t token_bytes,
                      Placement placement) {
   return plan_halves(schedule, parts.batch, [&](const BroadcastSchedule& of_run, int64_t batch) {
-    const TokenParts own{batch, parts.time, parts.space, parts.ranks};
+    const TokenParts own{batch, parts.time, parts.space, parts.ranks, batch == parts.batch ? parts.turns : 1};
     if (video.heads) return plan_video_over_heads(of_run, own, rank, token_bytes, video.heads);
     if (placement == Placement::least) return plan_video(of_run, video.order, own, rank, token_bytes, video.published);
     return plan_video(of_run, TokenPlan(of_run, video.order, video.published), own, rank, token_bytes, video.published);

@@ -71,7 +71,7 @@ VideoPlan TextToVideo::plan(const Shape& tokens, const BroadcastSchedule& schedu
   return plan_halves(schedule, tokens[0], [&](const BroadcastSchedule& of_run, int64_t batch) {
     if (std::holds_alternative<Latte>(parts_.transformer))
       return plan_video(of_run, latte_branches(), {batch, tokens[1], tokens[2], tokens[3]}, team, Axis::time, backend_.activations());
-    return plan_video_over_heads(of_run, {batch, tokens[1], tokens[2], team.size()}, team.rank(),
+    return plan_video_over_heads(of_run, {batch, tokens[1], tokens[2], team.size(), SequenceParallel::turns_of(team, batch)}, team.rank(),
                                  tokens[3] * int64_t(size_of(backend_.activations())), sizes().heads);
   });
 }

@@ -60,7 +60,8 @@ MakingPhase phase_of(Branch branch) {
 WorkPlan plan_work(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of) {
   PlanningBackend backend;
   WorkCount count(backend);
-  const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, [&](const std::string& doing) { count.begin(doing); });
+  const auto listen = [&](const std::string& doing) { count.begin(doing); };
+  const TeamChannels channels = planning_channels(of.rank, of.ranks, of.cfg_parallel, listen, of.overlaps);
   const auto pipeline = model.open(backend, storage, channels);
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};

@@ -19,7 +19,7 @@ BranchOrder single_block_branches();
 /// The axis along which an attention's sequences run; nothing for branches that look at each token by itself.
 std::optional<Axis> attended_axis(Branch branch);
 
-/// Exchanges of a team's tokens between the two ways of being dealt out; each is one all-to-all.
+/// Exchanges of a team's tokens between the two ways of being dealt out; each is one all-to-all, or one a turn (TokenParts).
 struct Exchanges {
   int64_t from_space = 0, from_time = 0;   ///< what was sharded along space (time) comes to be sharded along the other
   int64_t count() const { return from_space + from_time; }

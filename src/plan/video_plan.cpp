@@ -18,13 +18,16 @@ VideoPlan plan_video(const BroadcastSchedule& schedule, TokenPlan tokens, const 
     plan.bytes_without_broadcast =
         bytes_sent(TokenPlan(everything, plan.tokens.order(), published).exchanges(everything).front(), parts, rank, token_bytes);
   }
-  for (const Exchanges& exchanges : plan.exchanges) plan.bytes.push_back(bytes_sent(exchanges, parts, rank, token_bytes));
+  for (const Exchanges& exchanges : plan.exchanges) {
+    plan.all_to_alls.push_back(exchanges.count() * parts.turns);
+    plan.bytes.push_back(bytes_sent(exchanges, parts, rank, token_bytes));
+  }
   return plan;
 }
 
 VideoPlan plan_video(const BroadcastSchedule& schedule, const BranchOrder& order, const Shape& tokens, const Communicator& team, Axis published,
                      DType activations) {
-  const TokenParts parts{tokens[0], tokens[1], tokens[2], team.size()};
+  const TokenParts parts{tokens[0], tokens[1], tokens[2], team.size(), SequenceParallel::turns_of(team, tokens[0])};
   return plan_video(schedule, order, parts, team.rank(), tokens[3] * int64_t(size_of(activations)), published);
 }
 
@@ -32,6 +35,7 @@ VideoPlan plan_video_over_heads(const BroadcastSchedule& schedule, const TokenPa
   VideoPlan plan{TokenPlan(schedule, single_block_branches(), Axis::space)};
   plan.stored_bytes = plan.tokens.stored_bytes(schedule, parts, rank, token_bytes);
   plan.exchanges.resize(size_t(schedule.evaluations()));
+  plan.all_to_alls.resize(plan.exchanges.size());
   plan.bytes.resize(plan.exchanges.size());
   if (parts.ranks == 1) return plan;
   plan.exchanges = plan.tokens.exchanges(schedule);
@@ -39,7 +43,10 @@ VideoPlan plan_video_over_heads(const BroadcastSchedule& schedule, const TokenPa
   const int64_t own_heads = part_sizes(heads, parts.ranks)[size_t(rank)];
   // Query, key and value of the own tokens go to the ranks of other heads, outputs of the own heads to those of other tokens.
   const int64_t bytes = token_bytes / heads * (3 * own_tokens * (heads - own_heads) + own_heads * (all_tokens - own_tokens));
-  for (size_t e = 0; e < plan.bytes.size(); ++e) plan.bytes[e] = plan.exchanges[e].count() / 2 * bytes;
+  for (size_t e = 0; e < plan.bytes.size(); ++e) {
+    plan.all_to_alls[e] = plan.exchanges[e].count() * parts.turns;
+    plan.bytes[e] = plan.exchanges[e].count() / 2 * bytes;
+  }
   plan.bytes_without_broadcast = schedule.blocks() * bytes;
   return plan;
 }
@@ -54,6 +61,7 @@ VideoPlan plan_halves(const BroadcastSchedule& schedule, int64_t batch, const Pl
     if (schedule.reuses_unconditional_half(e)) continue;
     const size_t own = size_t(schedule.unconditional_evaluations(e)) - 1;
     both.exchanges[size_t(e)] += unconditional.exchanges[own];
+    both.all_to_alls[size_t(e)] += unconditional.all_to_alls[own];
     both.bytes[size_t(e)] += unconditional.bytes[own];
   }
   both.bytes_without_broadcast *= 2;

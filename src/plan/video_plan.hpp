@@ -10,6 +10,7 @@ namespace pyracast {
 struct VideoPlan {
   TokenPlan tokens;                       ///< of both halves of guidance; where they are parted, of the conditional one
   std::vector<Exchanges> exchanges;       ///< [evaluations]; none on a team of one
+  std::vector<int64_t> all_to_alls;       ///< [evaluations]: that these take, one each or one a turn
   std::vector<int64_t> bytes;             ///< [evaluations]: of all-to-alls, sent by this rank
   int64_t bytes_without_broadcast = 0;    ///< of an evaluation that computes everything, placed as published
   int64_t stored_bytes = 0;               ///< of stored branch outputs: the most at any time, of each half where they are parted

@@ -297,6 +297,53 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
   return out;
 }
 
+Tensor rows(const Tensor& x, int64_t begin, int64_t end) {
+  require(x.axes() > 0 && 0 <= begin && begin <= end && end <= x.dim(0), "rows: ", begin, " to ", end, " of ", x.shape());
+  Shape shape = x.shape();
+  shape[0] = end - begin;
+  const size_t before = x.dim(0) ? x.bytes() / size_t(x.dim(0)) * size_t(begin) : 0;
+  if (before % 16 != 0) return slice(x, 0, begin, end);
+  return Tensor(x.backend(), shape, x.dtype(), {x.buffer(), static_cast<char*>(x.buffer().get()) + before});
+}
+
+namespace {
+
+/// f(shape, begin along the axis, begin in a row of all parts) for each part along an axis, which it makes whole.
+template <class F>
+void for_parts(const char* operation, Shape shape, int axis, std::span<const int64_t> sizes, F f) {
+  const int64_t whole = shape[size_t(axis)];
+  int64_t begin = 0, before = 0;
+  for (const int64_t size : sizes) {
+    shape[size_t(axis)] = size;
+    f(shape, begin, before);
+    begin += size;
+    before += size_of(shape);
+  }
+  require(begin == whole, operation, ": parts of ", begin, " along an axis of ", whole);
+}
+
+}  // namespace
+
+Tensor cut(const Tensor& x, int axis, std::span<const int64_t> sizes) {
+  const int a = axis_of(x, axis);
+  Tensor out = a == 0 ? x.reshape({x.size()}) : Tensor(x.backend(), {x.size()}, x.dtype());
+  const Shape strides = strides_of(x.shape());
+  for_parts("cut", x.shape(), a, sizes, [&](const Shape& part, int64_t begin, int64_t before) {
+    if (a > 0) copy_all(x, begin * strides[size_t(a)], strides, out, before, strides_of(part), part);
+  });
+  return out;
+}
+
+Tensor joined(const Tensor& flat, const Shape& shape, int axis, std::span<const int64_t> sizes) {
+  require(flat.size() == size_of(shape), "joined: ", flat.shape(), " has not the elements of ", shape);
+  Tensor out = axis == 0 ? flat.reshape(shape) : Tensor(flat.backend(), shape, flat.dtype());
+  const Shape strides = strides_of(shape);
+  for_parts("joined", shape, axis, sizes, [&](const Shape& part, int64_t begin, int64_t before) {
+    if (axis > 0) copy_all(flat, before, strides_of(part), out, begin * strides[size_t(axis)], strides, part);
+  });
+  return out;
+}
+
 Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after) {
   if (before == 0 && after == 0) return x;
   const int a = axis_of(x, axis);

@@ -65,7 +65,13 @@ Tensor combine(float a, const Tensor& x, float b, const Tensor& y);
 Tensor permute(const Tensor& x, const std::vector<int>& axes);
 /// Elements begin to end along an axis.
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);
+/// Elements begin to end along the first axis: in x's memory where they lie as devices want a tensor's to, at a multiple of 16 bytes, else a copy.
+Tensor rows(const Tensor& x, int64_t begin, int64_t end);
 Tensor concatenate(const std::vector<Tensor>& parts, int axis);
+/// x cut along an axis into parts of these sizes, one behind the other: flat.
+Tensor cut(const Tensor& x, int axis, std::span<const int64_t> sizes);
+/// And back: parts of these sizes along an axis, which lie one behind the other in `flat`, put together to `shape`.
+Tensor joined(const Tensor& flat, const Shape& shape, int axis, std::span<const int64_t> sizes);
 /// Adds zeros along an axis, in front and behind.
 Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after);
 /// x `times` times in a row along an axis (whole copies one behind the other).

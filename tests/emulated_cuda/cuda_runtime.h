@@ -2,10 +2,10 @@
 // The part of the CUDA runtime that kernels/cuda uses, for a C++ compiler: kernels run on the host, a block after the
 // other, each thread of a block as a fibre that goes on at barriers and warp operations only. What is seen so: every
 // index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
-// NaN), a barrier that not all threads of a block reach, a result that needs more than barriers promise (fibres run in falling order
-// if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for. What is not: speed, and what only real hardware does.
-// Only what NCCL is asked for (nccl.h) and copies from and to pinned memory go on beside the caller. There is one GPU, or as many as
-// EMULATED_GPUS says, all of them the host.
+// NaN) or after it was given back (it ends so), a barrier that not all threads of a block reach, a result that needs more than
+// barriers promise (fibres run in falling order if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for. What is
+// not: speed, and what only real hardware does. Only what NCCL is asked for (nccl.h), copies from and to pinned memory, and copies
+// behind those go on beside the caller. There is one GPU, or as many as EMULATED_GPUS says, all of them the host.
 #include <atomic>
 #include <bit>
 #include <chrono>

@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -271,6 +273,11 @@ struct emulated_stream {
   std::vector<emulated_event> waits_for;   // before anything else is done
   std::thread thread;
 
+  /// Whether it has something to do, or to wait for.
+  bool is_behind() {
+    const std::lock_guard lock(own->mutex);
+    return own->done < own->given || !waits_for.empty();
+  }
   void wait() {
     std::unique_lock lock(own->mutex);
     const auto before = std::exchange(waits_for, {});
@@ -374,8 +381,11 @@ cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, c
   return *block ? cudaSuccess : cudaErrorInvalidValue;
 }
 
+// Whoever still reads it finds NaN.
 cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {
   emulated::finish(stream);
+  static void* (*const volatile overwrite)(void*, int, size_t) = std::memset;   // which would be left out before free()
+  if (block) overwrite(block, 0xff, malloc_usable_size(block));
   return std::free(block), cudaSuccess;
 }
 
@@ -428,6 +438,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
       std::this_thread::sleep_for(takes.load());
       std::memcpy(to, from, bytes);
     });
+    return cudaSuccess;
+  }
+  if (kind == cudaMemcpyDeviceToDevice && stream && stream->is_behind()) {
+    emulated::later(stream, [=] { std::memcpy(to, from, bytes); });
     return cudaSuccess;
   }
   if (kind != cudaMemcpyDeviceToDevice) ++emulated::counts.pageable_copies;

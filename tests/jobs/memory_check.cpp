@@ -21,7 +21,7 @@ class MemoryCheck : public ::testing::Test {
   }
   VideosToFit videos(std::vector<VideoRequest> requests, std::vector<BroadcastPolicy> policies, bool decodes = true) const {
     return {.model = *model, .settings = settings, .requests = std::move(requests), .policies = std::move(policies),
-            .rank = rank_without_folder(settings, 1, false, decodes)};
+            .rank = rank_without_folder(settings, "auto", 1, false, decodes)};
   }
   /// What four ranks of a node without GPUs take.
   static int64_t bytes(const VideosToFit& videos) {

@@ -6,6 +6,7 @@
 
 #include "models/open_sora_t2v.hpp"
 #include "plan/video_plan.hpp"
+#include "tests/comm/forwarding.hpp"
 
 namespace pyracast {
 namespace {
@@ -43,7 +44,7 @@ std::vector<float> outputs_of(Communicator& team, Backend& backend, bool planned
   const std::vector<int64_t> mask{1, 1, 0, 1, 1, 1};
   const LatteCaption caption = network.embed_caption(numbers(backend, {2, 3, 8}, 3), mask);
   const BroadcastSchedule schedule = some_reuse();
-  const TokenParts parts{2, 5, 12, team.size()};
+  const TokenParts parts{2, 5, 12, team.size(), SequenceParallel::turns_of(team, 2)};
   const TokenPlan plan = planned ? least_exchanges(schedule, latte_branches(), parts, may_rest_over_time(parts)) : TokenPlan(schedule, {}, Axis::space);
   pyracast::Run run(team, schedule, plan, StoredOutput::ungated);
   std::vector<float> out;
@@ -61,19 +62,22 @@ void expect_the_bits_of_one(bool planned) {
   const auto alone = make_lone_communicator();
   const std::vector<float> expected = outputs_of<Network, Config>(*alone, *backend, false);
   EXPECT_NE(expected.front(), expected.back());
-  for (const int ranks : {2, 3, 4, 5, 8}) {
-    auto team = make_thread_communicators(ranks);
-    std::vector<std::vector<float>> got(static_cast<size_t>(ranks));
-    std::vector<std::thread> threads;
-    for (int rank = 0; rank < ranks; ++rank)
-      threads.emplace_back([&, rank] {
-        omp_set_num_threads(1);
-        const auto own = make_cpu_backend();
-        got[size_t(rank)] = outputs_of<Network, Config>(*team[size_t(rank)], *own, planned);
-      });
-    for (std::thread& thread : threads) thread.join();
-    for (const auto& values : got) EXPECT_EQ(values, expected) << ranks << " ranks";
-  }
+  for (const int ranks : {2, 3, 4, 5, 8})
+    for (const bool in_turns : {false, true}) {
+      auto team = make_thread_communicators(ranks);
+      if (in_turns)
+        for (auto& own : team) own = std::make_unique<InTurns>(std::move(own));
+      std::vector<std::vector<float>> got(static_cast<size_t>(ranks));
+      std::vector<std::thread> threads;
+      for (int rank = 0; rank < ranks; ++rank)
+        threads.emplace_back([&, rank] {
+          omp_set_num_threads(1);
+          const auto own = make_cpu_backend();
+          got[size_t(rank)] = outputs_of<Network, Config>(*team[size_t(rank)], *own, planned);
+        });
+      for (std::thread& thread : threads) thread.join();
+      for (const auto& values : got) EXPECT_EQ(values, expected) << ranks << " ranks" << (in_turns ? " in turns" : "");
+    }
 }
 
 TEST(LatteOnATeam, GivesTheBitsOfOneRankWhereverTokensRest) {

@@ -101,10 +101,10 @@ TEST_P(HalvesOfFamily, GiveTheBitsOfTheirBatchUntilOneIsLeftOut) {
 
 TEST_P(HalvesOfFamily, OnATeamGiveTheBitsOfOneRankAndSendWhatWasPlanned) {
   const BroadcastPolicy policy = reuse_of_a_half(evaluations());
-  for (const int ranks : {2, 3, 8}) {
-    SCOPED_TRACE(concat(ranks, " ranks"));
-    expect_the_video_of_one_rank(model(), ranks, false, request(7), policy);
-    expect_what_was_planned(model(), ranks, false, request(7), policy);
+  for (const TestTeam& team : {TestTeam{"", 2, false}, {"", 3, false}, {"", 8, false}, {"", 3, false, true}}) {
+    SCOPED_TRACE(concat(team.ranks, " ranks"));
+    expect_the_video_of_one_rank(model(), team, request(7), policy);
+    expect_what_was_planned(model(), team, request(7), policy);
   }
 }
 

@@ -13,10 +13,10 @@ namespace pyracast {
 namespace {
 
 /// The most bytes that each rank of a team of threads had in use.
-std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, int ranks, bool cfg_parallel,
+std::vector<int64_t> most_in_use(const VideoModel& model, const VideoRequest& request, const BroadcastPolicy& policy, const TestTeam& team,
                                  ProgressKeeper* keeper = nullptr) {
-  std::vector<int64_t> most(static_cast<size_t>(ranks));
-  const auto results = made_by(model, ranks, cfg_parallel, request, policy, nullptr, {}, [&](int rank, Backend& backend) {
+  std::vector<int64_t> most(static_cast<size_t>(team.ranks));
+  const auto results = made_by(model, team, request, policy, nullptr, {}, [&](int rank, Backend& backend) {
     most[size_t(rank)] = int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use());
   }, keeper);
   for (const VideoResult& result : results) EXPECT_EQ(result.outcome, Outcome::going_on) << result.reason;
@@ -27,20 +27,42 @@ struct MemoryPlanOfFamily : FamilyTest {};
 
 TEST_P(MemoryPlanOfFamily, EqualsWhatTheProcessorHasInUseOnATeam) {
   for (const BroadcastPolicy& policy : {BroadcastPolicy(), some_reuse()})
-    for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}, {4, true}})
-    {
-      const std::vector<int64_t> most = most_in_use(model(), request(), policy, ranks, cfg_parallel);
-      for (int rank = 0; rank < ranks; ++rank)
-        EXPECT_EQ(plan_memory(model(), {}, request(), policy, {rank, ranks, cfg_parallel}).most_bytes(), most[size_t(rank)])
-            << "rank " << rank << " of " << ranks << (cfg_parallel ? " in halves" : "") << (policy.enabled() ? ", with reuse" : "");
+    for (const TestTeam& team : {TestTeam{"alone", 1, false}, {"of two", 2, false}, {"of two in halves", 2, true}, {"of four in halves", 4, true},
+                                 {"of two in turns", 2, false, true}, {"of three in turns", 3, false, true},
+                                 {"of four in halves, in one turn", 4, true, true}}) {
+      const std::vector<int64_t> most = most_in_use(model(), request(), policy, team);
+      for (int rank = 0; rank < team.ranks; ++rank) {
+        const PlannedRank of{.rank = rank, .ranks = team.ranks, .cfg_parallel = team.cfg_parallel, .overlaps = team.in_turns};
+        EXPECT_EQ(plan_memory(model(), {}, request(), policy, of).most_bytes(), most[size_t(rank)])
+            << "rank " << rank << ", " << team.name << (policy.enabled() ? ", with reuse" : "");
+      }
     }
+}
+
+// Of the demo model, whose evaluations take more than its text encoder.
+TEST(MemoryPlan, OfEvaluationsEqualsWhatTheyTakeInTurnsAndAtOnceOnATeam) {
+  const auto model = find_model({"opensora-1.2", DEMO_SNAPSHOT});
+  const VideoRequest request{.prompt = "a star", .height = 48, .width = 48, .frames = 17, .steps = 3, .guidance = 3};
+  std::array<int64_t, 2> most{};
+  for (const bool in_turns : {false, true}) {
+    made_by(*model, TestTeam{"", 2, false, in_turns}, request, {}, nullptr, [](VideoRun& run) { run.decodes = false; }, [&](int rank, Backend& backend) {
+      const MemoryPlan plan = plan_memory(*model, {}, request, {}, {.rank = rank, .ranks = 2, .overlaps = in_turns});
+      int64_t planned = 0;
+      for (const MemoryPlan::Phase& phase : plan.phases)
+        if (phase.doing.starts_with("evaluation")) planned = std::max(planned, phase.most_bytes);
+      ASSERT_GT(planned, plan.loading_bytes);
+      EXPECT_EQ(int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use()), planned) << rank << (in_turns ? " in turns" : "");
+      if (rank == 0) most[in_turns] = planned;
+    });
+  }
+  EXPECT_LT(most[true], most[false]) << "a half's tokens take less on their way than both halves'";
 }
 
 TEST_P(MemoryPlanOfFamily, FollowsHalvesOfGuidanceThatAreEvaluatedOneAfterTheOtherOnATeam) {
   const VideoRequest request = this->request(7);
   const BroadcastPolicy policy = reuse_of_a_half(int(made_by(model(), 1, false, request, {}).front().evaluations.size()));
   for (const int ranks : {1, 2}) {
-    const std::vector<int64_t> most = most_in_use(model(), request, policy, ranks, false);
+    const std::vector<int64_t> most = most_in_use(model(), request, policy, {"", ranks, false});
     for (int rank = 0; rank < ranks; ++rank)
       EXPECT_EQ(plan_memory(model(), {}, request, policy, {rank, ranks, false}).most_bytes(), most[size_t(rank)]) << "rank " << rank << " of " << ranks;
   }
@@ -108,13 +130,15 @@ TEST_P(MemoryPlanOfFamily, CountsWhatIsGatheredToSaveStoredOutputsOnATeam) {
       for (size_t i = 0; i < stored.sites.size(); ++i, ++outputs) stored.next();
     }
   };
-  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {3, false}, {4, true}}) {
+  for (const TestTeam& team : {TestTeam{"alone", 1, false}, {"of three", 3, false}, {"of four in halves", 4, true},
+                               {"of three in turns", 3, false, true}}) {
     Always keeper;
-    const std::vector<int64_t> most = most_in_use(model(), request(), some_reuse(), ranks, cfg_parallel, &keeper);
+    const std::vector<int64_t> most = most_in_use(model(), request(), some_reuse(), team, &keeper);
     EXPECT_GT(keeper.outputs, 0);
-    for (int rank = 0; rank < ranks; ++rank)
-      EXPECT_EQ(plan_memory(model(), {}, request(), some_reuse(), {.rank = rank, .ranks = ranks, .cfg_parallel = cfg_parallel, .saves = true}).most_bytes(), most[size_t(rank)])
-          << "rank " << rank << " of " << ranks;
+    for (int rank = 0; rank < team.ranks; ++rank) {
+      const PlannedRank of{.rank = rank, .ranks = team.ranks, .cfg_parallel = team.cfg_parallel, .saves = true, .overlaps = team.in_turns};
+      EXPECT_EQ(plan_memory(model(), {}, request(), some_reuse(), of).most_bytes(), most[size_t(rank)]) << "rank " << rank << ", " << team.name;
+    }
   }
 }
 

@@ -9,7 +9,6 @@ class OpenSoraOnATeam : public testing::TestWithParam<TestTeam> {};
 
 // Odd numbers of tokens, more ranks than frames or than tokens, two clips of which the second continues the first.
 TEST_P(OpenSoraOnATeam, GivesTheBitsOfOneRank) {
-  const auto [name, ranks, cfg_parallel] = GetParam();
   const BroadcastPolicy pab({{"spatial_broadcast", true}, {"spatial_threshold", {100, 900}}, {"spatial_range", 2},
                              {"cross_broadcast", true}, {"cross_threshold", {100, 900}}, {"cross_range", 3}}, "test");
   Json gate_anew = pab.json();
@@ -19,17 +18,16 @@ TEST_P(OpenSoraOnATeam, GivesTheBitsOfOneRank) {
                               VideoRequest{.prompt = "a star", .height = 24, .width = 24, .frames = 1, .steps = 3, .guidance = 3},
                               VideoRequest{.prompt = "a star", .height = 16, .width = 16, .frames = 34, .steps = 2, .guidance = 3, .clips = 2}}) {
     for (const BroadcastPolicy& policy : {BroadcastPolicy(), pab, ungated})
-      expect_the_video_of_one_rank(*demo(), ranks, cfg_parallel, request, policy);
+      expect_the_video_of_one_rank(*demo(), GetParam(), request, policy);
   }
 }
 
 // The schedule does reuse stored outputs where tokens rest on the other axis, so that stored outputs move as well.
 TEST_P(OpenSoraOnATeam, SendsExactlyWhatWasPlanned) {
-  const auto [name, ranks, cfg_parallel] = GetParam();
   const BroadcastPolicy pab({{"spatial_broadcast", true}, {"spatial_threshold", {0, 1000}}, {"spatial_range", 3},
                              {"temporal_broadcast", true}, {"temporal_threshold", {0, 900}}, {"temporal_range", 2}}, "test");
   const VideoRequest request{.prompt = "a star", .height = 48, .width = 40, .frames = 34, .steps = 7, .guidance = 3};
-  for (const BroadcastPolicy& policy : {BroadcastPolicy(), pab}) expect_what_was_planned(*demo(), ranks, cfg_parallel, request, policy);
+  for (const BroadcastPolicy& policy : {BroadcastPolicy(), pab}) expect_what_was_planned(*demo(), GetParam(), request, policy);
 }
 
 TEST(OpenSoraBroadcast, OfRangeOneIsNoneBitForBit) {
@@ -51,7 +49,10 @@ TEST(OpenSoraBroadcast, OfRangeOneIsNoneBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(, OpenSoraOnATeam, testing::Values(TestTeam{"Of2", 2, false}, TestTeam{"Of3", 3, false}, TestTeam{"Of4", 4, false},
                                                             TestTeam{"Of5", 5, false}, TestTeam{"Of8", 8, false},
-                                                            TestTeam{"Of2HalvedByGuidance", 2, true}, TestTeam{"Of6HalvedByGuidance", 6, true}),
+                                                            TestTeam{"Of2HalvedByGuidance", 2, true}, TestTeam{"Of6HalvedByGuidance", 6, true},
+                                                            TestTeam{"Of2InTurns", 2, false, true}, TestTeam{"Of3InTurns", 3, false, true},
+                                                            TestTeam{"Of8InTurns", 8, false, true},
+                                                            TestTeam{"Of6HalvedByGuidanceInOneTurn", 6, true, true}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -110,10 +110,11 @@ TEST_P(Leaving, WithOutputsThatAreStillReusedWritesTheSameOnesAndGoesOnWithThemO
     EveryPlace alone(folder / concat(stored, "-alone"));
     made_by(*model, 1, false, request, policy, nullptr, {}, {}, &alone);
     ASSERT_GE(std::count_if(alone.files.begin(), alone.files.end(), holds_outputs), 2);
-    for (const TestTeam& team : {TestTeam{"two", 2, false}, {"three", 3, false}, {"halves", 2, true}, {"fours", 4, true}}) {
+    for (const TestTeam& team : {TestTeam{"two", 2, false}, {"three", 3, false}, {"halves", 2, true}, {"fours", 4, true},
+                                 {"turns", 3, false, true}}) {
       SCOPED_TRACE(concat(stored, ", ", team.name));
       EveryPlace keeper(folder / concat(stored, '-', team.name));
-      const auto results = made_by(*model, team.ranks, team.cfg_parallel, request, policy, nullptr, {}, {}, &keeper);
+      const auto results = made_by(*model, team, request, policy, nullptr, {}, {}, &keeper);
       expect_same(results.front(), whole);
       ASSERT_EQ(keeper.files.size(), alone.files.size());
       for (size_t i = 0; i < keeper.files.size(); ++i) {
@@ -128,11 +129,11 @@ TEST_P(Leaving, WithOutputsThatAreStillReusedWritesTheSameOnesAndGoesOnWithThemO
       const auto inside = size_t(std::find_if(alone.files.begin(), alone.files.end(), holds_outputs) - alone.files.begin()) + 1;
       ASSERT_TRUE(holds_outputs(alone.files[inside]));
       const LabelledProgress from_one = read_progress(alone.files[inside]), from_team = read_progress(keeper.files[inside]);
-      const auto gone_on = [&](const LabelledProgress& from, int ranks, bool cfg_parallel) {
-        return made_by(*model, ranks, cfg_parallel, request, policy, nullptr, [&](VideoRun& run) { run.continued = &from.progress; });
+      const auto gone_on = [&](const LabelledProgress& from, const TestTeam& by) {
+        return made_by(*model, by, request, policy, nullptr, [&](VideoRun& run) { run.continued = &from.progress; });
       };
-      for (const VideoResult& made : gone_on(from_one, team.ranks, team.cfg_parallel)) expect_same(made, whole);
-      expect_same(gone_on(from_team, 1, false).front(), whole);
+      for (const VideoResult& made : gone_on(from_one, team)) expect_same(made, whole);
+      expect_same(gone_on(from_team, {"one", 1, false}).front(), whole);
     }
   }
 }

@@ -94,11 +94,12 @@ TEST_P(OfFamily, TakesEverySamplerOfNoise) {
 
 TEST_P(OfFamily, OnATeamGivesTheBitsOfOneRankAndSendsWhatWasPlanned) {
   const TinyModel model(GetParam());
-  for (const TestTeam& team : {TestTeam{"", 2, false}, {"", 3, false}, {"", 4, false}, {"", 8, false}, {"", 2, true}, {"", 6, true}}) {
-    SCOPED_TRACE(concat(team.ranks, team.cfg_parallel ? " ranks in halves" : " ranks"));
+  for (const TestTeam& team : {TestTeam{"", 2, false}, {"", 3, false}, {"", 4, false}, {"", 8, false}, {"", 2, true}, {"", 6, true},
+                               {"", 2, false, true}, {"", 3, false, true}, {"", 8, false, true}}) {
+    SCOPED_TRACE(concat(team.ranks, " ranks", team.cfg_parallel ? " in halves" : "", team.in_turns ? " in turns" : ""));
     for (const BroadcastPolicy& policy : {BroadcastPolicy(), reuse_of_attention()})
-      expect_the_video_of_one_rank(*model, team.ranks, team.cfg_parallel, model.request(), policy);
-    expect_what_was_planned(*model, team.ranks, team.cfg_parallel, model.request(), reuse_of_attention());
+      expect_the_video_of_one_rank(*model, team, model.request(), policy);
+    expect_what_was_planned(*model, team, model.request(), reuse_of_attention());
   }
 }
 
@@ -106,7 +107,7 @@ TEST_P(OfFamily, OnATeamThatSharesGuidanceOneHalfIsEnoughWithoutGuidance) {
   const TinyModel model(GetParam());
   VideoRequest request = model.request();
   request.guidance = 1;
-  expect_the_video_of_one_rank(*model, 4, true, request, reuse_of_attention());
+  expect_the_video_of_one_rank(*model, {"", 4, true}, request, reuse_of_attention());
 }
 
 INSTANTIATE_TEST_SUITE_P(, OfFamily, testing::Values("latte-1", "osp-1.1", "osp-1.2"), [](const auto& info) {
@@ -124,7 +125,7 @@ TEST(Latte, DecodesWithTheVaeThatIsNamed) {
   const VideoResult one = alone(*temporal, temporal.request()), other = alone(*by_frame, temporal.request());
   EXPECT_EQ(one.latents, other.latents);
   EXPECT_NE(one.video.rgb, other.video.rgb);
-  expect_the_video_of_one_rank(*by_frame, 3, false, temporal.request(), {});
+  expect_the_video_of_one_rank(*by_frame, {"", 3, false}, temporal.request(), {});
 }
 
 TEST(Latte, TakesEtaWithDdimAlone) {

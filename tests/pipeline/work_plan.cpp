@@ -18,9 +18,9 @@ struct WorkPlanOfFamily : FamilyTest {
 };
 
 TEST_P(WorkPlanOfFamily, CountsWhatARunCountsOnATeam) {
-  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, false}, {2, true}}) {
-    const auto results = made_by(model(), ranks, cfg_parallel, request(), some_reuse(), nullptr, {}, [](int, Backend&) {});
-    const VideoWork planned = work(request(), some_reuse(), {0, ranks, cfg_parallel});
+  for (const TestTeam& team : {TestTeam{"alone", 1, false}, {"of two", 2, false}, {"in halves", 2, true}, {"in turns", 2, false, true}}) {
+    const auto results = made_by(model(), team, request(), some_reuse());
+    const VideoWork planned = work(request(), some_reuse(), {.ranks = team.ranks, .cfg_parallel = team.cfg_parallel, .overlaps = team.in_turns});
     double attentions = 0, exchanges = 0, bytes = 0;
     for (const EvaluationCost& evaluation : results.front().evaluations) {
       attentions += double(evaluation.computed[size_t(Branch::spatial_attention)]);
@@ -29,7 +29,7 @@ TEST_P(WorkPlanOfFamily, CountsWhatARunCountsOnATeam) {
     }
     EXPECT_EQ(at(planned, MakingPhase::spatial_attention).calls, attentions);
     EXPECT_EQ(at(planned, MakingPhase::other).calls, double(results.front().evaluations.size()));
-    EXPECT_EQ(at(planned, MakingPhase::communication), (PhaseWork{exchanges, bytes})) << ranks << (cfg_parallel ? " in halves" : "");
+    EXPECT_EQ(at(planned, MakingPhase::communication), (PhaseWork{exchanges, bytes})) << team.name;
   }
 }
 
