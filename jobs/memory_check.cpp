@@ -45,9 +45,14 @@ NodeMemory plan_node_memory(const VideoModel& model, const ModelSettings& settin
   return memory;
 }
 
-static bool overlaps_in_teams(const ModelSettings& settings, const std::string& comm, int ranks) {
+namespace {
+
+/// Whether their exchanges go on beside computing.
+bool overlaps_in_teams(const ModelSettings& settings, const std::string& comm, int ranks) {
   return transport_of(comm, settings.device, ranks) == Transport::nccl;
 }
+
+}  // namespace
 
 PlannedRank rank_of_generate(const GenerateSettings& settings, int ranks, bool cfg_parallel, int idle_cores) {
   const bool on_gpus = planned_device(settings.model) != PlannedDevice::cpu;
