@@ -15,9 +15,9 @@ constexpr Taken patch_transform[4] = {{0, 2, -1}, {1, 2, 1}, {2, 1, -1}, {1, 3, 
 constexpr double kernel_transform[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};   // G
 constexpr float output_transform[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};                               // A^T
 
-constexpr int64_t most_columns = 512;         // of a task
-constexpr int64_t most_products = 192 * 1024;  // of a task, in each of the four matrices that lie in the second-level cache together
-constexpr int64_t row_step = 48;              // whole tiles on all instruction sets
+constexpr int64_t most_columns = 512;          // of a task
+constexpr int64_t most_products = 192 * 1024;  // of a task, in four matrices that lie in the second-level cache together
+constexpr int64_t row_step = 48;               // whole tiles on all instruction sets
 
 constexpr int64_t least_channels = 32;             // with fewer, transforming takes longer than the saved products
 constexpr int64_t least_quantized_channels = 96;   // with fewer, quantizing does
@@ -120,6 +120,7 @@ void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weig
     const int64_t begin = task / column_tasks * step, end = std::min(patches.count, begin + step);
     const int64_t column = task % column_tasks * column_step, count = std::min(columns - column, column_step);
     const float* added = bias ? floats(*bias) + column : zeros;
+    // A row of the 4x4 products at a time: what it gives to each of the outputs is added to these at once.
     with_tiles(simd, weight.dtype, [&](const auto& tiles, const auto& panels_of) {
       for (int i = 0; i < 4; ++i) {
         for (int j = 0; j < 4; ++j) {
