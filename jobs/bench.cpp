@@ -76,7 +76,7 @@ class StageTimes {
 
   Json json() const {
     const double seconds = median(seconds_), peak = median(peaks_), rate = stage_.flop / seconds;
-    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"latest", seconds_.back()}, {"latest_wall", wall_.back()}, 
+    return {{"stage", stage_.name}, {"cpu_seconds", seconds}, {"latest", seconds_.back()}, {"latest_wall", wall_.back()},
             {"least", *std::min_element(seconds_.begin(), seconds_.end())},
             {"most", *std::max_element(seconds_.begin(), seconds_.end())}, {"wall_seconds", median(wall_)}, {"runs", seconds_.size()},
             {"gflop", stage_.flop / 1e9}, {"gflop_per_second", rate / 1e9}, {"gbyte_per_second", stage_.bytes / seconds / 1e9},
@@ -170,8 +170,11 @@ int bench(int argc, char** argv) {
   }
   const auto settings = read_config<BenchSettings>(argc, argv);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
-  std::unique_ptr<Backend> backend = std::make_unique<PlanningBackend>(planned_device(settings.device, settings.dtype));
-  if (!settings.host_only) backend = open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
+  const auto open = [&]() -> std::unique_ptr<Backend> {
+    if (settings.host_only) return std::make_unique<PlanningBackend>(planned_device(settings.device, settings.dtype));
+    return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
+  };
+  const std::unique_ptr<Backend> backend = open();
   const WeightStorage storage = weight_storage(settings.device, settings.dtype);
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");

@@ -250,8 +250,8 @@ void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorag
   if (!size.frames) size.frames = model.frames;
   if (!size.tokens) size.tokens = model.tokens;
   require(size.height >= 16 && size.width >= 16 && size.frames >= 1 && size.tokens >= 1 && size.steps >= 1, "a video of ", size.height, " x ",
-          size.width, " pixels, ", size.frames, " frames, ", size.tokens, " tokens and ", size.steps, " steps: expected at least 16 x 16, 1, 1 and "
-          "1");
+          size.width, " pixels, ", size.frames, " frames, ", size.tokens, " tokens and ", size.steps,
+          " steps: expected at least 16 x 16, 1, 1 and 1");
   require(size.halves == 1 || size.halves == 2, "halves is ", size.halves, ", expected 2, or 1: the evaluation without guidance");
   require(size.blocks >= 0 && size.text_layers >= 0, "blocks is ", size.blocks, " and text-layers ", size.text_layers, ", expected 0 (all) or more");
   if (!size.json)
