@@ -47,12 +47,12 @@ BenchStage convolution(const char* kind, const Shape& x, int64_t out_channels, c
           }};
 }
 
-/// Self attention from the output of the qkv product to the input of the projection.
-BenchStage self_attention(const char* name, int64_t sequences, int64_t length, const BenchSizes& s, bool rotated) {
+/// Self attention from the output of the qkv product to the input of the projection, of sequences along the second axis.
+BenchStage self_attention(const char* name, int64_t batch, int64_t length, int64_t beside, const BenchSizes& s, bool rotated) {
   const int64_t size = s.hidden / s.heads;
-  return {name, 4 * double(sequences * length * length * s.hidden), floats({{4, sequences * length, s.hidden}}),
+  return {name, 4 * double(batch * beside * length * length * s.hidden), floats({{4, batch * beside * length, s.hidden}}),
           [=, heads = s.heads](Backend& backend, WeightStorage) -> Prepared {
-            const Tensor qkv = token_input(backend, {sequences, length, 3, heads, size}), norm = random_input(backend, {size});
+            const Tensor qkv = token_input(backend, {batch, length, beside, 3, heads, size}), norm = random_input(backend, {size});
             const RotaryTable turn = rotated ? rotary_table(backend, length, std::vector<float>(size_t(size / 2), 0.3f)) : RotaryTable();
             return [=] { packed_attention(qkv, norm, norm, 1e-6f, turn.cosines, turn.sines, 1 / std::sqrt(float(size))); };
           }};
@@ -223,8 +223,8 @@ std::vector<BenchStage> bench_stages(const BenchSizes& s) {
   stages.push_back(convolution("3x3x3", {1, 5, side / 2, side / 2, wide}, wide, cube));
   stages.push_back(convolution("3x3x3", {1, 9, s.picture / 4, s.picture / 4, narrow}, narrow, cube));
   stages.push_back(convolution("3x1x1", {1, 9, side, side, middle}, middle, {.kernel = {3, 1, 1}, .pad_before = {2, 0, 0}}));
-  stages.push_back(self_attention("spatial-attention", s.batch * s.frames, s.space, s, false));
-  stages.push_back(self_attention("temporal-attention", s.batch * s.space, s.frames, s, true));
+  stages.push_back(self_attention("spatial-attention", s.batch * s.frames, s.space, 1, s, false));
+  stages.push_back(self_attention("temporal-attention", s.batch, s.frames, s.space, s, true));
   stages.push_back(cross_attention(s));
   for (BenchStage& stage : row_stages(s)) stages.push_back(std::move(stage));
   stages.push_back(stdit3_pair(s));

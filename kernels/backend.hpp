@@ -207,8 +207,9 @@ struct Backend {
   virtual void modulated_norm(View x, float epsilon, View shift, View scale, View out);
   /// out = x + gate(branch); x and branch [groups, rows, channels], gate [groups, channels].
   virtual void add_gated(View x, View branch, View gate, View out);
-  /// attention(rotate(rms_norm(q)), rotate(rms_norm(k)), v), each as far as `with` says so;
-  /// qkv [batch, tokens, 3, heads, size], out [batch, tokens, heads, size].
+  /// attention(rotate(rms_norm(q)), rotate(rms_norm(k)), v), each as far as `with` says so, of sequences along the second axis;
+  /// qkv [batch, tokens, beside, 3, heads, size], out [batch, tokens, beside, heads, size]: the tokens of `beside` sequences lie
+  /// between each other's, as those of a video's places do along time.
   virtual void packed_attention(View qkv, const PackedAttention& with, View out);
 };
 

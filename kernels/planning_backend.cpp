@@ -94,7 +94,7 @@ void PlanningBackend::group_norm(View x, int64_t, float, View, View, Activation,
 void PlanningBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
   count_products(2 * out.size(), out.shape[1]);
   if (!on_gpu() || out.size() == 0) return;
-  const bool wide = !cuda::attention_on_tensor_cores(qkv.shape[4], with.scale);
+  const bool wide = !cuda::attention_on_tensor_cores(qkv.shape[5], with.scale);
   const auto wide_qkv = wide ? as(DType::float32, qkv) : nullptr, wide_out = wide ? as(DType::float32, out) : nullptr;
   if (!with.q_norm && !with.cosines) return;
   const size_t bytes = size_t(out.size()) * (wide ? sizeof(float) : size_of(out.dtype));

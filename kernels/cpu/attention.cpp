@@ -139,7 +139,7 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
 // The heads of a task are copied to scratch, queries and keys normalised and rotated on the way. Of short sequences all heads
 // are one task, so that memory is read in its own order.
 void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
-  const int64_t batch = qkv.shape[0], length = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], token = heads * size;
+  const int64_t batch = qkv.shape[0], length = qkv.shape[1], beside = qkv.shape[2], heads = qkv.shape[4], size = qkv.shape[5], token = heads * size;
   const int64_t group = length <= 64 ? heads : 1;
   const bool as_tiles = group > 1 && size <= cpu::depth_block;
   const int64_t q_stride = as_tiles ? cpu::left_stride : size, head = length * size;
@@ -152,23 +152,24 @@ void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View ou
       if (turned) simd_.rotate(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
     }
   };
-#pragma omp parallel for schedule(dynamic) if (batch * heads / group > 1 && worth_threads(out.size() * (2 * length + 64)))
-  for (int64_t task = 0; task < batch * heads / group; ++task) {
+#pragma omp parallel for schedule(dynamic) if (batch * beside * heads / group > 1 && worth_threads(out.size() * (2 * length + 64)))
+  for (int64_t task = 0; task < batch * beside * heads / group; ++task) {
     thread_local static Scratch scratch;
-    const int64_t b = task * group / heads, first = task * group % heads;
+    const int64_t sequence = task * group / heads, first = task * group % heads;
+    const int64_t first_row = sequence / beside * length * beside + sequence % beside;   // token t is row first_row + t * beside
     float* q = with_room(scratch.q, group * q_head);
     float* k = with_room(scratch.k, group * head);
     float* v = with_room(scratch.v, group * head);
     for (int64_t t = 0; t < length; ++t) {
-      const float* x = cpu::floats(qkv) + (b * length + t) * 3 * token + first * size;
+      const float* x = cpu::floats(qkv) + (first_row + t * beside) * 3 * token + first * size;
       take(x, with.q_norm, bool(with.cosines), q + t * q_stride, q_head, t);
       take(x + token, with.k_norm, bool(with.cosines), k + t * size, head, t);
       take(x + 2 * token, {}, false, v + t * size, head, t);
     }
-    float* result = cpu::floats(out) + b * length * token + first * size;
+    float* result = cpu::floats(out) + first_row * token + first * size;
     for (int64_t h = 0; h < group; ++h)
       attend(simd_, Tokens{q + h * q_head, length, q_stride, as_tiles}, Tokens{k + h * head, length, size}, Tokens{v + h * head, length, size}, size,
-             with.scale, {}, result + h * size, token, scratch);
+             with.scale, {}, result + h * size, beside * token, scratch);
   }
 }
 

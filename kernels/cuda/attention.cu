@@ -9,18 +9,19 @@ namespace pyracast {
 namespace cuda {
 namespace {
 
-/// `attend` of those entries of a batch whose number of keys it serves: all have `keys_each`, or those of `keys_of`.
+/// `attend` of those entries of a batch whose number of keys it serves.
 template <class Serves, class Attend>
-void for_entries(int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of, Serves serves, Attend attend) {
+void for_entries(int64_t batch, const KeysOfEntries& keys, Serves serves, Attend attend) {
   AttentionEntries some{};
-  if (keys_of.empty()) {
-    some.keys_each = keys_each;
+  some.beside = keys.beside;
+  if (keys.listed.empty()) {
+    some.keys_each = keys.each;
     some.count = batch;
-    if (serves(keys_each)) attend(some);
+    if (serves(keys.each)) attend(some);
     return;
   }
   for (int64_t b = 0; b < batch; ++b) {
-    const KeyRange range = keys_of[size_t(b)];
+    const KeyRange range = keys.listed[size_t(b)];
     if (serves(range.end - range.begin)) some.listed[some.count++] = {b, range.begin, range.end - range.begin};
     if (some.count == AttentionEntries::most_listed || (b == batch - 1 && some.count > 0)) {
       attend(some);
@@ -31,15 +32,15 @@ void for_entries(int64_t batch, int64_t keys_each, std::span<const KeyRange> key
 
 }  // namespace
 
-void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of) {
-  const auto is_short = [&](int64_t keys) { return keys <= short_keys && call.size <= short_size; };
-  for_entries(batch, keys_each, keys_of, is_short, [&](const AttentionEntries& some) { short_attention(stream, call, some); });
-  for_entries(batch, keys_each, keys_of, std::not_fn(is_short), [&](const AttentionEntries& some) { long_attention(stream, call, some); });
+void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const KeysOfEntries& keys) {
+  const auto is_short = [&](int64_t of_entry) { return of_entry <= short_keys && call.size <= short_size; };
+  for_entries(batch, keys, is_short, [&](const AttentionEntries& some) { short_attention(stream, call, some); });
+  for_entries(batch, keys, std::not_fn(is_short), [&](const AttentionEntries& some) { long_attention(stream, call, some); });
 }
 
-void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of) {
+void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys) {
   const auto any = [](int64_t) { return true; };
-  for_entries(batch, keys_each, keys_of, any, [&](const AttentionEntries& some) { tensor_core_attention(stream, call, some); });
+  for_entries(batch, keys, any, [&](const AttentionEntries& some) { tensor_core_attention(stream, call, some); });
 }
 
 }  // namespace cuda
@@ -65,7 +66,7 @@ void CudaBackend::attention(View q, View k, View v, float scale, const Attention
       call.bias_head = bias->head_stride;
       call.bias_query = bias->query_stride;
     }
-    attend(stream(), call, q.shape[0], k.shape[1], keys_of);
+    attend(stream(), call, q.shape[0], {.each = k.shape[1], .listed = keys_of});
   });
 }
 

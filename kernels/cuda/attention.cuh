@@ -29,39 +29,42 @@ struct AttentionEntries {
     int64_t batch, first_key, keys;
   };
   int64_t keys_each;   // 0: as listed
+  int64_t beside = 1;  // so many entries' tokens lie between each other's: token t of entry i is row first_row(i, all tokens) + t * beside
   int64_t count;
   Entry listed[most_listed];
 
-  constexpr Entry operator[](int64_t i) const { return keys_each ? Entry{i, i * keys_each, keys_each} : listed[i]; }
+  constexpr int64_t first_row(int64_t entry, int64_t tokens) const { return entry / beside * tokens * beside + entry % beside; }
+  constexpr Entry operator[](int64_t i) const { return keys_each ? Entry{i, first_row(i, keys_each), keys_each} : listed[i]; }
 };
 
 /// Which part of the attention a block computes.
 struct AttentionPart {
   AttentionEntries::Entry entry;
-  int64_t head, first_query;
+  int64_t head, first_query, first_row, beside;
 
   /// Block `index` of a grid of entries x heads x tiles of queries.
   template <class Call>
   static constexpr AttentionPart of(int64_t index, const Call& call, const AttentionEntries& entries, int tile) {
     const int64_t tiles = pieces_of(call.queries, tile);
-    return {entries[index / (tiles * call.heads)], index / tiles % call.heads, index % tiles * tile};
+    const AttentionEntries::Entry entry = entries[index / (tiles * call.heads)];
+    return {entry, index / tiles % call.heads, index % tiles * tile, entries.first_row(entry.batch, call.queries), entries.beside};
   }
   /// Where the head's rows begin in q, k, v, out and the bias.
   template <class Call>
   constexpr int64_t query(const Call& call, int64_t row) const {
-    return (entry.batch * call.queries + row) * call.q_row + head * call.size;
+    return (first_row + row * beside) * call.q_row + head * call.size;
   }
   template <class Call>
   constexpr int64_t key(const Call& call, int64_t at) const {
-    return (entry.first_key + at) * call.k_row + head * call.size;
+    return (entry.first_key + at * beside) * call.k_row + head * call.size;
   }
   template <class Call>
   constexpr int64_t value(const Call& call, int64_t at) const {
-    return (entry.first_key + at) * call.v_row + head * call.size;
+    return (entry.first_key + at * beside) * call.v_row + head * call.size;
   }
   template <class Call>
   constexpr int64_t out(const Call& call, int64_t row) const {
-    return ((entry.batch * call.queries + row) * call.heads + head) * call.size;
+    return ((first_row + row * beside) * call.heads + head) * call.size;
   }
   template <class Call>
   constexpr int64_t bias(const Call& call, int64_t row) const {
@@ -78,10 +81,15 @@ void long_attention(cudaStream_t stream, const AttentionCall& call, const Attent
 /// On the tensor cores: factors in bfloat16, sums in float32.
 void tensor_core_attention(cudaStream_t stream, const NarrowAttentionCall& call, const AttentionEntries& entries);
 /// Whether it serves this call: attention_on_tensor_cores(), and rows that are aligned to 16 bytes.
-bool tensor_core_attention_takes(const NarrowAttentionCall& call);
+bool tensor_core_attention_takes(const NarrowAttentionCall& call, int64_t beside);
 
-/// By the kernels that serve such calls. Each entry of the batch has `keys_each` keys, or those of `keys_of`, one an entry.
-void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of);
-void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, int64_t keys_each, std::span<const KeyRange> keys_of);
+/// The keys of a batch's entries: `each` of them, of entries that lie `beside` each other; or those of `listed`, one an entry.
+struct KeysOfEntries {
+  int64_t each, beside = 1;
+  std::span<const KeyRange> listed = {};
+};
+/// By the kernels that serve such calls.
+void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const KeysOfEntries& keys);
+void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys);
 
 }  // namespace pyracast::cuda

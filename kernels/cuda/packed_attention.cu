@@ -13,12 +13,12 @@ constexpr int lanes = 16;   // that share a head: one with 128 bfloat16 channels
 
 template <class T>
 struct HeadsCall {
-  const T* qkv;   // [batch, tokens, 3, heads, size]
-  T* out[2];      // queries, keys, each [batch, tokens, heads, size]
+  const T* qkv;   // [batch, tokens, beside, 3, heads, size]
+  T* out[2];      // queries, keys, each [batch, tokens, beside, heads, size]
   const float* norms[2];
   float epsilon;
   const float *cosines, *sines;   // [tokens, size / 2]
-  int64_t tokens, heads, size, pieces;
+  int64_t tokens, beside, heads, size, pieces;
 };
 
 /// The sum over the lanes of a head, on each of them. All lanes of the warp call it.
@@ -64,7 +64,7 @@ __global__ void heads_kernel(HeadsCall<T> call) {
     }
     if constexpr (n > 1)
       if (call.cosines) {
-        const int64_t angles = (row % call.tokens * size + i) / 2;
+        const int64_t angles = (row / call.beside % call.tokens * size + i) / 2;
         const auto cosines = load<n / 2>(call.cosines + angles), sines = load<n / 2>(call.sines + angles);
 #pragma unroll
         for (int k = 0; k < n; k += 2) {
@@ -86,7 +86,7 @@ __global__ void heads_kernel(HeadsCall<T> call) {
 // Values lie where they are, and so do queries and keys of which nothing is wanted before they attend.
 void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
   if (out.size() == 0) return;
-  const int64_t batch = qkv.shape[0], tokens = qkv.shape[1], heads = qkv.shape[3], size = qkv.shape[4], width = heads * size;
+  const int64_t batch = qkv.shape[0], tokens = qkv.shape[1], beside = qkv.shape[2], heads = qkv.shape[4], size = qkv.shape[5], width = heads * size;
   if (qkv.dtype == DType::bfloat16 && !cuda::attention_on_tensor_cores(size, with.scale)) {
     const Owned wide = as(DType::float32, qkv), result = floats_like(out);
     packed_attention(wide.view, with, result.view);
@@ -103,7 +103,7 @@ void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View o
       for (auto& part : turned) part = allocate(size_t(out.size()) * sizeof(T));
       const cuda::HeadsCall<T> of_heads{packed, {static_cast<T*>(turned[0].get()), static_cast<T*>(turned[1].get())},
                                         {floats_of(with.q_norm), floats_of(with.k_norm)}, with.epsilon, floats_of(with.cosines), floats_of(with.sines),
-                                        tokens, heads, size, batch * tokens * 2 * heads};
+                                        tokens, beside, heads, size, batch * tokens * beside * 2 * heads};
       constexpr int n = cuda::pack_elements<T>;
       const auto kernel = cuda::in_packs(size, n, qkv)   ? cuda::heads_kernel<n, T>
                           : cuda::in_packs(size, 2, qkv) ? cuda::heads_kernel<2, T>
@@ -113,7 +113,7 @@ void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View o
       call.k = of_heads.out[1];
       call.q_row = call.k_row = width;
     }
-    cuda::attend(stream(), call, batch, tokens, {});
+    cuda::attend(stream(), call, batch * beside, {.each = tokens, .beside = beside});
   });
 }
 

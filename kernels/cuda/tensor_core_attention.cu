@@ -27,7 +27,7 @@ constexpr int tile_of(int octets, bool has_bias) { return has_bias || octets == 
 /// Keys that take part in products: whole groups, of a tile at most.
 constexpr int padded(int64_t keys, int tile) { return keys < tile ? int(pieces_of(keys, group)) * group : tile; }
 
-/// The rows of a tile: `count` lie at x, `row` elements apart, and zeros follow up to `padded_count`; of `size` columns, and zeros follow.
+/// The rows of a tile: `count` lie at x, `row` octets apart, and zeros follow up to `padded_count`; of `size` columns, and zeros follow.
 struct Rows {
   const bfloat16* x;
   int row, count, padded_count, size;
@@ -39,10 +39,10 @@ __device__ void begin_columns(const Rows& rows, bfloat16* to) {
   const int thread = thread_anew();   // registers are few: what follows from it does not stay in them from tile to tile
   const int column = (First + thread % Width) * octet, step = int(blockDim.x) / Width;
   int row = thread / Width;
-  int from = row * rows.row + column;
+  int from = row * rows.row + column / octet;   // octets: 64 rows that lie far apart are reached by 32 bits
   to += row * row_stride(Octets) + column;
   for (; row < rows.padded_count; row += step) {
-    begin_copy(to, rows.x + from, row < rows.count && column < rows.size);
+    begin_copy(to, rows.x + int64_t(from) * octet, row < rows.count && column < rows.size);
     from += step * rows.row;
     to += step * row_stride(Octets);
   }
@@ -84,6 +84,7 @@ struct WarpOfQueries {
     out = call.out + part.out(call, first);
     bias = HasBias ? call.bias + part.bias(call, first) : nullptr;
     const bfloat16* const q = call.q + part.query(call, first) + lane() % 4 * 2;
+    const int64_t row_apart = part.beside * call.q_row;
 #pragma unroll
     for (int b = 0; b < Blocks; ++b)
 #pragma unroll
@@ -91,7 +92,7 @@ struct WarpOfQueries {
 #pragma unroll
         for (int o = 0; o < Octets; ++o)
           queries[b][o][half] = row(b, half) < there && o * octet < call.size
-                                    ? *reinterpret_cast<const uint32_t*>(q + row(b, half) * int(call.q_row) + o * octet) : 0;
+                                    ? *reinterpret_cast<const uint32_t*>(q + row(b, half) * row_apart + o * octet) : 0;
         largest[b][half] = -INFINITY;
         total[b][half] = 0;
       }
@@ -220,7 +221,8 @@ struct WarpOfQueries {
       if (Whole || g * group < count) add_values(scores, g, v + g * group * stride);
   }
 
-  __device__ void store() const {
+  /// Results of a head's queries, so many elements apart.
+  __device__ void store(int64_t apart) const {
     const int lane = thread_anew() % warp_size, size = int(call.size);   // as in begin_columns
 #pragma unroll
     for (int b = 0; b < Blocks; ++b)
@@ -231,7 +233,7 @@ struct WarpOfQueries {
         const int row = b * group + half * octet + lane / 4;
         if (row >= there) continue;
         const float scale = 1 / whole;
-        bfloat16* const of_row = out + row * int(call.heads * call.size);
+        bfloat16* const of_row = out + row * apart;
 #pragma unroll
         for (int o = 0; o < Octets; ++o)
           if (const int column = o * octet + lane % 4 * 2; column < size)
@@ -247,14 +249,15 @@ __global__ void __launch_bounds__(most_warps * warp_size, Blocks == 1 && Octets 
   const AttentionPart part = AttentionPart::of(blockIdx.x, call, entries, int(blockDim.x) / warp_size * Blocks * group);
   const int keys = int(part.entry.keys), size = int(call.size), rows = padded(keys, tile);   // of k or v in a stage
   const bfloat16 *k = call.k + part.key(call, 0), *v = call.v + part.value(call, 0);   // of the next tile
+  const int64_t k_row = part.beside * call.k_row, v_row = part.beside * call.v_row;
   bfloat16* const stages = reinterpret_cast<bfloat16*>(shared_floats());   // two if there are two tiles; k, then v
 
   const auto begin_tile = [&](int count, int stage) {
-    begin_rows<Octets>({k, int(call.k_row), count, padded(count, tile), size}, stages + stage);
-    begin_rows<Octets>({v, int(call.v_row), count, padded(count, tile), size}, stages + stage + rows * stride);
+    begin_rows<Octets>({k, int(k_row / octet), count, padded(count, tile), size}, stages + stage);
+    begin_rows<Octets>({v, int(v_row / octet), count, padded(count, tile), size}, stages + stage + rows * stride);
     close_copies();
-    k += tile * int(call.k_row);
-    v += tile * int(call.v_row);
+    k += tile * k_row;
+    v += tile * v_row;
   };
   begin_tile(keys, 0);
   WarpOfQueries<Octets, Blocks, HasBias> warp(call, part);
@@ -271,7 +274,7 @@ __global__ void __launch_bounds__(most_warps * warp_size, Blocks == 1 && Octets 
     __syncthreads();
     warp.template attend<false>(stages + stage, stages + stage + rows * stride, left);
   }
-  warp.store();
+  warp.store(part.beside * call.heads * call.size);
 }
 
 template <int Octets, int Blocks, bool HasBias>
@@ -302,16 +305,18 @@ void launch_heads(cudaStream_t stream, const NarrowAttentionCall& call, const At
 
 }  // namespace
 
-bool tensor_core_attention_takes(const NarrowAttentionCall& call) {
+bool tensor_core_attention_takes(const NarrowAttentionCall& call, int64_t beside) {
   const auto aligned = [](const bfloat16* x) { return reinterpret_cast<uintptr_t>(x) % 16 == 0; };
-  const auto fits = [](int64_t row) { return row % octet == 0 && row < 1 << 24; };   // 64 rows are reached by 32 bits
+  const auto fits = [&](int64_t row) { return row % octet == 0 && row * beside < 1 << 27; };   // 64 rows are reached by octets of 32 bits
   return attention_on_tensor_cores(call.size, call.scale) && fits(call.q_row) && fits(call.k_row) && fits(call.v_row) && aligned(call.q) &&
          aligned(call.k) && aligned(call.v) && aligned(call.out);
 }
 
 void tensor_core_attention(cudaStream_t stream, const NarrowAttentionCall& call, const AttentionEntries& entries) {
-  require(tensor_core_attention_takes(call), "attention on tensor cores: heads have ", call.size,
-          " channels, and the kernel takes aligned multiples of 8 up to 128 with a positive scale");
+  require(tensor_core_attention_takes(call, entries.beside), "attention on tensor cores: heads have ", call.size,
+          " channels and tokens lie ",
+          entries.beside, " rows of ", call.q_row, ", ", call.k_row, " and ", call.v_row, " elements apart; the kernel takes aligned multiples of 8 up to "
+          "128 channels, less than 2^27 elements apart, and a positive scale");
   if (call.size <= 32) launch_heads<4>(stream, call, entries);
   else if (call.size <= 64) launch_heads<8>(stream, call, entries);
   else if (call.size <= 72) launch_heads<9>(stream, call, entries);

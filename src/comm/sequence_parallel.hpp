@@ -88,8 +88,9 @@ class SequenceParallel {
   /// Frames [frames, …] as the ranks have them, one rank's behind the other's -> in their order.
   Tensor in_order(const Tensor& of_ranks) const;
 
-  /// f maps sequences [n, length, channels] that run along the whole of `axis` to the same shape. It is called for each turn: one is
-  /// computed while the next one comes, and then goes back beside it.
+  /// f maps sequences that run along the whole of `axis` to the same shape: [n, length, beside, channels], the tokens of `beside` sequences
+  /// lying between each other's (in time those of all places, where they are; in space each sequence lies by itself). It is called for each
+  /// turn: one is computed while the next one comes, and then goes back beside it.
   template <class F>
   Tensor along(Axis axis, const Tensor& x, F f) {
     const Axis whole = axis == Axis::space ? Axis::time : Axis::space;   // sharded along this, `axis` is whole
@@ -100,8 +101,8 @@ class SequenceParallel {
         [&](const Tensor& out) { return begin_exchange(out, whole); });
   }
 
-  /// Attention of all tokens of a video to each other: f maps all tokens of some heads, [batch, time * space, parts, heads, size],
-  /// to [batch, time * space, heads, size]. x [batch, time, this rank's space, parts, heads, size] (parts: query, key, value) ->
+  /// Attention of all tokens of a video to each other: f maps all tokens of some heads, [batch, time * space, 1, parts, heads, size],
+  /// to [batch, time * space, 1, heads, size], sequences as in along(). x [batch, time, this rank's space, parts, heads, size] (parts: query, key, value) ->
   /// [batch, time, this rank's space, heads * size]. Tokens rest along space; heads are dealt out for the while (DeepSpeed-
   /// Ulysses, Jacobs et al., arXiv 2309.14509), unevenly where they must. f is called for each turn, as in along().
   template <class F>
@@ -109,7 +110,7 @@ class SequenceParallel {
     const Shape own{x.dim(0), x.dim(1), x.dim(2), x.dim(4) * x.dim(5)};
     const auto all_tokens = [&](const Tensor& h) {
       if (h.size() == 0) return Tensor(h.backend(), {h.dim(0), h.dim(1), h.dim(2), 0, h.dim(5)}, h.dtype());
-      const Tensor out = f(h.reshape({h.dim(0), h.dim(1) * h.dim(2), h.dim(3), h.dim(4), h.dim(5)}));
+      const Tensor out = f(h.reshape({h.dim(0), h.dim(1) * h.dim(2), 1, h.dim(3), h.dim(4), h.dim(5)}));
       return out.reshape({h.dim(0), h.dim(1), h.dim(2), h.dim(4), h.dim(5)});
     };
     if (team_.size() == 1) return all_tokens(x).reshape(own);
@@ -150,9 +151,7 @@ class SequenceParallel {
   template <class F>
   static Tensor on_sequences(Axis axis, const Tensor& x, F f) {
     const int64_t entries = x.dim(0), time = x.dim(1), space = x.dim(2), channels = x.dim(3);
-    if (axis == Axis::space) return f(x.reshape({entries * time, space, channels})).reshape(x.shape());
-    const Tensor rows = f(permute(x, {0, 2, 1, 3}).reshape({entries * space, time, channels}));
-    return permute(rows.reshape({entries, space, time, channels}), {0, 2, 1, 3});
+    return axis == Axis::time ? f(x) : f(x.reshape({entries * time, space, 1, channels})).reshape(x.shape());
   }
   static constexpr size_t outside = 2;   // of seconds_
   template <class Act>
@@ -190,5 +189,10 @@ class SequenceParallel {
   /// all. With the parts that the ranks have of each.
   Arriving begin_swap(const Tensor& x, int whole, const std::vector<int64_t>& of_whole, int sharded, const std::vector<int64_t>& of_sharded);
 };
+
+/// Sequences as SequenceParallel::along() gives them, [n, length, beside, channels] -> [n * beside, length, channels].
+inline Tensor one_by_one(const Tensor& x) {
+  return permute(x, {0, 2, 1, 3}).reshape({x.dim(0) * x.dim(2), x.dim(1), x.dim(3)});
+}
 
 }  // namespace pyracast

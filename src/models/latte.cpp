@@ -1,5 +1,6 @@
 #include "models/latte.hpp"
 
+#include <cassert>
 #include <cmath>
 
 namespace pyracast {
@@ -70,8 +71,9 @@ Tensor LatteSelfAttention::attend(const Tensor& qkv, const Tensor& bias, const R
   const RotaryTable turn = rotary ? *rotary : RotaryTable();
   const float scale = 1 / std::sqrt(float(head_size_));
   if (bias.empty()) return packed_attention(qkv, {}, {}, 0, turn.cosines, turn.sines, scale);
-  const int64_t n = qkv.dim(0), length = qkv.dim(1), heads = qkv.dim(3);
-  const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({n, length, heads, head_size_}); };
+  assert(qkv.dim(2) == 1);
+  const int64_t n = qkv.dim(0), length = qkv.dim(1), heads = qkv.dim(4);
+  const auto part = [&](int64_t i) { return slice(qkv, 3, i, i + 1).reshape({n, length, heads, head_size_}); };
   const auto turned = [&](const Tensor& x) { return rotary ? rotate(x, turn.cosines, turn.sines) : x; };
   return attention(turned(part(0)), turned(part(1)), part(2), scale, bias.reshape({n, 1, 1, length}));
 }
@@ -121,7 +123,9 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
   const auto& rotary = spatial ? inputs.spatial_rotary : inputs.temporal_rotary;
   const auto self_attention = [&](const Tensor& rows) {
     const Tensor bias = spatial && !inputs.spatial_bias.empty() ? run.parallel.of_attended_frames(inputs.spatial_bias) : Tensor();
-    return seen("attn1", attention_.out(attention_.attend(attention_.qkv(rows), bias, rotary ? &*rotary : nullptr), rows.shape()));
+    const Tensor out = attention_.out(attention_.attend(attention_.qkv(rows), bias, rotary ? &*rotary : nullptr), rows.shape());
+    observe("attn1", [&] { return one_by_one(out); });
+    return out;
   };
 
   x = run.residual({spatial ? Branch::spatial_attention : Branch::temporal_attention, index_}, x, attention_modulation, [&](const Tensor& h) {

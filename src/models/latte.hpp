@@ -43,8 +43,8 @@ class LatteSelfAttention {
   LatteSelfAttention(const Weights& weights, const LatteConfig& config, int64_t coordinates);
   /// x [..., hidden] -> queries, keys and values, [..., 3, heads, size]; channels of queries and keys stand as rotate() turns them.
   Tensor qkv(const Tensor& x) const;
-  /// Such sequences [n, length, 3, some heads, size] to themselves -> [n, length, some heads, size]. `bias` (empty: none) [n, length] is added
-  /// to the scores of each key; `rotary` may be null.
+  /// Such sequences [n, length, beside, 3, some heads, size] to themselves -> [n, length, beside, some heads, size] (SequenceParallel::along).
+  /// `bias` (empty: none) [n, length], where beside is 1, is added to the scores of each key; `rotary` may be null.
   Tensor attend(const Tensor& qkv, const Tensor& bias, const RotaryTable* rotary) const;
   /// [..., heads, size] or [..., hidden], in the shape of x.
   Tensor out(const Tensor& attended, const Shape& x) const { return out_(attended.reshape(x)); }

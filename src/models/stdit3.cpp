@@ -58,8 +58,7 @@ Stdit3Attention::Stdit3Attention(const Weights& weights, const Stdit3Config& con
 }
 
 Tensor Stdit3Attention::operator()(const Tensor& x, const RotaryTable* rotary) const {
-  const int64_t n = x.dim(0), length = x.dim(1);
-  const Tensor qkv = qkv_(x).reshape({n, length, 3, heads_, head_size_});
+  const Tensor qkv = qkv_(x).reshape({x.dim(0), x.dim(1), x.dim(2), 3, heads_, head_size_});
   const RotaryTable turn = rotary ? *rotary : RotaryTable();
   const Tensor h = packed_attention(qkv, q_norm_, k_norm_, norm_epsilon, turn.cosines, turn.sines, 1 / std::sqrt(float(head_size_)));
   return proj_(h.reshape(x.shape()));
@@ -105,8 +104,10 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
     return value;
   };
   const auto self_attention = [&](const Tensor& rows) {
-    observe("modulated", rows);
-    return seen("attn", attention_(rows, axis_ == Axis::time ? &rotary : nullptr));
+    observe("modulated", [&] { return one_by_one(rows); });
+    const Tensor out = attention_(rows, axis_ == Axis::time ? &rotary : nullptr);
+    observe("attn", [&] { return one_by_one(out); });
+    return out;
   };
 
   x = run.residual({attention_branch_, index_}, x, attention_modulation, [&](const Tensor& h) {

@@ -44,7 +44,7 @@ struct Stdit3Conditioning {
   std::vector<int64_t> frame_mask;
 };
 
-/// Self attention over sequences [n, length, channels]; keys qkv, q_norm, k_norm, proj.
+/// Self attention over sequences [n, length, beside, channels] (SequenceParallel::along); keys qkv, q_norm, k_norm, proj.
 class Stdit3Attention {
  public:
   Stdit3Attention(const Weights& weights, const Stdit3Config& config);

@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <functional>
 #include <string>
 
@@ -26,6 +27,11 @@ class Observer {
   }
   void operator()(const char* name, const Tensor& value) const {
     if (sink_) (*sink_)(prefix_ + name, value);
+  }
+  /// The same of a value that is made only to be shown.
+  template <std::invocable Make>
+  void operator()(const char* name, Make make) const {
+    if (sink_) (*sink_)(prefix_ + name, make());
   }
 
  private:

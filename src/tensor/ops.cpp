@@ -202,14 +202,14 @@ Tensor add_gated(const Tensor& x, const Tensor& branch, const Tensor& factor) {
 
 Tensor packed_attention(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, float epsilon, const Tensor& cosines,
                         const Tensor& sines, float scale) {
-  require(qkv.axes() == 5 && qkv.dim(2) == 3, "packed_attention: qkv is ", qkv.shape(), ", expected [batch, tokens, 3, heads, size]");
-  const Shape norm{qkv.dim(4)}, angles{qkv.dim(1), qkv.dim(4) / 2};
+  require(qkv.axes() == 6 && qkv.dim(3) == 3, "packed_attention: qkv is ", qkv.shape(), ", expected [batch, tokens, beside, 3, heads, size]");
+  const Shape norm{qkv.dim(5)}, angles{qkv.dim(1), qkv.dim(5) / 2};
   require(q_norm.empty() ? k_norm.empty() : q_norm.shape() == norm && k_norm.shape() == norm, "packed_attention: the norms' weights are ",
           q_norm.shape(), " and ", k_norm.shape(), ", expected ", norm);
   require(cosines.empty() ? sines.empty() : cosines.shape() == angles && sines.shape() == angles, "packed_attention: cosines are ",
           cosines.shape(), ", sines are ", sines.shape(), ", expected ", angles);
   const auto optional = [](const Tensor& x) { return x.empty() ? std::nullopt : std::optional(x.view()); };
-  Tensor out(qkv.backend(), {qkv.dim(0), qkv.dim(1), qkv.dim(3), qkv.dim(4)}, qkv.dtype());
+  Tensor out(qkv.backend(), {qkv.dim(0), qkv.dim(1), qkv.dim(2), qkv.dim(4), qkv.dim(5)}, qkv.dtype());
   qkv.backend().packed_attention(qkv.view(), {optional(q_norm), optional(k_norm), epsilon, optional(cosines), optional(sines), scale},
                                  out.view());
   return out;

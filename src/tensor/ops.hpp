@@ -46,8 +46,9 @@ Tensor rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines);
 Tensor modulated_norm(const Tensor& x, float epsilon, const Tensor& shift, const Tensor& scale);
 /// x + gate(branch, factor).
 Tensor add_gated(const Tensor& x, const Tensor& branch, const Tensor& factor);
-/// Self attention of qkv [batch, tokens, 3, heads, size] -> [batch, tokens, heads, size]: queries and keys normalised with
-/// q_norm and k_norm [size] (both or none empty), then rotated by cosines and sines [tokens, size / 2] (or empty).
+/// Self attention along the second axis of qkv [batch, tokens, beside, 3, heads, size] -> [batch, tokens, beside, heads, size], where `beside`
+/// sequences lie between each other: queries and keys normalised with q_norm and k_norm [size] (both or none empty), then rotated by cosines
+/// and sines [tokens, size / 2] (or empty).
 Tensor packed_attention(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, float epsilon, const Tensor& cosines,
                         const Tensor& sines, float scale);
 Tensor activate(const Tensor& x, Activation activation);

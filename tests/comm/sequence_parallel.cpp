@@ -43,9 +43,9 @@ Tensor counted(Backend& backend, const Shape& shape) {
 /// Each element becomes the sum of those before it in its sequence, channel by channel: wrong order or a missing token shows.
 Tensor running_sums(const Tensor& rows) {
   std::vector<float> values = rows.to_host();
-  const int64_t length = rows.dim(1), channels = rows.dim(2);
+  const int64_t row = rows.dim(2) * rows.dim(3), sequences = rows.dim(1) * row;   // a token of each of those beside each other
   for (int64_t n = 0; n < rows.dim(0); ++n)
-    for (int64_t i = channels; i < length * channels; ++i) values[size_t(n * length * channels + i)] += values[size_t(n * length * channels + i - channels)];
+    for (int64_t i = row; i < sequences; ++i) values[size_t(n * sequences + i)] += values[size_t(n * sequences + i - row)];
   return Tensor(rows.backend(), rows.shape(), values);
 }
 
@@ -162,7 +162,7 @@ TEST_P(SequencesOn, AxesTheyAreExchangedToAreToldWhichFramesAndEntriesTheyAre) {
     const Tensor x = parallel.shard(whole);
     const auto entries = [&](const Tensor& tokens) {
       EXPECT_EQ(tokens.to_host(), parallel.of_attended_entries(of_entries).to_host());
-      return tokens.reshape({tokens.dim(0), tokens.dim(1), tokens.dim(3), tokens.dim(4)});
+      return tokens.reshape({tokens.dim(0), tokens.dim(1), 1, tokens.dim(4), tokens.dim(5)});
     };
     EXPECT_EQ(parallel.gather(parallel.over_heads(x.reshape({batch, time, x.dim(2), 1, 1, 1}), entries)).to_host(), whole.to_host());
     EXPECT_EQ(parallel.of_attended_entries(of_entries).shape(), of_entries.shape());

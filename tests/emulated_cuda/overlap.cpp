@@ -61,8 +61,8 @@ Tensor of_time(SequenceParallel& parallel, const Tensor& whole, const std::funct
 Tensor of_heads(SequenceParallel& parallel, const Tensor& whole, const std::function<Tensor(const Tensor&)>& f) {
   const Tensor x = parallel.shard(whole);
   const auto attend = [&](const Tensor& qkv) {
-    const int64_t batch = qkv.dim(0), tokens = qkv.dim(1), heads = qkv.dim(3), size = qkv.dim(4);
-    const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({batch, tokens, heads, size}); };
+    const int64_t batch = qkv.dim(0), tokens = qkv.dim(1), heads = qkv.dim(4), size = qkv.dim(5);
+    const auto part = [&](int64_t i) { return slice(qkv, 3, i, i + 1).reshape({batch, tokens, heads, size}); };
     return f(attention(part(0), part(1), part(2), 0.7f));
   };
   return parallel.gather(parallel.over_heads(x.reshape({x.dim(0), x.dim(1), x.dim(2), 3, 4, 2}), attend));

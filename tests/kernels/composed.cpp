@@ -37,19 +37,19 @@ TEST(ComposedOperations, AddGatedIsGateThenAdd) {
 TEST(ComposedOperations, PackedAttentionIsNormsThenRotationThenAttention) {
   for (const auto& device : test_devices())
     for (const auto& [length, size] : {std::pair<int64_t, int64_t>{1, 8}, {5, 24}, {15, 72}, {33, 72}, {300, 40}})
-      for (const bool normalised : {false, true})
-        for (const bool turned : {false, true}) {
+      for (const int64_t beside : {1, 3})
+        for (const auto& [normalised, turned] : {std::pair{false, false}, {false, true}, {true, false}, {true, true}}) {
           const int64_t batch = 2, heads = 3;
-          const DeviceArray qkv(*device, {batch, length, 3, heads, size}, random_values(batch * length * 3 * heads * size, 1)),
+          const DeviceArray qkv(*device, {batch, length, beside, 3, heads, size}, random_values(batch * length * beside * 3 * heads * size, 1)),
               norm(*device, {size}, random_values(size, 2)), cosines(*device, {length, size / 2}, random_values(length * size / 2, 3)),
               sines(*device, {length, size / 2}, random_values(length * size / 2, 4));
           PackedAttention with{.scale = 0.2f};
           if (normalised) with.q_norm = with.k_norm = norm.view;
           if (turned) with.cosines = cosines.view, with.sines = sines.view;
-          DeviceArray at_once(*device, {batch, length, heads, size}), composed(*device, {batch, length, heads, size});
+          DeviceArray at_once(*device, {batch, length, beside, heads, size}), composed(*device, at_once.view.shape);
           device->packed_attention(qkv.view, with, at_once.view);
           device->Backend::packed_attention(qkv.view, with, composed.view);
-          EXPECT_EQ(at_once.values(), composed.values()) << device->name() << ' ' << length << " x " << size << ' ' << normalised << turned;
+          EXPECT_EQ(at_once.values(), composed.values()) << device->name() << ' ' << length << " x " << size << ' ' << beside << normalised << turned;
         }
 }
 
@@ -58,10 +58,10 @@ TEST(InstructionSets, WithFusedMultiplyAddGiveTheSameBitsInAttentionNormsAndActi
   if (devices.size() < 3 || !devices[2]->name().starts_with("cpu")) GTEST_SKIP() << "this processor has not both AVX2 and AVX-512";
   const int64_t batch = 2, length = 45, heads = 3, size = 72, tokens = batch * length * heads;
   const auto on = [&](Backend& device) {
-    const DeviceArray qkv(device, {batch, length, 3, heads, size}, random_values(3 * tokens * size, 1)), norm(device, {size}, random_values(size, 2)),
+    const DeviceArray qkv(device, {batch, length, 1, 3, heads, size}, random_values(3 * tokens * size, 1)), norm(device, {size}, random_values(size, 2)),
         cosines(device, {length, size / 2}, random_values(length * size / 2, 3)), shift(device, {batch, heads * size}, random_values(batch * heads * size, 4));
     PackedAttention with{.q_norm = norm.view, .k_norm = norm.view, .cosines = cosines.view, .sines = cosines.view, .scale = 0.1f};
-    DeviceArray mixed(device, {batch, length, heads, size}), normed(device, {batch, length, heads * size});
+    DeviceArray mixed(device, {batch, length, 1, heads, size}), normed(device, {batch, length, heads * size});
     device.packed_attention(qkv.view, with, mixed.view);
     View flat = mixed.view;
     flat.shape = normed.view.shape;

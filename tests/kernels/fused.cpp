@@ -35,7 +35,7 @@ TEST(AddGated, IsAGateAndASum) {
 }
 
 TEST(PackedAttention, IsTheAttentionOfNormalisedAndRotatedParts) {
-  const int64_t batch = 2, tokens = 9, heads = 3;
+  const int64_t batch = 2, tokens = 9, heads = 3;   // one sequence after the other
   for (const int64_t size : {24, 72})
     for (const bool normed : {false, true})
       for (const bool rotated : {false, true}) {
@@ -43,7 +43,7 @@ TEST(PackedAttention, IsTheAttentionOfNormalisedAndRotatedParts) {
                    cosines = random_values(tokens * size / 2, 4), sines = random_values(tokens * size / 2, 5);
         for (const auto& device : test_devices()) {
           const Shape shape{batch, tokens, heads, size}, angles{tokens, size / 2};
-          const DeviceArray packed(*device, {batch, tokens, 3, heads, size}, qkv), qn(*device, {size}, q_norm), kn(*device, {size}, k_norm),
+          const DeviceArray packed(*device, {batch, tokens, 1, 3, heads, size}, qkv), qn(*device, {size}, q_norm), kn(*device, {size}, k_norm),
               c(*device, angles, cosines), s(*device, angles, sines);
           std::vector<std::unique_ptr<DeviceArray>> parts;
           for (int64_t part = 0; part < 3; ++part) {
@@ -59,7 +59,7 @@ TEST(PackedAttention, IsTheAttentionOfNormalisedAndRotatedParts) {
             }
             parts.push_back(std::move(taken));
           }
-          DeviceArray expected(*device, shape), out(*device, shape);
+          DeviceArray expected(*device, shape), out(*device, {batch, tokens, 1, heads, size});
           device->attention(parts[0]->view, parts[1]->view, parts[2]->view, 0.1f, nullptr, {}, expected.view);
           PackedAttention with;
           with.scale = 0.1f;

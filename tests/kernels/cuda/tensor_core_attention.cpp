@@ -106,7 +106,7 @@ class TensorCoreAttention : public testing::Test {
     const auto out = device().allocate(size_t(p.batch * p.queries * p.heads * p.size) * 2);
     const NarrowAttentionCall call{q, k, v, static_cast<bfloat16*>(out.get()), p.queries, p.heads, p.size, p.scale, bias,
                                    p.bias_batch, p.bias_head, p.bias_query, p.q_row, p.k_row, p.v_row};
-    EXPECT_TRUE(cuda::tensor_core_attention_takes(call));
+    EXPECT_TRUE(cuda::tensor_core_attention_takes(call, 1));
     AttentionEntries entries{};
     entries.count = p.batch;
     for (int64_t b = 0; b < p.batch; ++b) {
@@ -232,9 +232,9 @@ TEST_F(TensorCoreAttention, GivesKeysOfTheLowestBiasNoWeight) {
 }
 
 TEST_F(TensorCoreAttention, SaysWhatItTakes) {
-  const auto takes = [](int64_t size, int64_t q_row, size_t offset) {
+  const auto takes = [](int64_t size, int64_t q_row, size_t offset, int64_t beside = 1) {
     const auto* const x = reinterpret_cast<const bfloat16*>(size_t(256) + offset);
-    return cuda::tensor_core_attention_takes({x, x, x, nullptr, 1, 1, size, 1, nullptr, 0, 0, 0, q_row, size, size});
+    return cuda::tensor_core_attention_takes({x, x, x, nullptr, 1, 1, size, 1, nullptr, 0, 0, 0, q_row, size, size}, beside);
   };
   EXPECT_TRUE(takes(72, 72, 0));
   EXPECT_TRUE(takes(128, 3 * 128, 0));
@@ -242,6 +242,44 @@ TEST_F(TensorCoreAttention, SaysWhatItTakes) {
   EXPECT_FALSE(takes(20, 20, 0));
   EXPECT_FALSE(takes(72, 76, 0));
   EXPECT_FALSE(takes(72, 72, 8));
+  EXPECT_TRUE(takes(72, 3 * 1152, 0, 16384));   // a frame of 1024 x 1024 latents
+  EXPECT_FALSE(takes(72, 3 * 1152, 0, 65536));
+}
+
+// Sequences along the second axis, whose tokens lie between those of others: the bits of sequences that lie one after the other.
+TEST_F(TensorCoreAttention, ReadsSequencesBetweenEachOtherWhereTheyAre) {
+  for (const auto& [length, beside] : {std::pair<int64_t, int64_t>{1, 5}, {15, 7}, {16, 1}, {40, 3}, {70, 2}, {130, 2}}) {
+    const int64_t batch = 2, heads = 2, size = 72, width = heads * size, row = 3 * width;
+    const std::vector<bfloat16> qkv = random_narrow(batch * length * beside * row, 1);
+    const auto norm = on_device(std::vector<float>(size_t(size), 1.25f)), angles = on_device(random_values(length * size / 2, 2));
+    const View of_norm{norm.get(), DType::float32, {size}}, of_angles{angles.get(), DType::float32, {length, size / 2}};
+    const PackedAttention with{.q_norm = of_norm, .k_norm = of_norm, .cosines = of_angles, .sines = of_angles, .scale = 0.1f};
+    const auto attended = [&](const std::vector<bfloat16>& values, int64_t batch, int64_t beside) {
+      const auto x = on_device(values), out = device().allocate(values.size() / 3 * 2);
+      const View result{out.get(), DType::bfloat16, {batch, length, beside, heads, size}};
+      device().packed_attention({x.get(), DType::bfloat16, {batch, length, beside, 3, heads, size}}, with, result);
+      std::vector<bfloat16> there(values.size() / 3);
+      device().download(result, there.data());
+      return there;
+    };
+    // Token t of sequence s, there and in a row.
+    const auto in_a_row = [&](const std::vector<bfloat16>& values, int64_t width) {
+      std::vector<bfloat16> out;
+      for (int64_t b = 0; b < batch; ++b)
+        for (int64_t s = 0; s < beside; ++s)
+          for (int64_t t = 0; t < length; ++t) {
+            const auto token = values.begin() + ((b * length + t) * beside + s) * width;
+            out.insert(out.end(), token, token + width);
+          }
+      return out;
+    };
+    const auto bits = [](const std::vector<bfloat16>& values) {
+      std::vector<uint16_t> out;
+      for (const bfloat16& value : values) out.push_back(value.bits);
+      return out;
+    };
+    EXPECT_EQ(bits(in_a_row(attended(qkv, batch, beside), width)), bits(attended(in_a_row(qkv, row), batch * beside, 1))) << length << ' ' << beside;
+  }
 }
 
 }  // namespace
