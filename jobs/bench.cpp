@@ -25,7 +25,7 @@ struct BenchSettings {
   bool json = false, on_request = false, without_peaks = false, host_only = false;
   NetworkBench networks;
   int threads = 1;
-  std::string dtype = "float32", device = "cpu", cpu_isa = "auto";
+  std::string dtype = "float32", device = "cpu", cpu_isa = "auto", gpu_attention = "auto";
 
   template <class Visit>
   static void fields(Visit&& visit, BenchSettings& s) {
@@ -35,6 +35,7 @@ struct BenchSettings {
     visit("Bench", "device", s.device, "cpu or cuda");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
     visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx");
+    visit("Bench", "gpu-attention", s.gpu_attention, "as generate's: auto, cudnn or own");
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
     visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
     visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");
@@ -172,7 +173,7 @@ int bench(int argc, char** argv) {
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
   const auto open = [&]() -> std::unique_ptr<Backend> {
     if (settings.host_only) return std::make_unique<PlanningBackend>(planned_device(settings.device, settings.dtype));
-    return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa));
+    return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu_attention_of(settings.gpu_attention));
   };
   const std::unique_ptr<Backend> backend = open();
   const WeightStorage storage = weight_storage(settings.device, settings.dtype);

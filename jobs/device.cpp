@@ -10,7 +10,7 @@
 namespace pyracast {
 
 std::unique_ptr<Backend> open_device(const ModelSettings& settings, int gpu) {
-  return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu);
+  return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu_attention_of(settings.gpu_attention), gpu);
 }
 
 RankGpu gpu_of(const Ranks& ranks, bool share) {

@@ -15,7 +15,7 @@ struct ModelSettings {
   std::string dtype = "auto";
   std::string text_encoding = "resident";
   std::string device = "cpu", stored_outputs = "auto";
-  std::string cpu_isa = "auto";
+  std::string cpu_isa = "auto", gpu_attention = "auto";
   int threads = 0;
 
   template <class Visit>
@@ -42,6 +42,8 @@ struct ModelSettings {
           "the host's, copied there and back beside computing; auto: host where videos of the run's own size do not fit the GPU's memory "
           "otherwise. The videos are the same. On the CPU both memories are one, and host is refused");
     visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
+    visit("Device", "gpu-attention", s.gpu_attention, "what long self attentions in bfloat16 run by on a GPU: cudnn, own (kernels that need no "
+          "library), or auto (cudnn where the program was built with it)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");
   }
 };

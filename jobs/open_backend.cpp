@@ -14,8 +14,15 @@ CpuIsa isa_of(const std::string& name) {
   fail("cpu-isa is \"", name, "\", expected auto, portable, avx2, avx512, avx512vnni or amx");
 }
 
-std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, int gpu) {
-  if (device == "cuda") return make_cuda_backend(gpu, dtype == "float32" ? CudaPrecision::float32 : CudaPrecision::bfloat16);
+CudaAttention gpu_attention_of(const std::string& name) {
+  if (name == "auto") return CudaAttention::automatic;
+  if (name == "cudnn") return CudaAttention::cudnn;
+  if (name == "own") return CudaAttention::own;
+  fail("gpu-attention is \"", name, "\", expected auto, cudnn or own");
+}
+
+std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, CudaAttention attention, int gpu) {
+  if (device == "cuda") return make_cuda_backend(gpu, dtype == "float32" ? CudaPrecision::float32 : CudaPrecision::bfloat16, attention);
   require(device == "cpu", "device is \"", device, "\", expected cpu or cuda");
   return make_cpu_backend(isa);
 }

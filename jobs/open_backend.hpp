@@ -7,9 +7,12 @@ namespace pyracast {
 /// auto, portable, avx2, avx512, avx512vnni or amx. Throws Error on another name.
 CpuIsa isa_of(const std::string& name);
 
+/// auto, cudnn or own. Throws Error on another name.
+CudaAttention gpu_attention_of(const std::string& name);
+
 /// The device "cpu", or GPU `gpu` for "cuda", which computes in float32 where dtype says so, else in bfloat16. Throws Error on a name that does
 /// not exist or a device that is not there.
-std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, int gpu = 0);
+std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, CudaAttention attention, int gpu = 0);
 
 /// How weights are kept and multiplied: "float32" or "bfloat16"; "fp8", on a GPU those of blocks in float8; or "auto",
 /// on the CPU in block floating point, on a GPU in bfloat16.

@@ -16,13 +16,14 @@ constexpr const char* usage =
     "  --device cpu|cuda       where to compute\n"
     "  --dtype float32|bfloat16|fp8|auto  what is computed in: on the CPU products in float32, or (auto) block floating point; on a GPU\n"
     "                         float32, bfloat16 (or auto), or blocks of transformers in fp8\n"
+    "  --gpu-attention auto|cudnn|own  what long self attentions in bfloat16 run by on a GPU\n"
     "  --tolerance-factor X    times each case's tolerance\n"
     "  --relative-error X      of each whole tensor, |found - expected| / |expected|, in place of the case's tolerance\n"
     "  --json FILE             a line of JSON a case\n";
 
 struct ParityOptions {
   bool verbose = false;
-  std::string device = "cpu", dtype = "float32", json;
+  std::string device = "cpu", dtype = "float32", gpu_attention = "auto", json;
   Allowance allowance;
   std::vector<std::string> cases;
 };
@@ -45,6 +46,7 @@ ParityOptions options_of(int argc, char** argv) {
     if (word == "-v") options.verbose = true;
     else if (word == "--device") options.device = next();
     else if (word == "--dtype") options.dtype = next();
+    else if (word == "--gpu-attention") options.gpu_attention = next();
     else if (word == "--tolerance-factor") options.allowance.tolerance_factor = number(word, next());
     else if (word == "--relative-error") options.allowance.relative_error = number(word, next());
     else if (word == "--json") options.json = next();
@@ -82,7 +84,7 @@ int parity(int argc, char** argv) {
     return 0;
   }
   const ParityOptions options = options_of(argc, argv);
-  const auto backend = open_backend(options.device, options.dtype, CpuIsa::automatic);
+  const auto backend = open_backend(options.device, options.dtype, CpuIsa::automatic, gpu_attention_of(options.gpu_attention));
   const WeightStorage products = weight_storage(options.device, options.dtype);
   std::string report;
   int failed = 0;

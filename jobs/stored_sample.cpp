@@ -93,6 +93,7 @@ GenerateSettings settings_of_run(const RunSettings& run, const ReproduceSettings
   const std::string device = run.content.at("device").get<std::string>();
   settings.model.device = device.starts_with("cpu") ? "cpu" : "cuda";
   settings.model.cpu_isa = device == "cpu-portable" ? "portable" : "auto";
+  settings.model.gpu_attention = device.find("-cudnn") != std::string::npos ? "cudnn" : "own";
   settings.model.threads = now.threads;
   settings.model.stored_outputs = now.stored_outputs;
   settings.ranks_per_video.ranks = now.ranks_per_video;

@@ -223,8 +223,12 @@ std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa = CpuIsa::automatic);
 /// bfloat16: factors of linears and convolutions are rounded to bfloat16 for the tensor cores, sums are float32.
 enum class CudaPrecision { float32, bfloat16 };
 
-/// The CUDA back end on the GPU with this index. Throws Error in builds without CUDA, or where there is no such GPU.
-std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision);
+/// What long self attentions in bfloat16 run by: cuDNN, the back end's own kernel, or (automatic) cuDNN in builds with it.
+enum class CudaAttention { automatic, cudnn, own };
+
+/// The CUDA back end on the GPU with this index. Throws Error in builds without CUDA, or where there is no such GPU, or without cuDNN where it
+/// is asked for.
+std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision, CudaAttention attention = CudaAttention::automatic);
 
 /// The GPUs that this process sees, each by a name that no other GPU has; none where there are none, and in builds without CUDA.
 std::vector<std::string> visible_gpus();

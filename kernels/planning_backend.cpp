@@ -10,7 +10,7 @@
 namespace pyracast {
 
 PlanningBackend::PlanningBackend(PlannedDevice device) : device_(device) {
-  if (on_tensor_cores()) workspace_ = allocate(cuda::product_workspace_bytes);
+  if (on_tensor_cores()) workspace_ = allocate(cuda::library_workspace_bytes);
 }
 
 namespace {

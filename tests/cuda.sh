@@ -9,8 +9,9 @@ if [ -z "$nvcc" ]; then
     exit 0
 fi
 export CUDACXX=$nvcc
-./jobs/set-up.sh cuda pyracast kernels_tests gpu_tests mpi_tests
+./jobs/set-up.sh cuda pyracast kernels_tests gpu_tests cudnn_tests mpi_tests
 [ "${1:-}" != build ] || exit 0
 build/cuda/pyracast --version | grep "^cuda:"
 build/cuda/tests/kernels_tests --gtest_brief=1 --gtest_filter='-Linear.GivesARowTheSameBits*'
 build/cuda/tests/gpu_tests --gtest_brief=1
+LD_LIBRARY_PATH=$PWD/build/cuda/tests/cudnn/driver build/cuda/tests/cudnn_tests --gtest_brief=1

@@ -4,7 +4,7 @@
 
 namespace pyracast {
 
-std::unique_ptr<Backend> make_cuda_backend(int, CudaPrecision) {
+std::unique_ptr<Backend> make_cuda_backend(int, CudaPrecision, CudaAttention) {
   fail("this pyracast was built without CUDA: run with --device cpu, or build the preset \"cuda\"");
 }
 

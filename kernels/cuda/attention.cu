@@ -32,13 +32,14 @@ void for_entries(int64_t batch, const KeysOfEntries& keys, Serves serves, Attend
 
 }  // namespace
 
-void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const KeysOfEntries& keys) {
+void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const KeysOfEntries& keys, LibraryAttention*) {
   const auto is_short = [&](int64_t of_entry) { return of_entry <= short_keys && call.size <= short_size; };
   for_entries(batch, keys, is_short, [&](const AttentionEntries& some) { short_attention(stream, call, some); });
   for_entries(batch, keys, std::not_fn(is_short), [&](const AttentionEntries& some) { long_attention(stream, call, some); });
 }
 
-void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys) {
+void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys, LibraryAttention* library) {
+  if (library && keys.each > short_keys && keys.beside == 1 && keys.listed.empty() && !call.bias) return library->attend(stream, call, batch, keys.each);
   const auto any = [](int64_t) { return true; };
   for_entries(batch, keys, any, [&](const AttentionEntries& some) { tensor_core_attention(stream, call, some); });
 }
@@ -66,7 +67,7 @@ void CudaBackend::attention(View q, View k, View v, float scale, const Attention
       call.bias_head = bias->head_stride;
       call.bias_query = bias->query_stride;
     }
-    attend(stream(), call, q.shape[0], {.each = k.shape[1], .listed = keys_of});
+    attend(stream(), call, q.shape[0], {.each = k.shape[1], .listed = keys_of}, library_attention_.get());
   });
 }
 

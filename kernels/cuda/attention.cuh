@@ -72,7 +72,7 @@ struct AttentionPart {
   }
 };
 
-/// At most this many keys, in heads of at most this size, go to the kernel for short sequences.
+/// Sequences of at most this many keys, and float32 heads of at most this size, are what the kernels for short sequences are for.
 inline constexpr int64_t short_keys = 64, short_size = 128;
 
 void short_attention(cudaStream_t stream, const AttentionCall& call, const AttentionEntries& entries);
@@ -88,8 +88,10 @@ struct KeysOfEntries {
   int64_t each, beside = 1;
   std::span<const KeyRange> listed = {};
 };
-/// By the kernels that serve such calls.
-void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const KeysOfEntries& keys);
-void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys);
+class LibraryAttention;
+/// By the kernels that serve such calls, of which the library's, if there is one, serves long sequences of bfloat16 that lie one behind the
+/// other. It plans for one number of keys, and text has many: lists of keys, as biases, are the own kernel's.
+void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const KeysOfEntries& keys, LibraryAttention* library);
+void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys, LibraryAttention* library);
 
 }  // namespace pyracast::cuda

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "kernels/backend.hpp"
+#include "kernels/cuda/library_attention.hpp"
 #include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/tensor_cores.hpp"
 
@@ -66,7 +67,7 @@ class DeviceStream {
 /// One GPU. CudaPrecision says in what activations are kept and products computed.
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(int device, CudaPrecision precision);
+  CudaBackend(int device, CudaPrecision precision, CudaAttention attention);
 
   /// Where all operations run, one after the other.
   cudaStream_t stream() const { return stream_->current(); }
@@ -128,6 +129,7 @@ class CudaBackend final : public Backend {
   int64_t available_ = 0;
   bool scales_float8_rows_ = false;
   std::unique_ptr<cuda::TensorCores> tensor_cores_;   // none: products are computed in float32
+  std::unique_ptr<cuda::LibraryAttention> library_attention_;   // none: attentions are the own kernels'
 
   Owned as(DType dtype, const View& x);
   Owned floats_like(const View& x);

@@ -156,7 +156,7 @@ int attribute(cudaDeviceAttr which, int device) {
 }  // namespace
 }  // namespace cuda
 
-CudaBackend::CudaBackend(int device, CudaPrecision precision) : stream_(std::make_shared<cuda::DeviceStream>(device)) {
+CudaBackend::CudaBackend(int device, CudaPrecision precision, CudaAttention attention) : stream_(std::make_shared<cuda::DeviceStream>(device)) {
   const int major = cuda::attribute(cudaDevAttrComputeCapabilityMajor, device);
   const int minor = cuda::attribute(cudaDevAttrComputeCapabilityMinor, device);
   multiprocessors_ = cuda::attribute(cudaDevAttrMultiProcessorCount, device);
@@ -166,13 +166,17 @@ CudaBackend::CudaBackend(int device, CudaPrecision precision) : stream_(std::mak
   available_ = int64_t(available);
   name_ = concat("cuda-sm", major, minor, "-float32");
   if (!narrow) return;
-  tensor_cores_ = cuda::make_tensor_cores([this](size_t bytes) { return allocate(bytes); });
-  // cuBLASLt gives the same bits with as many multiprocessors and in the same version only.
-  name_ = concat("cuda-sm", major, minor, "x", multiprocessors_, "-", tensor_cores_->version(), "-bfloat16");
+  const std::shared_ptr<void> workspace = allocate(cuda::library_workspace_bytes);
+  tensor_cores_ = cuda::make_tensor_cores(workspace);
+  if (attention != CudaAttention::own) library_attention_ = cuda::make_library_attention(device, workspace);
+  require(library_attention_ || attention != CudaAttention::cudnn, "this pyracast was built without cuDNN: use --gpu-attention own");
+  // The libraries give the same bits with as many multiprocessors and in the same version only.
+  name_ = concat("cuda-sm", major, minor, "x", multiprocessors_, "-", tensor_cores_->version(),
+                 library_attention_ ? "-" + library_attention_->version() : "", "-bfloat16");
   scales_float8_rows_ = major == 9;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision) {
+std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision, CudaAttention attention) {
   int devices = 0;
   const cudaError_t result = cudaGetDeviceCount(&devices);
   if (result != cudaSuccess)
@@ -180,7 +184,7 @@ std::unique_ptr<Backend> make_cuda_backend(int device, CudaPrecision precision) 
   if (device < 0 || device >= devices)
     throw Error(concat("GPU ", device, " was asked for, but this machine has ", devices,
                        ", counted from 0: use as many ranks a node as it has GPUs"), ExitCode::environment);
-  return std::make_unique<CudaBackend>(device, precision);
+  return std::make_unique<CudaBackend>(device, precision, attention);
 }
 
 std::vector<std::string> visible_gpus() {

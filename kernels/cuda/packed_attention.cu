@@ -113,7 +113,7 @@ void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View o
       call.k = of_heads.out[1];
       call.q_row = call.k_row = width;
     }
-    cuda::attend(stream(), call, batch * beside, {.each = tokens, .beside = beside});
+    cuda::attend(stream(), call, batch * beside, {.each = tokens, .beside = beside}, library_attention_.get());
   });
 }
 

@@ -16,8 +16,9 @@ inline constexpr size_t pinned_piece = 4 << 20, least_pinned_block = 64 << 10;
 /// A block of pinned memory for so many bytes.
 constexpr size_t pinned_block_bytes(size_t bytes) { return bytes > pinned_piece ? bytes : std::bit_ceil(std::max(least_pinned_block, bytes)); }
 
-/// Of matrix products on the tensor cores, for as long as the back end lives: what NVIDIA recommends for Hopper.
-inline constexpr size_t product_workspace_bytes = size_t(32) << 20;
+/// Of libraries' operations, which run one after the other, for as long as a back end in bfloat16 lives: what NVIDIA recommends for products
+/// on Hopper. cuDNN's attention takes some hundred bytes.
+inline constexpr size_t library_workspace_bytes = size_t(32) << 20;
 
 /// What a product's bias is told in: with float8 factors cuBLASLt takes no float32.
 constexpr DType bias_type(DType factors, DType out) { return factors == DType::float8 ? DType::bfloat16 : out; }

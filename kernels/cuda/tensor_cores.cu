@@ -132,7 +132,7 @@ struct Plan {
 
 class CublasLt final : public TensorCores {
  public:
-  explicit CublasLt(const Allocate& allocate) : workspace_(allocate(product_workspace_bytes)) {
+  explicit CublasLt(std::shared_ptr<void> workspace) : workspace_(std::move(workspace)) {
     check(cublasLtCreate(&library_.handle), "starting");
   }
 
@@ -141,12 +141,12 @@ class CublasLt final : public TensorCores {
   Activation multiply(const TensorCoreProduct& p, void* stream) override {
     if (p.rows > most_rows) return multiply_in_pieces(p, stream);
     const Key key{p.factors, p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type, p.out_row};
-    Plan& plan = plans_.try_emplace(key, library_.handle, p, product_workspace_bytes).first->second;
+    Plan& plan = plans_.try_emplace(key, library_.handle, p, library_workspace_bytes).first->second;
     plan.point_to(p);
     const float one = 1, zero = 0;
     check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right.data, plan.right.handle, p.left.data, plan.left.handle,
                          &zero, p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
-                         product_workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
+                         library_workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
     return plan.applied == p.activation ? Activation::none : p.activation;
   }
 
@@ -174,6 +174,6 @@ class CublasLt final : public TensorCores {
 
 }  // namespace
 
-std::unique_ptr<TensorCores> make_tensor_cores(const Allocate& allocate) { return std::make_unique<CublasLt>(allocate); }
+std::unique_ptr<TensorCores> make_tensor_cores(std::shared_ptr<void> workspace) { return std::make_unique<CublasLt>(std::move(workspace)); }
 
 }  // namespace pyracast::cuda

@@ -1,13 +1,9 @@
 #pragma once
-#include <functional>
 #include <memory>
 
 #include "kernels/backend.hpp"
 
 namespace pyracast::cuda {
-
-/// Gives GPU memory.
-using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
 
 /// A factor of a product, [rows, depth]: bfloat16, or float8 with a scale for each row.
 struct TensorCoreFactor {
@@ -39,7 +35,7 @@ class TensorCores {
   virtual Activation multiply(const TensorCoreProduct& product, void* stream) = 0;
 };
 
-/// By cuBLASLt. `allocate` gives its workspace, once.
-std::unique_ptr<TensorCores> make_tensor_cores(const Allocate& allocate);
+/// By cuBLASLt. `workspace`: of library_workspace_bytes.
+std::unique_ptr<TensorCores> make_tensor_cores(std::shared_ptr<void> workspace);
 
 }  // namespace pyracast::cuda

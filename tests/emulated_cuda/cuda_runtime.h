@@ -95,6 +95,9 @@ extern Counts counts;   // where the environment has EMULATED_REPORT, the progra
 extern std::atomic<int> capability;
 /// Whether no block is given: the pool's memory is idle, but in pieces; until it is trimmed.
 extern std::atomic<bool> pool_is_in_pieces;
+/// Whether GPUs opened from now on have a library for attention, and how often it was called.
+extern std::atomic<bool> with_library_attention;
+extern std::atomic<int64_t> library_attentions;
 
 }  // namespace emulated
 

@@ -47,7 +47,8 @@ dim3 thread_index, block_index, block_size, grid_size;
 std::atomic<std::chrono::microseconds> copies_take, copies_beside_take;
 Counts counts;
 std::atomic<int> capability = 9;
-std::atomic<bool> pool_is_in_pieces = false;
+std::atomic<bool> pool_is_in_pieces = false, with_library_attention = false;
+std::atomic<int64_t> library_attentions = 0;
 
 namespace {
 

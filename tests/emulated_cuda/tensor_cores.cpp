@@ -26,8 +26,6 @@ std::vector<float> values_of(const TensorCoreProduct& p, const TensorCoreFactor&
 
 class ByDefinition final : public TensorCores {
  public:
-  explicit ByDefinition(const Allocate& allocate) : workspace_(allocate(product_workspace_bytes)) {}
-
   std::string version() const override { return "definition"; }
 
   Activation multiply(const TensorCoreProduct& p, void*) override {
@@ -47,13 +45,10 @@ class ByDefinition final : public TensorCores {
       }
     return applied ? Activation::none : p.activation;
   }
-
- private:
-  std::shared_ptr<void> workspace_;   // taken as cuBLASLt's is
 };
 
 }  // namespace
 
-std::unique_ptr<TensorCores> make_tensor_cores(const Allocate& allocate) { return std::make_unique<ByDefinition>(allocate); }
+std::unique_ptr<TensorCores> make_tensor_cores(std::shared_ptr<void>) { return std::make_unique<ByDefinition>(); }
 
 }  // namespace pyracast::cuda
