@@ -14,4 +14,4 @@ export CUDACXX=$nvcc
 build/cuda/pyracast --version | grep "^cuda:"
 build/cuda/tests/kernels_tests --gtest_brief=1 --gtest_filter='-Linear.GivesARowTheSameBits*'
 build/cuda/tests/gpu_tests --gtest_brief=1
-LD_LIBRARY_PATH=$PWD/build/cuda/tests/cudnn/driver build/cuda/tests/cudnn_tests --gtest_brief=1
+LD_LIBRARY_PATH=$PWD/build/cuda/tests/cudnn/driver build/cuda/tests/cudnn/cudnn_tests --gtest_brief=1

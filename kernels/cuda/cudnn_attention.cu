@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <map>
+#include <optional>
 
 #include "kernels/cuda/library_attention.hpp"
 
@@ -109,12 +110,12 @@ class Plan {
     pack.set<const void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, {call.q, call.k, call.v, call.out, &factor});
     pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, {workspace});
     pack.finish("pointing to an attention's tensors");
-    check(cudnnBackendExecute(library, plan_.back().get(), pack.get()), "an attention");
+    check(cudnnBackendExecute(library, plan_->get(), pack.get()), "an attention");
   }
 
  private:
   Descriptor tensors_[5], operation_, graph_;
-  std::vector<Descriptor> engine_, plan_;   // one, chosen
+  std::optional<Descriptor> engine_, plan_;   // chosen
   int64_t workspace_bytes_ = 0;
 
   /// Those that the heuristics name, the fastest first.
@@ -134,7 +135,7 @@ class Plan {
     std::vector<cudnnBackendDescriptor_t> handles;
     for (int64_t i = 0; i < count; ++i) handles.push_back(found.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).get());
     results(count, handles.data());
-    found.erase(found.begin() + count, found.end());
+    while (int64_t(found.size()) > count) found.pop_back();
     return found;
   }
 
@@ -147,8 +148,8 @@ class Plan {
     check(cudnnBackendGetAttribute(plan.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &workspace_bytes_),
           "asking for an attention's workspace");
     if (workspace_bytes_ > int64_t(library_workspace_bytes)) return false;
-    engine_.push_back(std::move(engine));
-    plan_.push_back(std::move(plan));
+    engine_.emplace(std::move(engine));
+    plan_.emplace(std::move(plan));
     return true;
   }
 };

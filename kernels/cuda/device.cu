@@ -172,7 +172,7 @@ CudaBackend::CudaBackend(int device, CudaPrecision precision, CudaAttention atte
   require(library_attention_ || attention != CudaAttention::cudnn, "this pyracast was built without cuDNN: use --gpu-attention own");
   // The libraries give the same bits with as many multiprocessors and in the same version only.
   name_ = concat("cuda-sm", major, minor, "x", multiprocessors_, "-", tensor_cores_->version(),
-                 library_attention_ ? "-" + library_attention_->version() : "", "-bfloat16");
+                 library_attention_ ? concat("-", library_attention_->version()) : std::string(), "-bfloat16");
   scales_float8_rows_ = major == 9;
 }
 
