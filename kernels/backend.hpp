@@ -162,13 +162,14 @@ struct Backend {
   virtual PackedWeights pack(View weight, Packing as) = 0;
   PackedWeights pack_exactly(View weight) { return pack(weight, weight.dtype); }
   /// out = activation(x weight^T + bias); x [rows, depth], bias [columns], of either type, or absent, out [rows, columns].
-  virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) = 0;
+  /// With a `residual`, like out, and no activation, out = residual + (x weight^T + bias).
+  virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) = 0;
   /// How pack() is to lay out the weights of such a convolution, which are kept `as` that type, for convolution() to be fastest.
   virtual Packing packing(const ConvolutionGeometry&, int64_t /*in_channels*/, int64_t /*out_channels*/, DType as) const { return as; }
   /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from
-  /// [output channels, kernel time, kernel height, kernel width, channels], in any way or in that of packing().
-  virtual void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
-                           View out) = 0;
+  /// [output channels, kernel time, kernel height, kernel width, channels], in any way or in that of packing(). A `residual` as of linear().
+  virtual void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
+                           const View* residual = nullptr) = 0;
   /// softmax(scale q k^T + bias) v for each batch entry and head; q [batch, queries, heads, size],
   /// k, v [batch, keys, heads, size], out like q. With `keys_of` (one a batch entry) k and v are
   /// [1, all keys, heads, size] and entry b attends to the keys of keys_of[b] only.

@@ -53,14 +53,14 @@ Packing PlanningBackend::packing(const ConvolutionGeometry& geometry, int64_t in
   return on_gpu() ? as : cpu::packing(geometry, in_channels, out_channels, as);
 }
 
-void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out) {
+void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out, const View*) {
   count_products(x.size(), weight.columns);
   if (!on_tensor_cores() || x.size() == 0) return;
   const auto added = bias ? as(cuda::bias_type(weight.dtype, out.dtype), *bias) : nullptr;
   const auto narrow = weight.dtype == DType::float8 ? allocate(cuda::float8_bytes(x.size() / weight.depth, weight.depth)) : as(DType::bfloat16, x);
 }
 
-void PlanningBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out) {
+void PlanningBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out, const View*) {
   if (on_tensor_cores() && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out);
   count_products(out.size(), weight.depth);
   if (!on_tensor_cores() || out.size() == 0) return;

@@ -54,14 +54,14 @@ Packing CpuBackend::packing(const ConvolutionGeometry& geometry, int64_t in_chan
   return cpu::packing(geometry, in_channels, out_channels, as);
 }
 
-void CpuBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
-                             View out) {
-  if (weight.winograd) return cpu::convolution_by_winograd(simd_, x, weight, bias, geometry, out);
+void CpuBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
+                             const View* residual) {
+  if (weight.winograd) return cpu::convolution_by_winograd(simd_, x, weight, bias, geometry, out, residual);
   const int64_t positions = out.size() / weight.columns;
   const PackPatches patches{cpu::floats(x), positions, x.shape[4],
                             {x.shape[1], x.shape[2], x.shape[3]}, {out.shape[1], out.shape[2], out.shape[3]}, geometry};
   cpu::multiply(simd_, positions, weight, patches, cpu::floats(out),
-                cpu::Epilogue{simd_, bias ? cpu::floats(*bias) : nullptr, Activation::none});
+                cpu::Epilogue{simd_, cpu::floats_or_null(bias), Activation::none, cpu::floats_or_null(residual), weight.columns});
 }
 
 }  // namespace pyracast

@@ -71,10 +71,10 @@ PackedWeights CpuBackend::pack(View weight, Packing as) {
   return packed;
 }
 
-void CpuBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) {
+void CpuBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual) {
   const int64_t rows = x.size() / weight.depth;
   cpu::multiply(simd_, rows, weight, cpu::PackRows{cpu::floats(x), rows, weight.depth}, cpu::floats(out),
-                cpu::Epilogue{simd_, bias ? cpu::floats(*bias) : nullptr, activation});
+                cpu::Epilogue{simd_, cpu::floats_or_null(bias), activation, cpu::floats_or_null(residual), weight.columns});
 }
 
 }  // namespace pyracast

@@ -267,16 +267,26 @@ struct PackRows {
   }
 };
 
-/// Bias, then activation, on a finished piece of a row.
+/// c += x.
+inline void add_row(const float* x, int64_t count, float* __restrict c) {
+  for (int64_t i = 0; i < count; ++i) c[i] += x[i];
+}
+
+/// Bias, then activation, then what is added, on a finished piece of a row.
 struct Epilogue {
   const Simd& simd;
   const float* bias;   // may be null
   Activation activation;
-  void operator()(int64_t, int64_t column, int64_t count, float* c) const {
-    if (bias)
-      for (int64_t i = 0; i < count; ++i) c[i] += bias[column + i];
+  const float* residual;   // [rows, columns], or null
+  int64_t columns;
+  void operator()(int64_t row, int64_t column, int64_t count, float* c) const {
+    if (bias) add_row(bias + column, count, c);
     if (activation != Activation::none) simd.activate(activation, c, c, count);
+    if (residual) add_row(residual + row * columns + column, count, c);
   }
 };
+
+/// The floats of what may not be there.
+inline const float* floats_or_null(const View* x) { return x ? floats(*x) : nullptr; }
 
 }  // namespace pyracast::cpu

@@ -103,7 +103,8 @@ std::vector<float> transformed_kernels(const Element* kernels, int64_t size, int
 template std::vector<float> transformed_kernels(const float*, int64_t, int64_t, int, int);
 template std::vector<float> transformed_kernels(const bfloat16*, int64_t, int64_t, int, int);
 
-void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out) {
+void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
+                             const View* residual) {
   const Patches patches(x, out, geometry);
   const int64_t columns = weight.columns, depth = weight.depth / 9;
   const int64_t column_step = std::min(most_columns, rounded_up(columns, panel_columns)), column_tasks = (columns + column_step - 1) / column_step;
@@ -134,13 +135,16 @@ void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weig
             const int64_t h = patches.row(patch) + r, w = patches.column(patch);
             const float sign = output_transform[r][i];
             if (sign == 0 || h >= patches.out_size[1]) continue;
-            float* left = floats(out) + ((patches.frame(patch) * patches.out_size[1] + h) * patches.out_size[2] + w) * columns + column;
+            const int64_t of_left = ((patches.frame(patch) * patches.out_size[1] + h) * patches.out_size[2] + w) * columns + column;
+            float* left = floats(out) + of_left;
             float* right = left + columns;
             const int64_t at = (patch - begin) * column_step;
-            const bool first = i == r;   // the first of the three that make this row
+            const bool first = i == r, last = i == r + 2, both = w + 1 < patches.out_size[2];   // of the three that make this row
             simd.add_three(first ? added : left, products[0] + at, products[1] + at, products[2] + at, 1, sign, count, left);
-            if (w + 1 < patches.out_size[2])
-              simd.add_three(first ? added : right, products[1] + at, products[2] + at, products[3] + at, -1, sign, count, right);
+            if (both) simd.add_three(first ? added : right, products[1] + at, products[2] + at, products[3] + at, -1, sign, count, right);
+            if (!residual || !last) continue;
+            add_row(floats(*residual) + of_left, count, left);
+            if (both) add_row(floats(*residual) + of_left + columns, count, right);
           }
       }
     });

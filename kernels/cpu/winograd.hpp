@@ -18,6 +18,7 @@ template <class Element>
 std::vector<float> transformed_kernels(const Element* kernels, int64_t size, int64_t channels, int row, int column);
 
 /// Backend::convolution() with weights that pack() has transformed.
-void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out);
+void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
+                             const View* residual);
 
 }  // namespace pyracast::cpu

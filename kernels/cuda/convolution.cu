@@ -39,20 +39,21 @@ void write_patches(cudaStream_t stream, View x, const Patches<T>& patches, int64
 }  // namespace
 }  // namespace cuda
 
-void CudaBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
-                              View out) {
+void CudaBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
+                              const View* residual) {
   if (out.size() == 0) return;
   require(weight.depth <= INT_MAX, "a convolution on a GPU: a patch has ", weight.depth, " values, of which the kernel holds ", INT_MAX);
-  if (tensor_cores_ && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out);
+  if (tensor_cores_ && cuda::is_pointwise(geometry)) return linear(x, weight, bias, Activation::none, out, residual);
   const bool in_place = tensor_cores_ && cuda::convolution_in_place(x, weight);
   const Owned added = bias ? as(in_place ? DType::float32 : out.dtype, *bias) : Owned();
   if (in_place)
     return cuda::tensor_core_convolution(stream(), cuda::patches_of<bfloat16>(x, geometry, out), static_cast<const bfloat16*>(weight.data.get()),
-                                         cuda::floats_or_null(bias ? &added.view : nullptr), out);
+                                         cuda::floats_or_null(bias ? &added.view : nullptr), residual ? residual->data : nullptr, out);
   if (!tensor_cores_) {
     const auto patches = cuda::patches_of<float>(x, geometry, out);
     cuda::multiply(stream(), "convolution", patches, {static_cast<const float*>(weight.data.get()), weight.columns, weight.depth},
-                   {cuda::floats(added.view), Activation::none, cuda::floats(out), patches.positions, weight.columns}, multiprocessors_);
+                   {cuda::floats(added.view), Activation::none, cuda::floats(out), patches.positions, weight.columns, cuda::floats_or_null(residual)},
+                   multiprocessors_);
     return;
   }
   cuda::with_type(x.dtype, [&](auto type) {
@@ -65,7 +66,8 @@ void CudaBackend::convolution(View x, const PackedWeights& weight, const View* b
       const int64_t rows = std::min(most, patches.positions - first);
       cuda::write_patches(stream(), x, patches, first, rows, left);
       tensor_cores_->multiply({.left = {left}, .right = {weight.data.get()}, .bias = added.view.data, .rows = rows, .columns = weight.columns,
-                               .depth = weight.depth, .out = static_cast<char*>(out.data) + first * out_row, .out_type = out.dtype}, stream());
+                               .depth = weight.depth, .residual = residual ? static_cast<const char*>(residual->data) + first * out_row : nullptr,
+                               .out = static_cast<char*>(out.data) + first * out_row, .out_type = out.dtype}, stream());
     }
   });
 }

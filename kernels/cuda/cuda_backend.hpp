@@ -94,9 +94,9 @@ class CudaBackend final : public Backend {
   void convert(View x, View out) override;
   void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, Packing packing) override;
-  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) override;
-  void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
-                   View out) override;
+  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) override;
+  void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
+                   const View* residual = nullptr) override;
   void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of,
                  View out) override;
   void layer_norm(View x, float epsilon, const View* weight, const View* bias, View out) override;

@@ -90,18 +90,19 @@ CudaBackend::Owned CudaBackend::floats_like(const View& x) {
   return {{memory.get(), DType::float32, x.shape}, std::move(memory)};
 }
 
-void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out) {
+void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual) {
   const int64_t rows = x.size() / weight.depth;
   if (rows == 0) return;
   const Owned added = bias ? as(tensor_cores_ ? cuda::bias_type(weight.dtype, out.dtype) : out.dtype, *bias) : Owned();
   if (!tensor_cores_) {
     cuda::multiply(stream(), "linear", cuda::MatrixRows{cuda::floats(x), rows, weight.depth},
                    {static_cast<const float*>(weight.data.get()), weight.columns, weight.depth},
-                   {cuda::floats(added.view), activation, cuda::floats(out), rows, weight.columns}, multiprocessors_);
+                   {cuda::floats(added.view), activation, cuda::floats(out), rows, weight.columns, cuda::floats_or_null(residual)}, multiprocessors_);
     return;
   }
   cuda::TensorCoreProduct product{.factors = weight.dtype, .left = {}, .right = {weight.data.get()}, .bias = added.view.data, .rows = rows,
-                                  .columns = weight.columns, .depth = weight.depth, .activation = activation, .out = out.data, .out_type = out.dtype};
+                                  .columns = weight.columns, .depth = weight.depth, .activation = activation, .residual = residual ? residual->data : nullptr,
+                                  .out = out.data, .out_type = out.dtype};
   Owned narrow;
   if (weight.dtype == DType::float8) {
     narrow.memory = allocate(cuda::float8_bytes(rows, weight.depth));

@@ -20,12 +20,13 @@ struct MatrixRows {
   constexpr float operator()(const float* row, int64_t k) const { return row && k < depth ? row[k] : 0.f; }
 };
 
-/// out[rows, columns] = activation(left right^T + bias); bias may be null.
+/// out[rows, columns] = residual + activation(left right^T + bias); bias and residual, like out, may be null.
 struct ProductEnd {
   const float* bias;
   Activation activation;
   float* out;
   int64_t rows, columns;
+  const float* residual;
 };
 
 // A block computes a tile of Tile x Tile elements, a thread Each x Each of them: rows lie together, columns 16 apart, so
@@ -80,7 +81,9 @@ product_kernel(Left left, MatrixRows right, int64_t depth, ProductEnd end) {
       const int64_t row = first_row + down * each + i, column = first_column + across + j * product_side;
       if (row >= end.rows || column >= end.columns) continue;
       const float sum = end.bias ? sums[i][j] + end.bias[column] : sums[i][j];
-      end.out[row * end.columns + column] = activated(end.activation, sum);
+      const int64_t at = row * end.columns + column;
+      const float ended = activated(end.activation, sum);
+      end.out[at] = end.residual ? end.residual[at] + ended : ended;
     }
 }
 

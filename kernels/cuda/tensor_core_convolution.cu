@@ -26,6 +26,7 @@ struct Product {
   Patches<bfloat16> patches;
   const bfloat16* weight;   // [columns, depth]
   const float* bias;        // or null
+  const Out* residual;      // like out, or null
   Out* out;
   int columns;
 };
@@ -125,7 +126,7 @@ struct WarpOfSums {
     }
   }
 
-  /// The sums from row `first` and column `first_column` on, with their biases.
+  /// The sums from row `first` and column `first_column` on, with their biases and residuals.
   template <class Out>
   __device__ void store(const Product<Out>& p, int64_t first, int first_column) const {
     first_column += lane() % 4 * 2;
@@ -136,14 +137,19 @@ struct WarpOfSums {
         const int64_t row = first + m * group + half * octet + lane() / 4;
         if (row >= p.patches.positions) continue;
         Out* const out = p.out + row * p.columns;
+        const Out* const residual = p.residual ? p.residual + row * p.columns : nullptr;
 #pragma unroll
         for (int n = 0; n < Columns / octet; ++n) {
           const int column = first_column + n * octet;
-          Pack<Out, 2> pair;
+          const bool whole = p.columns % 2 == 0 && column < p.columns;
+          Pack<Out, 2> pair{};   // what is added, then the result
+          if (residual && whole) pair = load<2>(residual + column);
+          else
+            for (int i = 0; residual && i < 2 && column + i < p.columns; ++i) pair.of[i] = residual[column + i];
 #pragma unroll
           for (int i = 0; i < 2; ++i)
-            pair.of[i] = rounded<Out>(sums[m][n][2 * half + i] + (p.bias && column + i < p.columns ? p.bias[column + i] : 0.f));
-          if (p.columns % 2 == 0 && column < p.columns) cuda::store(out + column, pair);
+            pair.of[i] = rounded<Out>(float(pair.of[i]) + (sums[m][n][2 * half + i] + (p.bias && column + i < p.columns ? p.bias[column + i] : 0.f)));
+          if (whole) cuda::store(out + column, pair);
           else
             for (int i = 0; i < 2 && column + i < p.columns; ++i) out[column + i] = pair.of[i];
         }
@@ -201,7 +207,8 @@ void launch_tiles(cudaStream_t stream, const Product<Out>& product) {
 
 }  // namespace
 
-void tensor_core_convolution(cudaStream_t stream, const Patches<bfloat16>& patches, const bfloat16* weight, const float* bias, View out) {
+void tensor_core_convolution(cudaStream_t stream, const Patches<bfloat16>& patches, const bfloat16* weight, const float* bias, const void* residual,
+                             View out) {
   const int64_t pixels = out.shape[0] * patches.size[0] * patches.size[1] * patches.size[2], columns = out.shape[4];
   require(convolution_in_place(patches.channels, patches.depth / patches.channels) && reinterpret_cast<uintptr_t>(patches.x) % 16 == 0,
           "a convolution on tensor cores: ", patches.channels, " channels and ", patches.depth / patches.channels,
@@ -210,7 +217,7 @@ void tensor_core_convolution(cudaStream_t stream, const Patches<bfloat16>& patch
           " pixels, of which the kernel counts ", INT_MAX / 2, ": decode fewer frames at a time");
   with_type(out.dtype, [&](auto type) {
     using Out = decltype(type);
-    const Product<Out> product{patches, weight, bias, elements<Out>(out), int(columns)};
+    const Product<Out> product{patches, weight, bias, static_cast<const Out*>(residual), elements<Out>(out), int(columns)};
     if (columns <= 16) launch_tiles<16>(stream, product);
     else if (columns <= 64) launch_tiles<64>(stream, product);
     else launch_tiles<128>(stream, product);

@@ -143,9 +143,9 @@ class CublasLt final : public TensorCores {
     const Key key{p.factors, p.rows, p.columns, p.depth, p.activation, p.bias != nullptr, p.out_type, p.out_row};
     Plan& plan = plans_.try_emplace(key, library_.handle, p, library_workspace_bytes).first->second;
     plan.point_to(p);
-    const float one = 1, zero = 0;
+    const float one = 1, of_residual = p.residual ? 1 : 0;
     check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right.data, plan.right.handle, p.left.data, plan.left.handle,
-                         &zero, p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
+                         &of_residual, p.residual ? p.residual : p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
                          library_workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
     return plan.applied == p.activation ? Activation::none : p.activation;
   }
@@ -165,7 +165,9 @@ class CublasLt final : public TensorCores {
       piece.rows = std::min(most_rows, whole.rows - first);
       piece.left.data = static_cast<const char*>(whole.left.data) + first * whole.depth * int64_t(size_of(whole.factors));
       if (whole.left.scales) piece.left.scales += first;
-      piece.out = static_cast<char*>(whole.out) + first * (whole.out_row ? whole.out_row : whole.columns) * int64_t(size_of(whole.out_type));
+      const int64_t before = first * (whole.out_row ? whole.out_row : whole.columns) * int64_t(size_of(whole.out_type));
+      if (whole.residual) piece.residual = static_cast<const char*>(whole.residual) + before;
+      piece.out = static_cast<char*>(whole.out) + before;
       multiply(piece, stream);
     }
     return whole.activation;

@@ -11,8 +11,8 @@ struct TensorCoreFactor {
   const float* scales = nullptr;
 };
 
-/// out [rows, columns] = activation(left right^T + bias), both factors of one type, sums in float32, out in float32 or bfloat16. All
-/// memory begins at a multiple of 256 bytes.
+/// out [rows, columns] = residual + activation(left right^T + bias), both factors of one type, sums in float32, out in float32 or bfloat16;
+/// there is no residual or no activation. All memory begins at a multiple of 256 bytes.
 struct TensorCoreProduct {
   DType factors = DType::bfloat16;   ///< or float8
   TensorCoreFactor left;             ///< [rows, depth]
@@ -20,6 +20,7 @@ struct TensorCoreProduct {
   const void* bias = nullptr;        ///< [columns], of bias_type() (scratch.hpp), or null
   int64_t rows = 0, columns = 0, depth = 0;
   Activation activation = Activation::none;
+  const void* residual = nullptr;    ///< like out, or null
   void* out = nullptr;               ///< a row begins out_row elements behind the one before
   DType out_type = DType::float32;
   int64_t out_row = 0;               ///< 0: columns

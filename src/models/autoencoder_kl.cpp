@@ -122,8 +122,7 @@ Tensor KlResnet::operator()(const Tensor& x) const {
   Tensor h = norm1_(x, Activation::silu);
   h = conv1_(h);
   h = norm2_(h, Activation::silu);
-  h = conv2_(h);
-  return (shortcut_ ? (*shortcut_)(x) : x) + h;
+  return conv2_.added_to(shortcut_ ? (*shortcut_)(x) : x, h);
 }
 
 KlAttention::KlAttention(const Weights& weights, const AutoencoderKlConfig& config, int64_t channels)
@@ -143,7 +142,7 @@ Tensor KlAttention::operator()(const Tensor& x) const {
   const Tensor h = norm_(x);
   const auto one_head = [&](const Linear& linear) { return linear(h).reshape({images, -1, 1, channels}); };
   const Tensor mixed = attention(one_head(q_), one_head(k_), one_head(v_), 1 / std::sqrt(float(channels)));
-  return x + out_(mixed.reshape(x.shape()));
+  return out_.added_to(x, mixed.reshape(x.shape()));
 }
 
 KlMiddle::KlMiddle(const Weights& weights, const AutoencoderKlConfig& config, int64_t channels)

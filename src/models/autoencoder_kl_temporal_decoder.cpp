@@ -45,7 +45,7 @@ Tensor SpatioTemporalResnet::operator()(const Tensor& x, int64_t frames, const O
   Tensor h = norm1_(video, Activation::silu);
   h = conv1_(h);
   h = norm2_(h, Activation::silu);
-  h = video + conv2_(h);
+  h = conv2_.added_to(video, h);
   observe("temporal_res_block", observe ? permute(h, {0, 4, 1, 2, 3}) : h);
   return combine(1 - temporal_share_, spatial, temporal_share_, h.reshape(spatial.shape()));
 }

@@ -27,23 +27,29 @@ Tensor frame_by_frame(const Tensor& x, F f) {
 }
 
 /// Along time it sees this frame and those before it.
-Layer causal_convolution(const Weights& weights, int64_t in, int64_t out, int64_t time, int64_t space) {
+struct CausalConvolution {
+  Convolution convolution;
+  int64_t time;   // frames that it sees
+  Tensor operator()(const Tensor& x) const { return convolution(with_first_frames(x, time - 1)); }
+  /// residual + (*this)(x).
+  Tensor added_to(const Tensor& residual, const Tensor& x) const { return convolution.added_to(residual, with_first_frames(x, time - 1)); }
+};
+
+CausalConvolution causal_convolution(const Weights& weights, int64_t in, int64_t out, int64_t time, int64_t space) {
   const int64_t half = space / 2;
-  const Convolution convolution(weights / "conv", in, out,
-                                {.kernel = {time, space, space}, .pad_before = {0, half, half}, .pad_after = {0, half, half}}, 3);
-  return [=](const Tensor& x) { return convolution(with_first_frames(x, time - 1)); };
+  return {Convolution(weights / "conv", in, out,
+                      {.kernel = {time, space, space}, .pad_before = {0, half, half}, .pad_after = {0, half, half}}, 3), time};
 }
 
 Layer resnet_3d(const Weights& weights, int64_t in, int64_t out) {
   const GroupNorm norm1(weights / "norm1", in, groups, epsilon), norm2(weights / "norm2", out, groups, epsilon);
-  const Layer conv1 = causal_convolution(weights / "conv1", in, out, 3, 3), conv2 = causal_convolution(weights / "conv2", out, out, 3, 3);
-  const Layer shortcut = in == out ? Layer() : causal_convolution(weights / "nin_shortcut", in, out, 1, 1);
+  const CausalConvolution conv1 = causal_convolution(weights / "conv1", in, out, 3, 3), conv2 = causal_convolution(weights / "conv2", out, out, 3, 3);
+  const Layer shortcut = in == out ? Layer() : Layer(causal_convolution(weights / "nin_shortcut", in, out, 1, 1));
   return [=](const Tensor& x) {
     Tensor h = norm1(x, Activation::silu);
     h = conv1(h);
     h = norm2(h, Activation::silu);
-    h = conv2(h);
-    return (shortcut ? shortcut(x) : x) + h;
+    return conv2.added_to(shortcut ? shortcut(x) : x, h);
   };
 }
 
@@ -56,8 +62,7 @@ Layer resnet_2d(const Weights& weights, int64_t in, int64_t out) {
       Tensor h = norm1(pictures, Activation::silu);
       h = conv1(h);
       h = norm2(h, Activation::silu);
-      h = conv2(h);
-      return (in == out ? pictures : shortcut(pictures)) + h;
+      return conv2.added_to(in == out ? pictures : shortcut(pictures), h);
     });
   };
 }
@@ -70,11 +75,12 @@ Layer resnet(const std::string& kind, const Weights& weights, int64_t in, int64_
 Layer frame_attention(const Weights& weights, int64_t channels) {
   const GroupNorm norm(weights / "norm", channels, groups, epsilon);
   const Layer q = causal_convolution(weights / "q", channels, channels, 1, 1), k = causal_convolution(weights / "k", channels, channels, 1, 1),
-              v = causal_convolution(weights / "v", channels, channels, 1, 1), out = causal_convolution(weights / "proj_out", channels, channels, 1, 1);
+              v = causal_convolution(weights / "v", channels, channels, 1, 1);
+  const CausalConvolution out = causal_convolution(weights / "proj_out", channels, channels, 1, 1);
   return [=](const Tensor& x) {
     const Tensor h = norm(x);
     const auto one_head = [&](const Layer& layer) { return layer(h).reshape({x.dim(0) * x.dim(1), x.dim(2) * x.dim(3), 1, channels}); };
-    return x + out(attention(one_head(q), one_head(k), one_head(v), 1 / std::sqrt(float(channels))).reshape(x.shape()));
+    return out.added_to(x, attention(one_head(q), one_head(k), one_head(v), 1 / std::sqrt(float(channels))).reshape(x.shape()));
   };
 }
 

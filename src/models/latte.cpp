@@ -84,7 +84,7 @@ LatteCrossAttention::LatteCrossAttention(const Weights& weights, const LatteConf
       v_(weights / "to_v", config.hidden(), config.hidden(), config.attention_bias),
       out_(weights / "to_out" / 0, config.hidden(), config.hidden()) {}
 
-Tensor LatteCrossAttention::operator()(const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
+Tensor LatteCrossAttention::operator()(const Tensor& residual, const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
                                        const SequenceParallel& parallel) const {
   const int64_t entries = x.dim(0), batch = caption.tokens.dim(0), length = caption.tokens.dim(1), hidden = heads_ * head_size_;
   const Tensor q = q_(x).reshape({entries, -1, heads_, head_size_});
@@ -94,13 +94,13 @@ Tensor LatteCrossAttention::operator()(const Tensor& x, const LatteCaption& capt
     std::vector<KeyRange> of_batch;
     for (int64_t b = 0; b < batch; ++b) of_batch.push_back({b * length, (b + 1) * length});
     const Shape all{1, batch * length, heads_, head_size_};
-    return out_(attention(q, k.reshape(all), v.reshape(all), scale, {}, parallel.of_entries(of_batch)).reshape(x.shape()));
+    return out_.added_to(residual, attention(q, k.reshape(all), v.reshape(all), scale, {}, parallel.of_entries(of_batch)).reshape(x.shape()));
   }
   const auto of_entries = [&](const Tensor& rows) {
     return parallel.of_entries(rows.reshape({batch, length * hidden})).reshape({entries, length, heads_, head_size_});
   };
   const Tensor bias = parallel.of_entries(caption.bias).reshape({entries, 1, 1, length});
-  return out_(attention(q, of_entries(k), of_entries(v), scale, bias).reshape(x.shape()));
+  return out_.added_to(residual, attention(q, of_entries(k), of_entries(v), scale, bias).reshape(x.shape()));
 }
 
 LatteBlock::LatteBlock(const Weights& weights, const LatteConfig& config, Axis axis, int index)
@@ -132,9 +132,9 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
     return run.parallel.along(axis_, h, self_attention);
   });
   if (spatial)
-    x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
+    x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& residual, const Tensor& h) {
       const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_->of_text(caption); });
-      return seen("attn2", (*cross_attention_)(h, caption, text, run.parallel));
+      return seen("attn2", (*cross_attention_)(residual, h, caption, text, run.parallel));
     });
   x = run.residual({spatial ? Branch::spatial_mlp : Branch::temporal_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) {
     return seen("ff", mlp_(h));

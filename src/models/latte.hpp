@@ -61,7 +61,9 @@ class LatteCrossAttention {
   /// Of a caption's tokens, [batch, length, hidden] each.
   KeysAndValues of_text(const LatteCaption& caption) const { return {k_(caption.tokens), v_(caption.tokens)}; }
   /// x [entries, …, hidden] to the caption of its entry.
-  Tensor operator()(const Tensor& x, const LatteCaption& caption, const KeysAndValues& text, const SequenceParallel& parallel) const;
+  /// With what it is added to, which may be empty.
+  Tensor operator()(const Tensor& residual, const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
+                    const SequenceParallel& parallel) const;
 
  private:
   int64_t heads_, head_size_;

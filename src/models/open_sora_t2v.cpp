@@ -54,9 +54,9 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
     };
     return seen("attn1", attention_.out(run.parallel.over_heads(attention_.qkv(h), attend), h.shape()));
   });
-  x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& h) {
+  x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& residual, const Tensor& h) {
     const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_.of_text(caption); });
-    return seen("attn2", cross_attention_(h, caption, text, run.parallel));
+    return seen("attn2", cross_attention_(residual, h, caption, text, run.parallel));
   });
   x = run.residual({Branch::spatial_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("ff", mlp_(h)); });
   return seen("out", x);

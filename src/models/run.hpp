@@ -60,12 +60,16 @@ class Run {
   /// And back, in float32.
   Tensor gather(const Tensor& x) { return to_float32(parallel.gather(x)); }
 
-  /// x plus a branch: branch(x).
+  /// x plus a branch: branch(residual, x), which adds it to the residual, or gives it by itself where that is empty. It is empty where somebody
+  /// wants the branch's output, and x elsewhere.
   template <class F>
   Tensor residual(Site site, Tensor x, F branch) {
     const Counted counted(*this, site.branch);
     x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
-    return x + output(x.backend(), site, [&] { return branch(x); });
+    if (cached.reuses(site)) return x + reused(site);
+    const bool alone = cached.wants(site) || observe;
+    const Tensor out = cached.computed(x.backend(), site, [&] { return branch(alone ? Tensor() : x, x); });
+    return alone ? x + out : out;
   }
 
   /// x plus a modulated branch: gate * branch(modulation(x)).
@@ -76,10 +80,11 @@ class Run {
     const bool reuses = cached.reuses(site), gate_first = stored_ == StoredOutput::gated && (reuses || cached.wants(site));
     if (gate_first && reuses) return x + reused(site);
     const Modulation modulation = whole.of_entries(parallel);
-    const Tensor out = output(x.backend(), site, [&] {
+    const auto compute = [&] {
       const Tensor h = branch(modulation(x));
       return gate_first ? gate(h, modulation.gate) : h;
-    });
+    };
+    const Tensor out = reuses ? reused(site) : cached.computed(x.backend(), site, compute);
     return gate_first ? x + out : add_gated(x, out, modulation.gate);
   }
 
@@ -121,10 +126,6 @@ class Run {
     CommunicationLedger before_;
   };
 
-  template <class Compute>
-  Tensor output(Backend& backend, Site site, Compute compute) {
-    return cached.reuses(site) ? reused(site) : cached.computed(backend, site, compute);
-  }
   /// The stored output, moved to where x rests.
   Tensor reused(Site site) {
     const int evaluation = cached.evaluation();

@@ -77,10 +77,10 @@ KeysAndValues Stdit3CrossAttention::of_text(const Tensor& caption) const {
   return {part(0), part(1)};
 }
 
-Tensor Stdit3CrossAttention::operator()(const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const {
+Tensor Stdit3CrossAttention::operator()(const Tensor& residual, const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const {
   const Tensor q = q_(x).reshape({x.dim(0), x.dim(1) * x.dim(2), heads_, head_size_});
   const Tensor h = attention(q, text.keys, text.values, 1 / std::sqrt(float(head_size_)), {}, keys);
-  return proj_(h.reshape(x.shape()));
+  return proj_.added_to(residual, h.reshape(x.shape()));
 }
 
 Stdit3Block::Stdit3Block(const Weights& weights, const Stdit3Config& config, Axis axis, int index)
@@ -113,9 +113,9 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
   x = run.residual({attention_branch_, index_}, x, attention_modulation, [&](const Tensor& h) {
     return run.parallel.along(axis_, h, self_attention);
   });
-  x = run.residual({cross_branch_, index_}, x, [&](const Tensor& h) {
+  x = run.residual({cross_branch_, index_}, x, [&](const Tensor& residual, const Tensor& h) {
     const KeysAndValues& text = run.once("text", {cross_branch_, index_}, [&] { return cross_attention_.of_text(caption.tokens); });
-    return seen("cross_attn", cross_attention_(h, text, run.parallel.of_entries(caption.keys)));
+    return seen("cross_attn", cross_attention_(residual, h, text, run.parallel.of_entries(caption.keys)));
   });
   x = run.residual({mlp_branch_, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("mlp", mlp_(h)); });
   return seen("out", x);

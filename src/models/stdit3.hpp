@@ -64,7 +64,8 @@ class Stdit3CrossAttention {
   /// Of a caption's tokens [1, all kept tokens, hidden].
   KeysAndValues of_text(const Tensor& caption) const;
   /// `keys`: those of each entry of x.
-  Tensor operator()(const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const;
+  /// With what it is added to, which may be empty.
+  Tensor operator()(const Tensor& residual, const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const;
 
  private:
   int64_t heads_, head_size_;

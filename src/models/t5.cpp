@@ -85,12 +85,12 @@ Tensor T5Encoder::attend(const Layer& layer, const Tensor& x, const Tensor& bias
     return projection(x).reshape({x.dim(0), x.dim(1), config_.num_heads, config_.d_kv});
   };
   const Tensor h = attention(heads(layer.q), heads(layer.k), heads(layer.v), 1, bias);   // not scaled: T5's own way
-  return layer.o(h.reshape({x.dim(0), x.dim(1), -1}));
+  return h.reshape({x.dim(0), x.dim(1), -1});
 }
 
 Tensor T5Encoder::feed_forward(const Layer& layer, const Tensor& x) const {
-  if (!config_.gated_gelu) return layer.wo(layer.wi_0(x, Activation::relu));
-  return layer.wo(layer.wi_0(x, Activation::gelu_tanh) * layer.wi_1(x));
+  if (!config_.gated_gelu) return layer.wi_0(x, Activation::relu);
+  return layer.wi_0(x, Activation::gelu_tanh) * layer.wi_1(x);
 }
 
 Tensor T5Encoder::operator()(std::span<const int64_t> ids, std::span<const int64_t> mask, int64_t batch,
@@ -114,9 +114,9 @@ Tensor T5Encoder::operator()(std::span<const int64_t> ids, std::span<const int64
   Tensor x = to_float32(gather_rows(embedding_, ids)).reshape({batch, length, config_.d_model});
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    x = x + attend(layer, rms_norm(x, config_.layer_norm_epsilon, layer.attention_norm), bias);
+    x = layer.o.added_to(x, attend(layer, rms_norm(x, config_.layer_norm_epsilon, layer.attention_norm), bias));
     (observe / "block" / i)("after_attn", x);
-    x = x + feed_forward(layer, rms_norm(x, config_.layer_norm_epsilon, layer.feed_forward_norm));
+    x = layer.wo.added_to(x, feed_forward(layer, rms_norm(x, config_.layer_norm_epsilon, layer.feed_forward_norm)));
     (observe / "block" / i)("out", x);
   }
   x = rms_norm(x, config_.layer_norm_epsilon, final_norm_);

@@ -40,6 +40,7 @@ class T5Encoder {
   std::vector<Layer> layers_;
 
   Tensor position_bias(int64_t length) const;
+  /// Each up to its last linear, which adds it to the residual.
   Tensor attend(const Layer& layer, const Tensor& x, const Tensor& bias) const;
   Tensor feed_forward(const Layer& layer, const Tensor& x) const;
 };

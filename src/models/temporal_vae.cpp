@@ -104,8 +104,7 @@ Tensor TemporalResBlock::operator()(const Tensor& x) const {
   Tensor h = norm1_(x, Activation::silu);
   h = conv1_(h);
   h = norm2_(h, Activation::silu);
-  h = conv2_(h);
-  return (shortcut_ ? (*shortcut_)(x) : x) + h;
+  return conv2_.added_to(shortcut_ ? (*shortcut_)(x) : x, h);
 }
 
 TemporalEncoder::TemporalEncoder(const Weights& weights, const TemporalVaeConfig& config)

@@ -14,6 +14,8 @@ class Linear {
   static Linear stacked(const Weights& weights, const std::vector<std::string>& names, int64_t in, int64_t out_each, const std::vector<int64_t>& order,
                         bool has_bias);
   Tensor operator()(const Tensor& x, Activation activation = Activation::none) const;
+  /// residual + (*this)(x), where there is a residual.
+  Tensor added_to(const Tensor& residual, const Tensor& x) const;
 
  private:
   PackedWeights weight_;
@@ -36,6 +38,8 @@ class Convolution {
   Convolution(const Weights& weights, int64_t in, int64_t out, ConvolutionGeometry geometry, int stored_axes,
               bool has_bias = true);
   Tensor operator()(const Tensor& x) const { return convolution(x, weight_, bias_, geometry_); }
+  /// residual + (*this)(x).
+  Tensor added_to(const Tensor& residual, const Tensor& x) const { return convolution(x, weight_, bias_, geometry_, residual); }
 
  private:
   PackedWeights weight_;

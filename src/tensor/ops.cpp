@@ -74,19 +74,32 @@ Tensor converted(const Tensor& x, DType dtype) {
   return out;
 }
 
-Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation) {
+namespace {
+
+/// The view of a residual that is like `out`, if there is one.
+const View* residual_view(const char* operation, const Tensor& residual, const Tensor& out, View& view) {
+  if (residual.empty()) return nullptr;
+  require(residual.shape() == out.shape() && residual.dtype() == out.dtype(), operation, ": the residual is ", residual.shape(), " of ",
+          name_of(residual.dtype()), ", expected ", out.shape(), " of ", name_of(out.dtype()));
+  return optional_view(residual, view);
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation, const Tensor& residual) {
   require(x.dim(-1) == weight.depth, "linear: x is ", x.shape(), ", the weight takes ", weight.depth, " features");
   require(bias.empty() || bias.shape() == Shape{weight.columns}, "linear: bias is ", bias.shape(), ", expected [",
           weight.columns, "]");
   Shape shape = x.shape();
   shape.back() = weight.columns;
   Tensor out(x.backend(), shape, x.dtype());
-  View bias_view;
-  x.backend().linear(x.view(), weight, optional_view(bias, bias_view), activation, out.view());
+  require(residual.empty() || activation == Activation::none, "linear: a residual and an activation");
+  View bias_view, added;
+  x.backend().linear(x.view(), weight, optional_view(bias, bias_view), activation, out.view(), residual_view("linear", residual, out, added));
   return out;
 }
 
-Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry) {
+Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry, const Tensor& residual) {
   require(x.axes() == 5, "convolution: x is ", x.shape(), ", expected [batch, time, height, width, channels]");
   const int64_t taps = geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2];
   require(taps * x.dim(4) == weight.depth, "convolution: x has ", x.dim(4), " channels and the kernel ", taps,
@@ -97,8 +110,8 @@ Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& b
     require(shape[size_t(axis) + 1] > 0, "convolution: x ", x.shape(), " is smaller than the kernel");
   }
   Tensor out(x.backend(), shape, x.dtype());
-  View bias_view;
-  x.backend().convolution(x.view(), weight, optional_view(bias, bias_view), geometry, out.view());
+  View bias_view, added;
+  x.backend().convolution(x.view(), weight, optional_view(bias, bias_view), geometry, out.view(), residual_view("convolution", residual, out, added));
   return out;
 }
 

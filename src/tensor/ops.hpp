@@ -21,9 +21,11 @@ inline Tensor to_float32(const Tensor& x) { return converted(x, DType::float32);
 Tensor to_pixels(const Tensor& x, PixelRounding rounding);
 
 /// activation(x weight^T + bias): x [..., depth] -> [..., columns].
-Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none);
+/// With a `residual` (empty: none), like the result, it is residual + (x weight^T + bias); there is no activation then.
+Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none, const Tensor& residual = {});
 /// x [batch, time, height, width, channels] -> the same axes, output channels last.
-Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry);
+/// Added to a `residual` (empty: none) like the result.
+Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry, const Tensor& residual = {});
 /// q [batch, queries, heads, size], k and v [batch, keys, heads, size] -> like q. `bias` (empty: none) is
 /// [1 or batch, 1 or heads, 1 or queries, keys]. With `keys_of` k and v are [1, all keys, heads, size], and entry b
 /// attends to the keys of keys_of[b].

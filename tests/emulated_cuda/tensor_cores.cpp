@@ -39,9 +39,11 @@ class ByDefinition final : public TensorCores {
         const float *const x = left.data() + row * p.depth, *const w = right.data() + column * p.depth;
         float sum = 0;
         for (int64_t k = 0; k < p.depth; ++k) sum += x[k] * w[k];
-        const float value = activated(applied ? p.activation : Activation::none, sum + bias[size_t(column)]);
-        if (wide) static_cast<float*>(p.out)[row * out_row + column] = value;
-        else static_cast<bfloat16*>(p.out)[row * out_row + column] = bfloat16(value);
+        float value = activated(applied ? p.activation : Activation::none, sum + bias[size_t(column)]);
+        const int64_t at = row * out_row + column;
+        if (p.residual) value += wide ? static_cast<const float*>(p.residual)[at] : float(static_cast<const bfloat16*>(p.residual)[at]);
+        if (wide) static_cast<float*>(p.out)[at] = value;
+        else static_cast<bfloat16*>(p.out)[at] = bfloat16(value);
       }
     return applied ? Activation::none : p.activation;
   }

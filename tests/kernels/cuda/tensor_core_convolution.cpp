@@ -79,7 +79,7 @@ class TensorCoreConvolution : public testing::Test {
     const DeviceArray in(device(), s.in, x, DType::bfloat16), weight(device(), {s.columns, s.taps() * s.in[4]}, w, DType::bfloat16);
     const DeviceArray out(device(), s.out(), out_type), added(device(), {s.columns}, bias ? *bias : std::vector<float>(size_t(s.columns)));
     cuda::tensor_core_convolution(device().stream(), cuda::patches_of<bfloat16>(in.view, s.geometry, out.view),
-                                  static_cast<const bfloat16*>(weight.view.data), bias ? cuda::floats(added.view) : nullptr, out.view);
+                                  static_cast<const bfloat16*>(weight.view.data), bias ? cuda::floats(added.view) : nullptr, nullptr, out.view);
     return out.values();
   }
 
