@@ -6,9 +6,9 @@
 #   cpu         the kernels' tests on the CPU, and through the emulation of a GPU
 #   tests       the kernels' tests on the GPU
 #   parity      all golden cases on the GPU, float32 at 4 times the tolerance; those of networks also in bfloat16 and fp8, within
-#               10 % of each tensor's norm
+#               10 % of each tensor's norm, with cuDNN's attention and without
 #   sanitizer   the kernels' tests under compute-sanitizer: memcheck, synccheck, racecheck, initcheck
-#   bench       stages of the networks in float32 and bfloat16; a denoising step in bfloat16 and fp8, and a decoding, at 240p and 480p
+#   bench       stages of the networks in float32 and bfloat16, in bfloat16 also without cuDNN; a denoising step in bfloat16 and fp8, and a decoding, at 240p and 480p
 # Without a part: all of them, to the end, whatever fails. Results: build/gpu/report (or $REPORT), a JSON file a part, all of
 # them in report.json; the exit status is the number of parts that failed.
 # Where packages are missing, run tests/gpu/packages.sh on a machine with a network and bring build/gpu-packages along.
@@ -53,7 +53,7 @@ part_build() {
     capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
     case $capability in 90) architectures=90a-real ;; "") architectures=90a-real ;; *) architectures=$capability-real ;; esac
     cmake --preset gpu -DCMAKE_CUDA_ARCHITECTURES="$architectures" ${prefix:+-DCMAKE_PREFIX_PATH="$prefix/usr"} &&
-        cmake --build --preset gpu -j"$jobs" --target pyracast kernels_tests gpu_tests emulated_kernels_tests
+        cmake --build --preset gpu -j"$jobs" --target pyracast kernels_tests gpu_tests cudnn_tests emulated_kernels_tests
 }
 
 part_cpu() {
@@ -71,6 +71,8 @@ part_parity() {
     networks=$(printf '%s\n' "$cases" | grep -v '/pipeline_')
     build/gpu/pyracast parity --device cuda --tolerance-factor 4 --json "$report/parity-float32.jsonl" $cases || failed=1
     build/gpu/pyracast parity --device cuda --dtype bfloat16 --relative-error 0.1 --json "$report/parity-bfloat16.jsonl" $networks || failed=1
+    build/gpu/pyracast parity --device cuda --dtype bfloat16 --gpu-attention own --relative-error 0.1 --json "$report/parity-own-attention.jsonl" $networks ||
+        failed=1
     build/gpu/pyracast parity --device cuda --dtype fp8 --relative-error 0.1 --json "$report/parity-fp8.jsonl" $networks || failed=1
     return $failed
 }
@@ -96,6 +98,7 @@ part_bench() {
         build/gpu/pyracast bench --device cuda --dtype $dtype --phases stages --json >"$report/bench-$dtype.json" || failed=1
         build/gpu/pyracast bench --device cuda --dtype $dtype --phases stages || failed=1
     done
+    build/gpu/pyracast bench --device cuda --dtype bfloat16 --gpu-attention own --stages 'spatial-attention,stdit3-pair,latte-pair' || failed=1
     for size in "240 426" "480 854"; do
         set -- $size
         build/gpu/pyracast bench --device cuda --dtype bfloat16 --phases step,decode --steps 4 --height "$1" --width "$2" |
