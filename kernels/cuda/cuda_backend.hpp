@@ -67,7 +67,7 @@ class DeviceStream {
 /// One GPU. CudaPrecision says in what activations are kept and products computed.
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(int device, CudaPrecision precision, CudaAttention attention);
+  CudaBackend(int device, CudaPrecision precision, CudaAttention attention = CudaAttention::automatic);
 
   /// Where all operations run, one after the other.
   cudaStream_t stream() const { return stream_->current(); }
