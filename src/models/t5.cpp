@@ -72,11 +72,11 @@ T5Encoder::T5Encoder(const Weights& weights, const T5Config& c)
 
 // [1, heads, length, length], the same in all layers
 Tensor T5Encoder::position_bias(int64_t length) const {
-  std::vector<int64_t> buckets;
+  std::vector<int64_t> of_distance, buckets;   // the first: of the farthest key before a query on
+  for (int64_t distance = 1 - length; distance < length; ++distance)
+    of_distance.push_back(bucket_of(distance, config_.relative_attention_num_buckets, config_.relative_attention_max_distance));
   for (int64_t query = 0; query < length; ++query)
-    for (int64_t key = 0; key < length; ++key)
-      buckets.push_back(
-          bucket_of(key - query, config_.relative_attention_num_buckets, config_.relative_attention_max_distance));
+    buckets.insert(buckets.end(), of_distance.begin() + (length - 1 - query), of_distance.begin() + (2 * length - 1 - query));
   return permute(gather_rows(relative_bias_, buckets).reshape({1, length, length, config_.num_heads}), {0, 3, 1, 2});
 }
 
