@@ -1,0 +1,63 @@
+// Passes over all tokens that an evaluation does without, counted at a published size, without computing.
+#include <gtest/gtest.h>
+
+#include "kernels/planning_backend.hpp"
+#include "models/stdit3.hpp"
+
+namespace pyracast {
+namespace {
+
+/// Counts copies and sums of at least so many elements.
+class LargePasses : public PlanningBackend {
+ public:
+  explicit LargePasses(int64_t least) : least_(least) {}
+  void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape& shape) override { copies += size_of(shape) >= least_; }
+  void add(View, View, View out) override { sums += out.size() >= least_; }
+  int copies = 0, sums = 0;
+
+ private:
+  int64_t least_;
+};
+
+constexpr int layers = 3, evaluations = 3;   // the first makes what is kept for the video
+
+/// Copies and sums of the last evaluation, by this schedule.
+template <class Evaluate>
+std::pair<int, int> passes(LargePasses& backend, const BroadcastSchedule& schedule, Evaluate evaluate) {
+  const auto alone = make_lone_communicator();
+  pyracast::Run run(*alone, schedule);
+  for (int evaluation = 0; evaluation < evaluations; ++evaluation) {
+    run.begin(evaluation);
+    backend.copies = backend.sums = 0;
+    evaluate(run);
+  }
+  return {backend.copies, backend.sums};
+}
+
+std::pair<int, int> passes_of_open_sora(const BroadcastSchedule& schedule) {
+  LargePasses backend(int64_t(2) * 15 * 30 * 53 * 1152);
+  const Stdit3 network(Weights::random(backend, {}), Stdit3Config::from_json({{"hidden_size", 1152}, {"depth", layers}, {"num_heads", 16},
+                                                                              {"caption_channels", 4096}, {"qk_norm", true}}, "config.json"));
+  const CaptionTokens caption = network.embed_caption(Tensor(backend, {2, 300, 4096}), {});
+  const Tensor latents(backend, {2, 4, 15, 60, 106});
+  return passes(backend, schedule, [&](pyracast::Run& run) {
+    network(latents, {.timesteps = {500, 500}, .fps = {24, 24}, .height = 480, .width = 848, .frame_mask = {}}, caption, run);
+  });
+}
+
+// Attention along time reads tokens where they are, and what a branch is added to without a gate comes out of the branch's last product.
+TEST(Passes, OfOpenSoraRepeatAndAddThePositionsAlone) {
+  const auto [copies, sums] = passes_of_open_sora(BroadcastSchedule(evaluations, layers));
+  EXPECT_EQ(copies, 1);
+  EXPECT_EQ(sums, 1);
+}
+
+TEST(Passes, OfOpenSoraAddEachOutputThatIsReused) {
+  BroadcastSchedule schedule(evaluations, layers);
+  for (int block = 0; block < layers; ++block)
+    for (const Branch branch : {Branch::spatial_cross, Branch::temporal_cross}) schedule.set_reuse(evaluations - 1, {branch, block}, true);
+  EXPECT_EQ(passes_of_open_sora(schedule), std::pair(1, 1 + 2 * layers));
+}
+
+}  // namespace
+}  // namespace pyracast
