@@ -249,15 +249,15 @@ __global__ void __launch_bounds__(most_warps * warp_size, Blocks == 1 && Octets 
   const AttentionPart part = AttentionPart::of(blockIdx.x, call, entries, int(blockDim.x) / warp_size * Blocks * group);
   const int keys = int(part.entry.keys), size = int(call.size), rows = padded(keys, tile);   // of k or v in a stage
   const bfloat16 *k = call.k + part.key(call, 0), *v = call.v + part.value(call, 0);   // of the next tile
-  const int64_t k_row = part.beside * call.k_row, v_row = part.beside * call.v_row;
+  const int k_row = int(part.beside * call.k_row / octet), v_row = int(part.beside * call.v_row / octet);   // octets: see Rows
   bfloat16* const stages = reinterpret_cast<bfloat16*>(shared_floats());   // two if there are two tiles; k, then v
 
   const auto begin_tile = [&](int count, int stage) {
-    begin_rows<Octets>({k, int(k_row / octet), count, padded(count, tile), size}, stages + stage);
-    begin_rows<Octets>({v, int(v_row / octet), count, padded(count, tile), size}, stages + stage + rows * stride);
+    begin_rows<Octets>({k, k_row, count, padded(count, tile), size}, stages + stage);
+    begin_rows<Octets>({v, v_row, count, padded(count, tile), size}, stages + stage + rows * stride);
     close_copies();
-    k += tile * k_row;
-    v += tile * v_row;
+    k += int64_t(tile * octet) * k_row;
+    v += int64_t(tile * octet) * v_row;
   };
   begin_tile(keys, 0);
   WarpOfQueries<Octets, Blocks, HasBias> warp(call, part);
