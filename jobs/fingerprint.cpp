@@ -54,7 +54,7 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
   if (const Audit audit(settings); audit.enabled()) content["audit"] = audit.json();
   content["device"] = name_of_results(backend);
   if (weight_storage(settings.model).block_floats) content["products"] = "block floating point";
-  if (backend.name().starts_with("cpu-")) content["convolutions"] = "Winograd's F(2x2, 3x3)";   // another sum than the plain one
+  if (backend.name().starts_with("cpu-")) content["convolutions"] = "Winograd's F(2x2, 3x3), taps as columns";   // other sums than the plain one
   for (const auto& [name, path] : snapshot.parts()) content["snapshot"][name] = hashes_of(path);
   content["snapshot"]["model_index"] = snapshot.index;
   return content;

@@ -31,6 +31,10 @@ enum class Activation { none, relu, silu, gelu_tanh };
 /// down: v = x / 2 + 0.5, clamped to 0..1, v * 255 without its fraction. NaN becomes 0.
 enum class PixelRounding { nearest, down };
 
+/// How the weights of a product lie: in the published order; those of a convolution of 3 x 3 in space transformed for Winograd's algorithm
+/// (kernels/cpu/winograd.hpp); or those of one with few outputs with a column for each of these and each tap (kernels/cpu/tap_columns.hpp).
+enum class WeightLayout { published, winograd, tap_columns };
+
 /// A weight matrix [columns, depth] laid out as its device multiplies fastest: float32, bfloat16, or in block floating point
 /// (int16: whole numbers, each column of 192 values of depth with a scale of its own), or float8 with a scale for each column.
 struct PackedWeights {
@@ -39,15 +43,15 @@ struct PackedWeights {
   int64_t columns = 0;   ///< output features
   int64_t depth = 0;     ///< input features (of a convolution: taps * input channels)
   size_t bytes = 0;      ///< that `data` takes
-  bool winograd = false; ///< transformed, see Packing
+  WeightLayout layout = WeightLayout::published;
 };
 
-/// How weights are laid out: in the published order of their product, or, of a convolution whose input has `winograd_channels` channels,
-/// transformed for Winograd's algorithm (kernels/cpu/winograd.hpp).
+/// How weights are to be laid out; other than as published, those of a convolution whose input has `channels` channels.
 struct Packing {
   DType dtype;
-  int64_t winograd_channels = 0;
-  Packing(DType dtype, int64_t winograd_channels = 0) : dtype(dtype), winograd_channels(winograd_channels) {}
+  WeightLayout layout = WeightLayout::published;
+  int64_t channels = 0;
+  Packing(DType dtype, WeightLayout layout = WeightLayout::published, int64_t channels = 0) : dtype(dtype), layout(layout), channels(channels) {}
 };
 
 /// Geometry of a convolution over x [batch, time, height, width, channels]; index 0 is time, 1 height, 2 width.

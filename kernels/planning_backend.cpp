@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/matrix_product.hpp"
-#include "kernels/cpu/winograd.hpp"
+#include "kernels/cpu/packing.hpp"
 #include "kernels/cuda/scratch.hpp"
 
 namespace pyracast {
@@ -45,8 +45,8 @@ PackedWeights PlanningBackend::pack(View weight, Packing as) {
   const DType kept = on_gpu() && as.dtype != DType::float8 ? activations() : as.dtype;
   const size_t bytes = as.dtype == DType::float8 ? cuda::float8_bytes(columns, depth)
                        : on_gpu()                ? size_t(weight.size()) * size_of(kept)
-                                                 : size_t(cpu::packed_bytes(columns, depth, as));
-  return {allocate(bytes), kept, columns, depth, bytes, as.winograd_channels > 0};
+                                                 : size_t(cpu::PackedFactors(columns, depth, as).bytes());
+  return {allocate(bytes), kept, columns, depth, bytes, as.layout};
 }
 
 Packing PlanningBackend::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const {

@@ -1,6 +1,8 @@
 // A convolution is the matrix product of its patches with the weights; patches are gathered a block at a time straight
 // into the product's left factor, so no tensor of patches ever exists.
 #include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cpu/packing.hpp"
+#include "kernels/cpu/tap_columns.hpp"
 #include "kernels/cpu/winograd.hpp"
 
 namespace pyracast {
@@ -50,13 +52,24 @@ struct PackPatches {
 
 }  // namespace
 
+Packing cpu::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) {
+  if (geometry.kernel[1] != 3 || geometry.kernel[2] != 3 || geometry.stride[1] != 1 || geometry.stride[2] != 1) return as;
+  if (in_channels >= winograd_channels && out_channels >= winograd_channels) {
+    const bool quantized = as == DType::int16 && in_channels >= quantized_winograd_channels;
+    return {quantized ? DType::int16 : DType::float32, WeightLayout::winograd, in_channels};
+  }
+  if (in_channels >= least_tap_channels && out_channels <= most_tap_outputs) return {as, WeightLayout::tap_columns, in_channels};
+  return as;
+}
+
 Packing CpuBackend::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const {
   return cpu::packing(geometry, in_channels, out_channels, as);
 }
 
 void CpuBackend::convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
                              const View* residual) {
-  if (weight.winograd) return cpu::convolution_by_winograd(simd_, x, weight, bias, geometry, out, residual);
+  if (weight.layout == WeightLayout::winograd) return cpu::convolution_by_winograd(simd_, x, weight, bias, geometry, out, residual);
+  if (weight.layout == WeightLayout::tap_columns) return cpu::convolution_by_tap_columns(simd_, x, weight, bias, geometry, out, residual);
   const int64_t positions = out.size() / weight.columns;
   const PackPatches patches{cpu::floats(x), positions, x.shape[4],
                             {x.shape[1], x.shape[2], x.shape[3]}, {out.shape[1], out.shape[2], out.shape[3]}, geometry};

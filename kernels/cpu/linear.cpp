@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cpu/tap_columns.hpp"
 #include "kernels/cpu/winograd.hpp"
 
 namespace pyracast {
@@ -21,9 +22,9 @@ void pack_panels(const Element* weight, int64_t columns, int64_t depth, Element*
 
 /// Each column's blocks of depth, quantized with a scale of their own.
 template <class Element>
-void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t columns, int64_t depth, bool winograd, std::byte* panels) {
+void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t columns, int64_t depth, WeightLayout layout, std::byte* panels) {
   using cpu::panel_columns;
-  const int64_t panel_bytes = cpu::quantized_panel_bytes(depth, winograd), most = cpu::quantized_depth(winograd);
+  const int64_t panel_bytes = cpu::quantized_panel_bytes(depth, layout), most = cpu::quantized_depth(layout);
   cpu::parallel_pieces((columns + panel_columns - 1) / panel_columns, depth * panel_columns, [&](int64_t begin, int64_t end) {
     float values[cpu::depth_block];
     int16_t rounded[cpu::depth_block + 1];
@@ -52,19 +53,20 @@ void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t
 
 PackedWeights CpuBackend::pack(View weight, Packing as) {
   const int64_t columns = weight.shape[0], depth = weight.size() / columns;
-  const size_t bytes = size_t(cpu::packed_bytes(columns, depth, as));
-  PackedWeights packed{allocate(bytes), as.dtype, columns, depth, bytes, as.winograd_channels > 0};
-  const auto pack_panels_of = [&](const auto* elements, int64_t depth, std::byte* panels) {
+  const cpu::PackedFactors factors(columns, depth, as);
+  const auto bytes = size_t(factors.bytes());
+  PackedWeights packed{allocate(bytes), as.dtype, columns, depth, bytes, as.layout};
+  const auto pack_factor = [&](int64_t index, const auto* elements) {
     using Element = std::remove_cvref_t<decltype(*elements)>;
-    if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, columns, depth, as.winograd_channels > 0, panels);
-    else pack_panels(elements, columns, depth, reinterpret_cast<Element*>(panels));
+    auto* const panels = static_cast<std::byte*>(packed.data.get()) + index * factors.bytes_each();
+    if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, factors.columns, factors.depth, as.layout, panels);
+    else pack_panels(elements, factors.columns, factors.depth, reinterpret_cast<Element*>(panels));
   };
   const auto pack_from = [&](const auto* elements) {
-    auto* panels = static_cast<std::byte*>(packed.data.get());
-    if (!as.winograd_channels) return pack_panels_of(elements, depth, panels);
-    for (int row = 0; row < 4; ++row)
-      for (int column = 0; column < 4; ++column, panels += bytes / 16)
-        pack_panels_of(cpu::transformed_kernels(elements, weight.size(), as.winograd_channels, row, column).data(), depth / 9, panels);
+    if (as.layout == WeightLayout::published) return pack_factor(0, elements);
+    for (int64_t i = 0; i < factors.count; ++i)
+      if (as.layout == WeightLayout::winograd) pack_factor(i, cpu::transformed_kernels(elements, weight.size(), as.channels, int(i / 4), int(i % 4)).data());
+      else pack_factor(i, cpu::tap_columns(elements, columns, factors.count, i, as.channels).data());
   };
   if (weight.dtype == DType::float32) pack_from(cpu::floats(weight));
   else pack_from(static_cast<const bfloat16*>(weight.data));

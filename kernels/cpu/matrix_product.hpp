@@ -25,23 +25,36 @@ inline int64_t quantized_values_bytes(int64_t count) { return rounded_up(count, 
 /// Bytes of such a block: the integers, and the float32 scales of its 32 columns behind.
 inline int64_t quantized_block_bytes(int64_t count) { return quantized_values_bytes(count) + panel_columns * 4; }
 /// Values of depth that have a scale together: fewer of what is transformed for Winograd's algorithm, which makes more of their errors.
-inline int64_t quantized_depth(bool winograd) { return winograd ? 128 : depth_block; }
+inline int64_t quantized_depth(WeightLayout layout) { return layout == WeightLayout::winograd ? 128 : depth_block; }
 /// Bytes of such a panel: its blocks one after the other.
-inline int64_t quantized_panel_bytes(int64_t depth, bool winograd) {
-  const int64_t block = quantized_depth(winograd), rest = depth % block;
+inline int64_t quantized_panel_bytes(int64_t depth, WeightLayout layout) {
+  const int64_t block = quantized_depth(layout), rest = depth % block;
   return depth / block * quantized_block_bytes(block) + (rest ? quantized_block_bytes(rest) : 0);
 }
 
 /// Bytes of a panel of a packed right factor: of float32 or bfloat16, or (int16) quantized.
-inline int64_t panel_bytes(int64_t depth, DType dtype, bool winograd) {
-  return dtype == DType::int16 ? quantized_panel_bytes(depth, winograd) : depth * panel_columns * int64_t(size_of(dtype));
+inline int64_t panel_bytes(int64_t depth, DType dtype, WeightLayout layout) {
+  return dtype == DType::int16 ? quantized_panel_bytes(depth, layout) : depth * panel_columns * int64_t(size_of(dtype));
 }
 
-/// Bytes of a packed right factor. Winograd's 16 (winograd.hpp) lie one behind the other, each of a ninth of the depth.
-inline int64_t packed_bytes(int64_t columns, int64_t depth, Packing packing) {
-  const int64_t panels = rounded_up(columns, panel_columns) / panel_columns;
-  return packing.winograd_channels ? 16 * panels * panel_bytes(depth / 9, packing.dtype, true) : panels * panel_bytes(depth, packing.dtype, false);
-}
+/// The factors that packed weights [columns, depth] are: one, as published; Winograd's 16 (winograd.hpp); or one for each tap in time, with the 9
+/// taps in space as columns (tap_columns.hpp). They lie one behind the other.
+struct PackedFactors {
+  int64_t count, columns, depth;
+  PackedFactors(int64_t columns, int64_t depth, Packing packing)
+      : count(packing.layout == WeightLayout::winograd ? 16 : packing.layout == WeightLayout::tap_columns ? depth / (9 * packing.channels) : 1),
+        columns(packing.layout == WeightLayout::tap_columns ? 9 * columns : columns),
+        depth(packing.layout == WeightLayout::winograd ? depth / 9 : packing.layout == WeightLayout::tap_columns ? packing.channels : depth),
+        packing_(packing) {}
+
+  int64_t bytes_each() const {
+    return rounded_up(columns, panel_columns) / panel_columns * panel_bytes(depth, packing_.dtype, packing_.layout);
+  }
+  int64_t bytes() const { return count * bytes_each(); }
+
+ private:
+  Packing packing_;
+};
 
 /// Whether an output has room for whole tiles: its rows for whole panels, and its last tile for tile_rows rows.
 enum class Room { exact, whole_tiles };
@@ -78,10 +91,10 @@ struct WeightPanels {
 /// Panels of weights in block floating point.
 struct QuantizedPanels {
   const PackedWeights& weights;
-  int64_t block() const { return quantized_depth(weights.winograd); }
+  int64_t block() const { return quantized_depth(weights.layout); }
   std::span<const std::byte> stored(int64_t panel, int64_t k, int64_t count) const {
     const auto* all = static_cast<const std::byte*>(weights.data.get());
-    return {all + panel * quantized_panel_bytes(weights.depth, weights.winograd) + k / block() * quantized_block_bytes(block()),
+    return {all + panel * quantized_panel_bytes(weights.depth, weights.layout) + k / block() * quantized_block_bytes(block()),
             size_t(quantized_block_bytes(count))};
   }
   const std::byte* operator()(int64_t panel, int64_t k, int64_t count) const { return stored(panel, k, count).data(); }

@@ -19,9 +19,6 @@ constexpr int64_t most_columns = 512;          // of a task
 constexpr int64_t most_products = 192 * 1024;  // of a task, in four matrices that lie in the second-level cache together
 constexpr int64_t row_step = 48;               // whole tiles on all instruction sets
 
-constexpr int64_t least_channels = 32;             // with fewer, transforming takes longer than the saved products
-constexpr int64_t least_quantized_channels = 96;   // with fewer, quantizing does
-
 const float zeros[most_columns] = {};   // what lies outside of the input; and no bias
 
 /// The patches of an input, one for each 2x2 outputs: [batch, time, height / 2, width / 2].
@@ -77,13 +74,6 @@ struct PackTransformed {
 
 }  // namespace
 
-Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) {
-  const bool is_3x3 = geometry.kernel[1] == 3 && geometry.kernel[2] == 3 && geometry.stride[1] == 1 && geometry.stride[2] == 1;
-  if (!is_3x3 || in_channels < least_channels || out_channels < least_channels) return as;
-  const bool quantized = as == DType::int16 && in_channels >= least_quantized_channels;
-  return {quantized ? DType::int16 : DType::float32, in_channels};
-}
-
 template <class Element>
 std::vector<float> transformed_kernels(const Element* kernels, int64_t size, int64_t channels, int row, int column) {
   std::vector<float> out(size_t(size / 9));
@@ -112,8 +102,8 @@ void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weig
   const int64_t row_tasks = (patches.count + step - 1) / step;
   const auto factor = [&](int i, int j, int64_t column, int64_t count) {
     auto* panels = static_cast<std::byte*>(weight.data.get()) + (i * 4 + j) * int64_t(weight.bytes / 16) +
-                   column / panel_columns * panel_bytes(depth, weight.dtype, true);
-    return PackedWeights{{weight.data, panels}, weight.dtype, count, depth, 0, true};
+                   column / panel_columns * panel_bytes(depth, weight.dtype, weight.layout);
+    return PackedWeights{{weight.data, panels}, weight.dtype, count, depth, 0, weight.layout};
   };
 #pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(16 * patches.count * columns * depth))
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {

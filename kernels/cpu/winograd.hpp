@@ -7,10 +7,8 @@
 
 namespace pyracast::cpu {
 
-/// How the CPU multiplies such a convolution: by Winograd's algorithm where its kernel is 3 x 3 in space (of any size in time), its stride 1 and
-/// its channels are many enough that the saved products outweigh the transforms. Factors are float32 then, or of enough channels and where `as` is
-/// int16 in block floating point.
-Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as);
+/// Channels on both sides from which on the saved products outweigh the transforms; in block floating point, of the input.
+inline constexpr int64_t winograd_channels = 32, quantized_winograd_channels = 96;
 
 /// Element (row, column) of G g G^T of every kernel: [output channels, time, channels] from [output channels, time, 3, 3, channels], of
 /// `size` values in all.

@@ -158,7 +158,7 @@ PackedWeights Weights::packed(const std::string& name, const StoredTensor& store
       const PackedWeights own = pack();
       return WeightBlock{own.data, own.bytes};
     });
-    packed = {block.data, packing.dtype, columns, depth, block.bytes, packing.winograd_channels > 0};
+    packed = {block.data, packing.dtype, columns, depth, block.bytes, packing.layout};
   } else {
     packed = pack();
   }

@@ -214,7 +214,7 @@ TEST(BlockFloats, MultiplyPatchesTransformedByWinogradsAlgorithm) {
     const auto run = [&](DType as) {
       DeviceArray out(*device, {1, 3, size, size, columns});
       const PackedWeights packed = device->pack(weight.view, device->packing(causal, channels, columns, as));
-      EXPECT_TRUE(packed.winograd && packed.dtype == as);
+      EXPECT_TRUE(packed.layout == WeightLayout::winograd && packed.dtype == as);
       device->convolution(in.view, packed, nullptr, causal, out.view);
       return out.values();
     };

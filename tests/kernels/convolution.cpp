@@ -34,8 +34,14 @@ const Layer layers[] = {
     {{2, 6, 3, 4, 50}, 64, {.kernel = {3, 3, 3}, .stride = {2, 1, 1}, .pad_before = {1, 0, 2}, .pad_after = {0, 1, 0}}},
     {{1, 1, 3, 3, 64}, 32, {.kernel = {1, 3, 3}}},
     {{1, 2, 1, 1, 32}, 32, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
+    // With taps as columns on the CPU: several strips, rows wider than a task's, more channels than a block, uneven padding, stride in time.
+    {{2, 1, 70, 5, 64}, 3, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
+    {{1, 3, 4, 250, 70}, 4, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},
+    {{1, 5, 5, 3, 200}, 7, {.kernel = {3, 3, 3}, .stride = {2, 1, 1}, .pad_before = {1, 0, 2}, .pad_after = {0, 1, 0}}},
+    {{1, 1, 3, 3, 64}, 1, {.kernel = {1, 3, 3}}},
 };
 
+bool is_by_tap_columns(const Layer& s) { return s.in[4] >= 64 && s.out_channels <= 7 && s.geometry.kernel[2] == 3 && s.geometry.stride[2] == 1; }
 bool is_by_winograd(const Layer& s) { return s.in[4] >= 32 && s.out_channels >= 32 && s.geometry.kernel[2] == 3 && s.geometry.stride[2] == 1; }
 
 // The definition, in double.
@@ -69,7 +75,9 @@ std::vector<float> run(Backend& backend, const Layer& s, const std::vector<float
                        const std::vector<float>& bias) {
   const auto weight = backend.pack(DeviceArray(backend, {s.out_channels, s.depth()}, w).view,
                                    backend.packing(s.geometry, s.in[4], s.out_channels, DType::float32));
-  EXPECT_EQ(weight.winograd, is_by_winograd(s) && backend.name().starts_with("cpu"));
+  EXPECT_EQ(weight.layout, !backend.name().starts_with("cpu") ? WeightLayout::published : is_by_winograd(s) ? WeightLayout::winograd
+                           : is_by_tap_columns(s)                     ? WeightLayout::tap_columns
+                                                                      : WeightLayout::published);
   const DeviceArray in(backend, s.in, x), add(backend, {s.out_channels}, bias);
   DeviceArray out(backend, s.out());
   backend.convolution(in.view, weight, &add.view, s.geometry, out.view);
@@ -86,22 +94,23 @@ TEST(Convolution, EqualsItsDefinition) {
     }
 }
 
-TEST(Convolution, IsByWinogradWhereThatIsFaster) {
+TEST(Convolution, IsByWinogradOrWithTapsAsColumnsWhereThatIsFaster) {
   const auto cpu = make_cpu_backend();
   const ConvolutionGeometry flat{.kernel = {1, 3, 3}}, cube{.kernel = {3, 3, 3}}, wide{.kernel = {1, 5, 5}}, strided{.kernel = {1, 3, 3}, .stride = {1, 2, 2}};
   const auto packing = [&](const ConvolutionGeometry& geometry, int64_t in, int64_t out, DType as) {
     const Packing chosen = cpu->packing(geometry, in, out, as);
-    return std::pair(chosen.dtype, chosen.winograd_channels);
+    EXPECT_EQ(chosen.channels, chosen.layout == WeightLayout::published ? 0 : in);
+    return std::pair(chosen.dtype, chosen.layout);
   };
-  EXPECT_EQ(packing(flat, 32, 32, DType::float32), std::pair(DType::float32, int64_t(32)));
-  EXPECT_EQ(packing(cube, 96, 32, DType::int16), std::pair(DType::int16, int64_t(96)));
-  EXPECT_EQ(packing(flat, 95, 32, DType::int16), std::pair(DType::float32, int64_t(95))) << "few channels are not worth quantizing";
-  EXPECT_EQ(packing(flat, 64, 64, DType::bfloat16), std::pair(DType::float32, int64_t(64))) << "transformed weights are no bfloat16 numbers";
+  EXPECT_EQ(packing(flat, 32, 32, DType::float32), std::pair(DType::float32, WeightLayout::winograd));
+  EXPECT_EQ(packing(cube, 96, 32, DType::int16), std::pair(DType::int16, WeightLayout::winograd));
+  EXPECT_EQ(packing(flat, 95, 32, DType::int16), std::pair(DType::float32, WeightLayout::winograd)) << "few channels are not worth quantizing";
+  EXPECT_EQ(packing(flat, 64, 64, DType::bfloat16), std::pair(DType::float32, WeightLayout::winograd)) << "transformed weights are no bfloat16 numbers";
   for (const DType as : {DType::float32, DType::bfloat16, DType::int16}) {
-    EXPECT_EQ(packing(flat, 31, 64, as), std::pair(as, int64_t(0)));
-    EXPECT_EQ(packing(flat, 64, 3, as), std::pair(as, int64_t(0)));
-    EXPECT_EQ(packing(wide, 64, 64, as), std::pair(as, int64_t(0)));
-    EXPECT_EQ(packing(strided, 64, 64, as), std::pair(as, int64_t(0)));
+    for (const auto& [geometry, in, out] : {std::tuple(flat, 31, 64), {flat, 63, 3}, {flat, 64, 8}, {wide, 64, 64}, {strided, 64, 64}, {strided, 64, 3}})
+      EXPECT_EQ(packing(geometry, in, out, as), std::pair(as, WeightLayout::published)) << in << ' ' << out;
+    EXPECT_EQ(packing(flat, 64, 3, as), std::pair(as, WeightLayout::tap_columns));
+    EXPECT_EQ(packing(cube, 128, 7, as), std::pair(as, WeightLayout::tap_columns));
   }
 }
 

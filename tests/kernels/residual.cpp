@@ -47,6 +47,7 @@ const Layer layers[] = {
     {{2, 1, 5, 7, 3}, 8, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},        // patches are written out on tensor cores
     {{1, 2, 3, 3, 64}, 5, {.kernel = {1, 1, 1}}},                                                          // a linear there
     {{1, 3, 4, 6, 40}, 33, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},       // by Winograd's algorithm on the CPU
+    {{1, 2, 5, 7, 64}, 3, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},        // with taps as columns there
     {{2, 1, 5, 7, 32}, 600, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
 };
 
