@@ -128,6 +128,7 @@ class CudaBackend final : public Backend {
   int multiprocessors_ = 0;
   int64_t available_ = 0;
   bool scales_float8_rows_ = false;
+  std::shared_ptr<void> workspace_;   // of both libraries, in bfloat16
   std::unique_ptr<cuda::TensorCores> tensor_cores_;   // none: products are computed in float32
   std::unique_ptr<cuda::LibraryAttention> library_attention_;   // none: attentions are the own kernels'
 

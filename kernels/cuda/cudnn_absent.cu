@@ -3,6 +3,6 @@
 
 namespace pyracast::cuda {
 
-std::unique_ptr<LibraryAttention> make_library_attention(int, std::shared_ptr<void>) { return nullptr; }
+std::unique_ptr<LibraryAttention> make_library_attention(int, void*) { return nullptr; }
 
 }  // namespace pyracast::cuda

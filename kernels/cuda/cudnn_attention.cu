@@ -171,7 +171,7 @@ Descriptor gpu_of(const std::string& properties) {
 
 class Cudnn final : public LibraryAttention {
  public:
-  Cudnn(int device, std::shared_ptr<void> workspace) : gpu_(gpu_of(device)), workspace_(std::move(workspace)) {
+  Cudnn(int device, void* workspace) : gpu_(gpu_of(device)), workspace_(workspace) {
     check(cudnnCreate(&library_), "starting");
   }
   ~Cudnn() override { cudnnDestroy(library_); }
@@ -184,20 +184,20 @@ class Cudnn final : public LibraryAttention {
     const ShapeOfCall shape(call, batch, keys);
     const Plan& plan = plans_.try_emplace(shape, gpu_, shape).first->second;
     check(cudnnSetStream(library_, stream), "choosing the stream");
-    plan.execute(library_, call, workspace_.get());
+    plan.execute(library_, call, workspace_);
   }
 
  private:
   Descriptor gpu_;
-  std::shared_ptr<void> workspace_;
+  void* workspace_;
   cudnnHandle_t library_ = nullptr;
   std::map<ShapeOfCall, Plan> plans_;
 };
 
 }  // namespace
 
-std::unique_ptr<LibraryAttention> make_library_attention(int device, std::shared_ptr<void> workspace) {
-  return std::make_unique<Cudnn>(device, std::move(workspace));
+std::unique_ptr<LibraryAttention> make_library_attention(int device, void* workspace) {
+  return std::make_unique<Cudnn>(device, workspace);
 }
 
 int64_t compile_library_attention(const std::string& properties, const NarrowAttentionCall& call, int64_t batch, int64_t keys) {

@@ -166,9 +166,9 @@ CudaBackend::CudaBackend(int device, CudaPrecision precision, CudaAttention atte
   available_ = int64_t(available);
   name_ = concat("cuda-sm", major, minor, "-float32");
   if (!narrow) return;
-  const std::shared_ptr<void> workspace = allocate(cuda::library_workspace_bytes);
-  tensor_cores_ = cuda::make_tensor_cores(workspace);
-  if (attention != CudaAttention::own) library_attention_ = cuda::make_library_attention(device, workspace);
+  workspace_ = allocate(cuda::library_workspace_bytes);
+  tensor_cores_ = cuda::make_tensor_cores(workspace_.get());
+  if (attention != CudaAttention::own) library_attention_ = cuda::make_library_attention(device, workspace_.get());
   require(library_attention_ || attention != CudaAttention::cudnn, "this pyracast was built without cuDNN: use --gpu-attention own");
   // The libraries give the same bits with as many multiprocessors and in the same version only.
   name_ = concat("cuda-sm", major, minor, "x", multiprocessors_, "-", tensor_cores_->version(),

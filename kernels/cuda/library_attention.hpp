@@ -14,8 +14,8 @@ class LibraryAttention {
   virtual void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, int64_t keys) = 0;
 };
 
-/// By cuDNN on the GPU with this index; null in builds without it. `workspace`: of library_workspace_bytes.
-std::unique_ptr<LibraryAttention> make_library_attention(int device, std::shared_ptr<void> workspace);
+/// By cuDNN on the GPU with this index; null in builds without it. `workspace`: library_workspace_bytes of GPU memory, which must outlive it.
+std::unique_ptr<LibraryAttention> make_library_attention(int device, void* workspace);
 
 /// Has cuDNN compile such an attention for a GPU that need not be here, of which `properties` are what cuDNN writes of one, in JSON: the bytes
 /// of workspace. Throws Error where it has none.

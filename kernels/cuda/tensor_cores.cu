@@ -132,7 +132,7 @@ struct Plan {
 
 class CublasLt final : public TensorCores {
  public:
-  explicit CublasLt(std::shared_ptr<void> workspace) : workspace_(std::move(workspace)) {
+  explicit CublasLt(void* workspace) : workspace_(workspace) {
     check(cublasLtCreate(&library_.handle), "starting");
   }
 
@@ -145,7 +145,7 @@ class CublasLt final : public TensorCores {
     plan.point_to(p);
     const float one = 1, of_residual = p.residual ? 1 : 0;
     check(cublasLtMatmul(library_.handle, plan.description.handle, &one, p.right.data, plan.right.handle, p.left.data, plan.left.handle,
-                         &of_residual, p.residual ? p.residual : p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_.get(),
+                         &of_residual, p.residual ? p.residual : p.out, plan.out.handle, p.out, plan.out.handle, &plan.algorithm, workspace_,
                          library_workspace_bytes, static_cast<cudaStream_t>(stream)), "a product");
     return plan.applied == p.activation ? Activation::none : p.activation;
   }
@@ -155,7 +155,7 @@ class CublasLt final : public TensorCores {
   static constexpr int64_t most_rows = 1 << 20;
   using Key = std::tuple<DType, int64_t, int64_t, int64_t, Activation, bool, DType, int64_t>;
   Owned<cublasLtHandle_t, cublasLtDestroy> library_;
-  std::shared_ptr<void> workspace_;
+  void* workspace_;
   std::map<Key, Plan> plans_;
 
   Activation multiply_in_pieces(const TensorCoreProduct& whole, void* stream) {
@@ -176,6 +176,6 @@ class CublasLt final : public TensorCores {
 
 }  // namespace
 
-std::unique_ptr<TensorCores> make_tensor_cores(std::shared_ptr<void> workspace) { return std::make_unique<CublasLt>(std::move(workspace)); }
+std::unique_ptr<TensorCores> make_tensor_cores(void* workspace) { return std::make_unique<CublasLt>(workspace); }
 
 }  // namespace pyracast::cuda

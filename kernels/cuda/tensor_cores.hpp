@@ -36,7 +36,7 @@ class TensorCores {
   virtual Activation multiply(const TensorCoreProduct& product, void* stream) = 0;
 };
 
-/// By cuBLASLt. `workspace`: of library_workspace_bytes.
-std::unique_ptr<TensorCores> make_tensor_cores(std::shared_ptr<void> workspace);
+/// By cuBLASLt. `workspace`: library_workspace_bytes of GPU memory, which must outlive it.
+std::unique_ptr<TensorCores> make_tensor_cores(void* workspace);
 
 }  // namespace pyracast::cuda

@@ -96,9 +96,9 @@ TEST_P(SequencesOn, SpaceCostTwoAllToAllsATurnOfWhatIsNotThereYetAndOnTimeNothin
 // the wrong place shows.
 TEST_P(SequencesOn, AllTokensOfEachHeadAreThoseOfOneRank) {
   const auto attend = [](const Tensor& qkv) {
-    const int64_t batch = qkv.dim(0), tokens = qkv.dim(1), heads = qkv.dim(3), size = qkv.dim(4);
-    const auto part = [&](int64_t i) { return slice(qkv, 2, i, i + 1).reshape({batch, tokens, heads * size}); };
-    return (running_sums(part(0)) * part(1) + part(2)).reshape({batch, tokens, heads, size});
+    const int64_t batch = qkv.dim(0), tokens = qkv.dim(1), heads = qkv.dim(4), size = qkv.dim(5);
+    const auto part = [&](int64_t i) { return slice(qkv, 3, i, i + 1).reshape({batch, tokens, 1, heads * size}); };
+    return (running_sums(part(0)) * part(1) + part(2)).reshape({batch, tokens, 1, heads, size});
   };
   for (const Shape& shape : {Shape{2, 3, 7, 3, 5, 2}, Shape{1, 1, 4, 3, 8, 1}, Shape{2, 2, 1, 3, 3, 2}}) {
     const auto backend = make_cpu_backend();

@@ -51,6 +51,6 @@ class ByDefinition final : public TensorCores {
 
 }  // namespace
 
-std::unique_ptr<TensorCores> make_tensor_cores(std::shared_ptr<void>) { return std::make_unique<ByDefinition>(); }
+std::unique_ptr<TensorCores> make_tensor_cores(void*) { return std::make_unique<ByDefinition>(); }
 
 }  // namespace pyracast::cuda

@@ -55,7 +55,7 @@ TEST(MemoryPlan, OfEvaluationsEqualsWhatTheyTakeInTurnsAndAtOnceOnATeam) {
       if (rank == 0) most[in_turns] = planned;
     });
   }
-  EXPECT_LT(most[true], most[false]) << "a half's tokens take less on their way than both halves'";
+  EXPECT_LE(most[true], most[false]) << "a half's tokens take no more on their way than both halves'";
 }
 
 TEST_P(MemoryPlanOfFamily, FollowsHalvesOfGuidanceThatAreEvaluatedOneAfterTheOtherOnATeam) {
