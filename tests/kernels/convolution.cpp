@@ -2,23 +2,11 @@
 #include <omp.h>
 
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/layer.hpp"
 #include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 namespace {
-
-struct Layer {
-  Shape in;   // batch, time, height, width, channels
-  int64_t out_channels;
-  ConvolutionGeometry geometry;
-
-  Shape out() const {
-    Shape shape{in[0], 0, 0, 0, out_channels};
-    for (int axis = 0; axis < 3; ++axis) shape[size_t(axis) + 1] = geometry.output_size(axis, in[size_t(axis) + 1]);
-    return shape;
-  }
-  int64_t depth() const { return geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2] * in[4]; }
-};
 
 const Layer layers[] = {
     {{2, 1, 5, 7, 3}, 8, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/layer.hpp"
 
 namespace pyracast {
 namespace {
@@ -27,23 +28,12 @@ struct Sums {
   }
 };
 
-struct Linear {
+struct LinearSizes {
   int64_t rows, depth, columns;
 };
-const Linear linears[] = {{1, 8, 8}, {7, 40, 33}, {500, 24, 72}};
+const LinearSizes linears[] = {{1, 8, 8}, {7, 40, 33}, {500, 24, 72}};
 
-struct Layer {
-  Shape in;
-  int64_t out_channels;
-  ConvolutionGeometry geometry;
-  Shape out() const {
-    Shape shape{in[0], 0, 0, 0, out_channels};
-    for (int axis = 0; axis < 3; ++axis) shape[size_t(axis) + 1] = geometry.output_size(axis, in[size_t(axis) + 1]);
-    return shape;
-  }
-  int64_t depth() const { return geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2] * in[4]; }
-};
-const Layer layers[] = {
+const Layer convolutions[] = {
     {{2, 1, 5, 7, 3}, 8, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},        // patches are written out on tensor cores
     {{1, 2, 3, 3, 64}, 5, {.kernel = {1, 1, 1}}},                                                          // a linear there
     {{1, 3, 4, 6, 40}, 33, {.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}}},       // by Winograd's algorithm on the CPU
@@ -51,7 +41,7 @@ const Layer layers[] = {
     {{2, 1, 5, 7, 32}, 600, {.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}}},
 };
 
-Sums linear_of(Backend& device, const Linear& s, DType dtype, DType weights) {
+Sums linear_of(Backend& device, const LinearSizes& s, DType dtype, DType weights) {
   const DeviceArray x(device, {s.rows, s.depth}, random_values(s.rows * s.depth, 1), dtype), bias(device, {s.columns}, random_values(s.columns, 3));
   const PackedWeights weight = device.pack(DeviceArray(device, {s.columns, s.depth}, random_values(s.columns * s.depth, 2)).view, weights);
   return Sums(device, {s.rows, s.columns}, dtype, [&](View out, const View* residual) {
@@ -70,11 +60,11 @@ Sums convolution_of(Backend& device, const Layer& s, DType dtype) {
 
 TEST(Residual, IsAddedToLinearsAndConvolutionsWithoutARoundingMore) {
   for (const auto& device : test_devices()) {
-    for (const Linear& s : linears) {
+    for (const LinearSizes& s : linears) {
       const Sums sums = linear_of(*device, s, DType::float32, DType::float32);
       EXPECT_EQ(sums.sum, sums.expected()) << device->name() << ' ' << s.rows;
     }
-    for (const Layer& s : layers) {
+    for (const Layer& s : convolutions) {
       const Sums sums = convolution_of(*device, s, DType::float32);
       EXPECT_EQ(sums.sum, sums.expected()) << device->name() << ' ' << s.out_channels;
     }
@@ -83,7 +73,7 @@ TEST(Residual, IsAddedToLinearsAndConvolutionsWithoutARoundingMore) {
 
 TEST(Residual, IsAddedToFastProductsToo) {
   const auto device = make_cpu_backend();
-  for (const Linear& s : linears) {
+  for (const LinearSizes& s : linears) {
     const Sums sums = linear_of(*device, s, DType::float32, DType::int16);
     EXPECT_EQ(sums.sum, sums.expected()) << s.rows;
   }
@@ -99,9 +89,9 @@ TEST(Residual, IsAddedOnTensorCores) {
       ASSERT_NEAR(sums.sum[i], expected[i], 0x1p-8 * (std::abs(sums.product[i]) + std::abs(expected[i])) + 1e-6) << what << ' ' << i;
   };
   for (const DType dtype : {DType::float32, DType::bfloat16}) {
-    for (const Linear& s : linears) expect_near(linear_of(*gpu.backend, s, dtype, DType::float32), concat("linear of ", s.rows));
+    for (const LinearSizes& s : linears) expect_near(linear_of(*gpu.backend, s, dtype, DType::float32), concat("linear of ", s.rows));
     if (scales_float8_rows(*gpu.backend)) expect_near(linear_of(*gpu.backend, {48, 32, 64}, dtype, DType::float8), "float8");
-    for (const Layer& s : layers) expect_near(convolution_of(*gpu.backend, s, dtype), concat("convolution to ", s.out_channels));
+    for (const Layer& s : convolutions) expect_near(convolution_of(*gpu.backend, s, dtype), concat("convolution to ", s.out_channels));
   }
 }
 

@@ -14,19 +14,18 @@ class LargePasses : public PlanningBackend {
   void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape& shape) override { copies += size_of(shape) >= least_; }
   void add(View, View, View out) override { sums += out.size() >= least_; }
   int copies = 0, sums = 0;
+  static constexpr int layers = 3, evaluations = 3;   // of what is counted: the first evaluation makes what is kept for the video
 
  private:
   int64_t least_;
 };
-
-constexpr int layers = 3, evaluations = 3;   // the first makes what is kept for the video
 
 /// Copies and sums of the last evaluation, by this schedule.
 template <class Evaluate>
 std::pair<int, int> passes(LargePasses& backend, const BroadcastSchedule& schedule, Evaluate evaluate) {
   const auto alone = make_lone_communicator();
   pyracast::Run run(*alone, schedule);
-  for (int evaluation = 0; evaluation < evaluations; ++evaluation) {
+  for (int evaluation = 0; evaluation < backend.evaluations; ++evaluation) {
     run.begin(evaluation);
     backend.copies = backend.sums = 0;
     evaluate(run);
@@ -36,7 +35,7 @@ std::pair<int, int> passes(LargePasses& backend, const BroadcastSchedule& schedu
 
 std::pair<int, int> passes_of_open_sora(const BroadcastSchedule& schedule) {
   LargePasses backend(int64_t(2) * 15 * 30 * 53 * 1152);
-  const Stdit3 network(Weights::random(backend, {}), Stdit3Config::from_json({{"hidden_size", 1152}, {"depth", layers}, {"num_heads", 16},
+  const Stdit3 network(Weights::random(backend, {}), Stdit3Config::from_json({{"hidden_size", 1152}, {"depth", backend.layers}, {"num_heads", 16},
                                                                               {"caption_channels", 4096}, {"qk_norm", true}}, "config.json"));
   const CaptionTokens caption = network.embed_caption(Tensor(backend, {2, 300, 4096}), {});
   const Tensor latents(backend, {2, 4, 15, 60, 106});
@@ -47,16 +46,17 @@ std::pair<int, int> passes_of_open_sora(const BroadcastSchedule& schedule) {
 
 // Attention along time reads tokens where they are, and what a branch is added to without a gate comes out of the branch's last product.
 TEST(Passes, OfOpenSoraRepeatAndAddThePositionsAlone) {
-  const auto [copies, sums] = passes_of_open_sora(BroadcastSchedule(evaluations, layers));
+  const auto [copies, sums] = passes_of_open_sora(BroadcastSchedule(LargePasses::evaluations, LargePasses::layers));
   EXPECT_EQ(copies, 1);
   EXPECT_EQ(sums, 1);
 }
 
 TEST(Passes, OfOpenSoraAddEachOutputThatIsReused) {
-  BroadcastSchedule schedule(evaluations, layers);
-  for (int block = 0; block < layers; ++block)
-    for (const Branch branch : {Branch::spatial_cross, Branch::temporal_cross}) schedule.set_reuse(evaluations - 1, {branch, block}, true);
-  EXPECT_EQ(passes_of_open_sora(schedule), std::pair(1, 1 + 2 * layers));
+  BroadcastSchedule schedule(LargePasses::evaluations, LargePasses::layers);
+  for (int block = 0; block < LargePasses::layers; ++block)
+    for (const Branch branch : {Branch::spatial_cross, Branch::temporal_cross})
+      schedule.set_reuse(LargePasses::evaluations - 1, {branch, block}, true);
+  EXPECT_EQ(passes_of_open_sora(schedule), std::pair(1, 1 + 2 * LargePasses::layers));
 }
 
 }  // namespace
