@@ -369,7 +369,14 @@ Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after) {
 }
 
 Tensor repeat(const Tensor& x, int axis, int64_t times) {
-  return times == 1 ? x : concatenate(std::vector<Tensor>(size_t(times), x), axis);
+  if (times == 1) return x;
+  const int a = axis_of(x, axis);
+  Shape shape = x.shape();
+  const int64_t before = size_of(Shape(shape.begin(), shape.begin() + a)), run = size_of(Shape(shape.begin() + a, shape.end()));
+  shape[size_t(a)] *= times;
+  Tensor out(x.backend(), shape, x.dtype());
+  copy_all(x, 0, {run, 0, 1}, out, 0, {times * run, run, 1}, {before, times, run});
+  return out;
 }
 
 Tensor upsample_nearest(const Tensor& x) {

@@ -33,6 +33,15 @@ TEST_F(Ops, SlicesOfATensorJoinToTheTensor) {
     EXPECT_EQ(concatenate({slice(x, axis, 0, 1), slice(x, axis, 1, x.dim(axis))}, axis).to_host(), x.to_host());
 }
 
+TEST_F(Ops, RepeatPutsWholeCopiesBehindEachOther) {
+  const Tensor x = counting({2, 3, 4});
+  for (int axis = -1; axis < 3; ++axis) {
+    const Tensor repeated = repeat(x, axis, 3);
+    EXPECT_EQ(repeated.to_host(), concatenate({x, x, x}, axis).to_host()) << axis;
+    EXPECT_EQ(repeated.shape(), concatenate({x, x, x}, axis).shape()) << axis;
+  }
+}
+
 TEST_F(Ops, PadAddsZerosAndUpsampleRepeatsPixels) {
   EXPECT_THAT(pad(counting({2, 2}), 1, 1, 2).to_host(), ElementsAre(0, 0, 1, 0, 0, 0, 2, 3, 0, 0));
   EXPECT_THAT(upsample_nearest(counting({1, 1, 1, 2, 1})).to_host(), ElementsAre(0, 0, 1, 1, 0, 0, 1, 1));
@@ -45,6 +54,8 @@ TEST_F(Ops, ShapesThatDoNotFitAreErrorsThatNameBoth) {
   EXPECT_THAT([&] { gather_rows(counting({2, 3}), std::vector<int64_t>{2}); }, ThrowsMessage<Error>(HasSubstr("row 2")));
   const PackedWeights weight = backend->pack_exactly(counting({4, 3}).view());
   EXPECT_THAT([&] { linear(counting({2, 5}), weight, {}); }, ThrowsMessage<Error>(HasSubstr("takes 3 features")));
+  EXPECT_THAT([&] { linear(counting({2, 3}), weight, {}, Activation::none, counting({2, 3})); },
+              ThrowsMessage<Error>(HasSubstr("the residual is [2, 3] of float32, expected [2, 4]")));
 }
 
 }  // namespace
