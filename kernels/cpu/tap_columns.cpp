@@ -59,6 +59,14 @@ void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& w
     for (int64_t h = first; h < last; ++h)
       for (int64_t i = 0; i < width * outputs; ++i) of_out(floats(out), h)[i] = bias ? floats(*bias)[i % outputs] : 0;
 
+    // An input row is the taps kh of output row h.
+    const auto add_row_of_taps = [&](const Products& row, int64_t kh, int64_t h) {
+      for (int64_t kw = 0; kw < 3; ++kw) {
+        const int64_t pad = geometry.pad_before[2], from = std::max<int64_t>(0, pad - kw), to = std::min(width, x.shape[3] + pad - kw);
+        if (from < to)   // output columns whose tap lies inside of x
+          add(row.at(from + kw - pad, (kh * 3 + kw) * outputs), row.stride(), to - from, outputs, of_out(floats(out), h) + from * outputs);
+      }
+    };
     Products products(simd, x.shape[3], factors.columns);
     for (int64_t time = 0; time < times; ++time) {
       const int64_t t = frame % out.shape[1] * geometry.stride[0] + time - geometry.pad_before[0];
@@ -66,21 +74,11 @@ void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& w
       auto* const panels = static_cast<std::byte*>(weight.data.get()) + time * factors.bytes_each();
       const PackedWeights factor{{weight.data, panels}, weight.dtype, factors.columns, factors.depth, 0, weight.layout};
       const float* const picture = floats(x) + (frame / out.shape[1] * x.shape[1] + t) * x.shape[2] * x.shape[3] * channels;
-      // Input row r is tap kh of output row r + pad - kh: rising rows add an output's taps in their order.
       const int64_t begin = std::max<int64_t>(0, first - geometry.pad_before[1]), end = std::min(x.shape[2], last + 2 - geometry.pad_before[1]);
-      for (int64_t r = begin; r < end; ++r) {
+      for (int64_t r = begin; r < end; ++r) {   // rising rows add an output's taps in their order
         products.multiply(picture + r * x.shape[3] * channels, factor);
-        for (int64_t kh = 0; kh < 3; ++kh) {
-          const int64_t h = r + geometry.pad_before[1] - kh;
-          if (h < first || h >= last) continue;
-          for (int64_t kw = 0; kw < 3; ++kw) {
-            const int64_t from = std::max<int64_t>(0, geometry.pad_before[2] - kw);   // output columns whose tap lies inside of x
-            const int64_t to = std::min(width, x.shape[3] + geometry.pad_before[2] - kw);
-            if (from >= to) continue;
-            add(products.at(from + kw - geometry.pad_before[2], (kh * 3 + kw) * outputs), products.stride(), to - from, outputs,
-                of_out(floats(out), h) + from * outputs);
-          }
-        }
+        for (int64_t kh = 0; kh < 3; ++kh)
+          if (const int64_t h = r + geometry.pad_before[1] - kh; h >= first && h < last) add_row_of_taps(products, kh, h);
       }
     }
     if (residual)

@@ -14,7 +14,8 @@ struct Layer {
     for (int axis = 0; axis < 3; ++axis) shape[size_t(axis) + 1] = geometry.output_size(axis, in[size_t(axis) + 1]);
     return shape;
   }
-  int64_t depth() const { return geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2] * in[4]; }
+  int64_t taps() const { return geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2]; }
+  int64_t depth() const { return taps() * in[4]; }
 };
 
 }  // namespace pyracast

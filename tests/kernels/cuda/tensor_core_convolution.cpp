@@ -7,22 +7,10 @@
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/scratch.hpp"
 #include "tests/kernels/devices.hpp"
+#include "tests/kernels/layer.hpp"
 
 namespace pyracast {
 namespace {
-
-struct Layer {
-  Shape in;   // batch, time, height, width, channels
-  int64_t columns;
-  ConvolutionGeometry geometry;
-
-  Shape out() const {
-    Shape shape{in[0], 0, 0, 0, columns};
-    for (int axis = 0; axis < 3; ++axis) shape[size_t(axis) + 1] = geometry.output_size(axis, in[size_t(axis) + 1]);
-    return shape;
-  }
-  int64_t taps() const { return geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2]; }
-};
 
 const ConvolutionGeometry of_frames{.kernel = {1, 3, 3}, .pad_before = {0, 1, 1}, .pad_after = {0, 1, 1}};
 const ConvolutionGeometry causal{.kernel = {3, 3, 3}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}};
@@ -44,7 +32,7 @@ struct Definition {
     const Shape out = s.out();
     const auto& g = s.geometry;
     for (int64_t i = 0; i < View{nullptr, DType::float32, out}.size(); ++i) {
-      const int64_t column = i % s.columns, at[3] = {i / (out[4] * out[3] * out[2]) % out[1], i / (out[4] * out[3]) % out[2], i / out[4] % out[3]};
+      const int64_t column = i % s.out_channels, at[3] = {i / (out[4] * out[3] * out[2]) % out[1], i / (out[4] * out[3]) % out[2], i / out[4] % out[3]};
       double sum = bias[size_t(column)], of_magnitudes = std::abs(sum);
       for (int64_t tap = 0; tap < s.taps(); ++tap) {
         const int64_t of_kernel[3] = {tap / (g.kernel[1] * g.kernel[2]), tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
@@ -76,8 +64,8 @@ class TensorCoreConvolution : public testing::Test {
   CudaBackend& device() { return dynamic_cast<CudaBackend&>(*gpu_.backend); }
 
   std::vector<float> run(const Layer& s, const std::vector<float>& x, const std::vector<float>& w, const std::vector<float>* bias, DType out_type) {
-    const DeviceArray in(device(), s.in, x, DType::bfloat16), weight(device(), {s.columns, s.taps() * s.in[4]}, w, DType::bfloat16);
-    const DeviceArray out(device(), s.out(), out_type), added(device(), {s.columns}, bias ? *bias : std::vector<float>(size_t(s.columns)));
+    const DeviceArray in(device(), s.in, x, DType::bfloat16), weight(device(), {s.out_channels, s.taps() * s.in[4]}, w, DType::bfloat16);
+    const DeviceArray out(device(), s.out(), out_type), added(device(), {s.out_channels}, bias ? *bias : std::vector<float>(size_t(s.out_channels)));
     cuda::tensor_core_convolution(device().stream(), cuda::patches_of<bfloat16>(in.view, s.geometry, out.view),
                                   static_cast<const bfloat16*>(weight.view.data), bias ? cuda::floats(added.view) : nullptr, nullptr, out.view);
     return out.values();
@@ -88,12 +76,12 @@ class TensorCoreConvolution : public testing::Test {
 };
 
 std::vector<float> x_of(const Layer& s) { return rounded_to_bfloat16(random_values(View{nullptr, DType::float32, s.in}.size(), 1)); }
-std::vector<float> weight_of(const Layer& s) { return rounded_to_bfloat16(random_values(s.columns * s.taps() * s.in[4], 2)); }
+std::vector<float> weight_of(const Layer& s) { return rounded_to_bfloat16(random_values(s.out_channels * s.taps() * s.in[4], 2)); }
 
 TEST_F(TensorCoreConvolution, EqualsItsDefinition) {
   int number = 0;
   for (const Layer& s : layers) {
-    const auto x = x_of(s), w = weight_of(s), bias = random_values(s.columns, 3);
+    const auto x = x_of(s), w = weight_of(s), bias = random_values(s.out_channels, 3);
     const Definition expected(s, x, w, bias);
     const auto found = run(s, x, w, &bias, DType::float32);
     ASSERT_EQ(found.size(), expected.result.size());
