@@ -18,7 +18,7 @@ Json version_json() {
   H5get_libversion(&major, &minor, &release);
   return {{"pyracast", PYRACAST_VERSION}, {"revision", PYRACAST_REVISION}, {"compiler", __VERSION__}, {"mpi", mpi_line},
           {"hdf5", concat(major, '.', minor, '.', release)}, {"libavcodec", concat(avcodec_version() >> 16, '.', (avcodec_version() >> 8) & 255)},
-          {"matrix_products", "own kernels (portable, AVX2, AVX-512)"}, {"cuda", PYRACAST_CUDA_VERSION}};
+          {"matrix_products", "own kernels (portable, AVX2, AVX-512)"}, {"cuda", PYRACAST_CUDA_VERSION}, {"cudnn", PYRACAST_CUDNN_VERSION}};
 }
 
 }  // namespace pyracast
