@@ -34,8 +34,8 @@ bool changes_pixels(const std::string& name) {
   static const std::vector<std::string> without_effect{
       "config", "prompts", "output", "strict", "part", "on-change", "check-files", "checkpoint-every", "verbose", "max-walltime",
       "walltime-reserve", "stop-signals", "snapshot", "transformer", "vae", "text-encoder", "tokenizer", "scheduler", "text-encoding",
-      "broadcast", "audit", "audit-bound", "audit-fallback", "device", "stored-outputs", "cpu-isa", "gpu-attention", "threads", "ranks-per-video", "machine",
-      "cfg-parallel", "comm", "collective-timeout", "shard-samples", "shard-megabytes"};
+      "broadcast", "audit", "audit-bound", "audit-fallback", "device", "stored-outputs", "cpu-isa", "gpu-attention", "threads", "ranks-per-video",
+      "machine", "cfg-parallel", "comm", "collective-timeout", "shard-samples", "shard-megabytes"};
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
 }
 

@@ -65,7 +65,8 @@ PackedWeights CpuBackend::pack(View weight, Packing as) {
   const auto pack_from = [&](const auto* elements) {
     if (as.layout == WeightLayout::published) return pack_factor(0, elements);
     for (int64_t i = 0; i < factors.count; ++i)
-      if (as.layout == WeightLayout::winograd) pack_factor(i, cpu::transformed_kernels(elements, weight.size(), as.channels, int(i / 4), int(i % 4)).data());
+      if (as.layout == WeightLayout::winograd)
+        pack_factor(i, cpu::transformed_kernels(elements, weight.size(), as.channels, int(i / 4), int(i % 4)).data());
       else pack_factor(i, cpu::tap_columns(elements, columns, factors.count, i, as.channels).data());
   };
   if (weight.dtype == DType::float32) pack_from(cpu::floats(weight));
