@@ -40,12 +40,21 @@ inline int64_t panel_bytes(int64_t depth, DType dtype, WeightLayout layout) {
 /// The factors that packed weights [columns, depth] are: one, as published; Winograd's 16 (winograd.hpp); or one for each tap in time, with the 9
 /// taps in space as columns (tap_columns.hpp). They lie one behind the other.
 struct PackedFactors {
-  int64_t count, columns, depth;
-  PackedFactors(int64_t columns, int64_t depth, Packing packing)
-      : count(packing.layout == WeightLayout::winograd ? 16 : packing.layout == WeightLayout::tap_columns ? depth / (9 * packing.channels) : 1),
-        columns(packing.layout == WeightLayout::tap_columns ? 9 * columns : columns),
-        depth(packing.layout == WeightLayout::winograd ? depth / 9 : packing.layout == WeightLayout::tap_columns ? packing.channels : depth),
-        packing_(packing) {}
+  int64_t count = 1, columns, depth;
+  PackedFactors(int64_t columns, int64_t depth, Packing packing) : columns(columns), depth(depth), packing_(packing) {
+    switch (packing.layout) {
+      case WeightLayout::published: break;
+      case WeightLayout::winograd:
+        count = 16;
+        this->depth = depth / 9;
+        break;
+      case WeightLayout::tap_columns:
+        count = depth / (9 * packing.channels);
+        this->columns = 9 * columns;
+        this->depth = packing.channels;
+        break;
+    }
+  }
 
   int64_t bytes_each() const {
     return rounded_up(columns, panel_columns) / panel_columns * panel_bytes(depth, packing_.dtype, packing_.layout);

@@ -56,8 +56,11 @@ void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& w
   for (int64_t task = 0; task < frames * strips; ++task) {
     const int64_t frame = task / strips, first = task % strips * strip_rows, last = std::min(height, first + strip_rows);
     const auto of_out = [&](float* all, int64_t h) { return all + (frame * height + h) * width * outputs; };
-    for (int64_t h = first; h < last; ++h)
-      for (int64_t i = 0; i < width * outputs; ++i) of_out(floats(out), h)[i] = bias ? floats(*bias)[i % outputs] : 0;
+    for (int64_t position = first * width; position < last * width; ++position) {
+      float* const of_position = of_out(floats(out), 0) + position * outputs;
+      if (bias) std::copy_n(floats(*bias), outputs, of_position);
+      else std::fill_n(of_position, outputs, 0.f);
+    }
 
     // An input row is the taps kh of output row h.
     const auto add_row_of_taps = [&](const Products& row, int64_t kh, int64_t h) {

@@ -96,12 +96,13 @@ template std::vector<float> transformed_kernels(const bfloat16*, int64_t, int64_
 void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
                              const View* residual) {
   const Patches patches(x, out, geometry);
-  const int64_t columns = weight.columns, depth = weight.depth / 9;
+  const PackedFactors factors(weight.columns, weight.depth, {weight.dtype, weight.layout, x.shape[4]});
+  const int64_t columns = factors.columns, depth = factors.depth;
   const int64_t column_step = std::min(most_columns, rounded_up(columns, panel_columns)), column_tasks = (columns + column_step - 1) / column_step;
   const int64_t step = std::min(row_block, most_products / 4 / column_step / row_step * row_step);
   const int64_t row_tasks = (patches.count + step - 1) / step;
   const auto factor = [&](int i, int j, int64_t column, int64_t count) {
-    auto* panels = static_cast<std::byte*>(weight.data.get()) + (i * 4 + j) * int64_t(weight.bytes / 16) +
+    auto* panels = static_cast<std::byte*>(weight.data.get()) + (i * 4 + j) * factors.bytes_each() +
                    column / panel_columns * panel_bytes(depth, weight.dtype, weight.layout);
     return PackedWeights{{weight.data, panels}, weight.dtype, count, depth, 0, weight.layout};
   };

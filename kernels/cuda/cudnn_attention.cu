@@ -53,30 +53,26 @@ struct ShapeOfCall {
 
 enum Tensors : int64_t { queries = 1, keys, values, out, scale };   // names of a graph's tensors
 
+Descriptor tensor(int64_t name, cudnnDataType_t type, int64_t alignment, std::initializer_list<int64_t> shape, std::initializer_list<int64_t> strides,
+                  bool on_host) {
+  Descriptor made(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+  made.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, {name});
+  made.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, {type});
+  made.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, {alignment});
+  made.set(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, shape);
+  made.set(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, strides);
+  made.set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, {on_host});
+  made.finish("describing a tensor");
+  return made;
+}
+
 /// [batch, heads, tokens, size] that lies [batch, tokens, heads, size], rows so far apart.
 Descriptor tokens(int64_t name, const ShapeOfCall& shape, int64_t count, int64_t row) {
-  Descriptor tensor(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, {name});
-  tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, {CUDNN_DATA_BFLOAT16});
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, {shape.batch, shape.heads, count, shape.size});
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, {count * row, shape.size, row, 1});
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, {16});
-  tensor.finish("describing tokens");
-  return tensor;
+  return tensor(name, CUDNN_DATA_BFLOAT16, 16, {shape.batch, shape.heads, count, shape.size}, {count * row, shape.size, row, 1}, false);
 }
 
 /// A number that lies in the host's memory.
-Descriptor number(int64_t name) {
-  Descriptor tensor(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, {name});
-  tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, {CUDNN_DATA_FLOAT});
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, {1, 1, 1, 1});
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, {1, 1, 1, 1});
-  tensor.set<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, {4});
-  tensor.set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, {true});
-  tensor.finish("describing a number");
-  return tensor;
-}
+Descriptor number(int64_t name) { return tensor(name, CUDNN_DATA_FLOAT, sizeof(float), {1, 1, 1, 1}, {1, 1, 1, 1}, true); }
 
 /// Attentions of one shape. What it was made of lives as long as it does.
 class Plan {
