@@ -98,6 +98,14 @@ namespace cpu {
 /// The floats of a float32 view.
 inline float* floats(const View& x) { return static_cast<float*>(x.data); }
 
+/// Whether rows of `out` are written past the caches: where all of it is more than a core's share of a processor's last one (2 to 4 MB), it
+/// would leave that before it is read, and its place would have been read from memory only to be written over.
+inline bool past_caches(const View& out) {
+  constexpr int64_t least = 4 << 20, line = 64;
+  const int64_t row = out.shape.back() * int64_t(sizeof(float));
+  return out.size() * int64_t(sizeof(float)) >= least && row % line == 0 && reinterpret_cast<uintptr_t>(out.data) % line == 0;
+}
+
 /// A row of modulate(); out may be x.
 inline void modulate_row(const float* x, const float* shift, const float* scale, int64_t n, float* out) {
   for (int64_t c = 0; c < n; ++c) out[c] = x[c] * (1 + scale[c]) + shift[c];

@@ -44,13 +44,11 @@ void CpuBackend::gate(View x, View gate, View out) {
 
 void CpuBackend::add_gated(View x, View branch, View gate, View out) {
   const int64_t rows = x.shape[1], channels = x.shape[2];
+  const bool past_caches = cpu::past_caches(out);
   cpu::parallel_pieces(x.shape[0] * rows, channels, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const float *row = cpu::floats(x) + r * channels, *added = cpu::floats(branch) + r * channels;
-      const float* factor = cpu::floats(gate) + r / rows * channels;
-      float* result = cpu::floats(out) + r * channels;
-      for (int64_t c = 0; c < channels; ++c) result[c] = row[c] + added[c] * factor[c];
-    }
+    for (int64_t r = begin; r < end; ++r)
+      simd_.add_gated(cpu::floats(x) + r * channels, cpu::floats(branch) + r * channels, cpu::floats(gate) + r / rows * channels, channels,
+                      cpu::floats(out) + r * channels, past_caches);
   });
 }
 

@@ -21,12 +21,11 @@ void CpuBackend::layer_norm(View x, float epsilon, const View* weight, const Vie
 
 void CpuBackend::modulated_norm(View x, float epsilon, View shift, View scale, View out) {
   const int64_t rows = x.shape[1], n = x.shape[2];
+  const bool past_caches = cpu::past_caches(out);
   cpu::parallel_pieces(x.shape[0] * rows, n, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      float* result = cpu::floats(out) + r * n;
-      simd_.layer_norm(cpu::floats(x) + r * n, result, n, epsilon, nullptr, nullptr);
-      cpu::modulate_row(result, cpu::floats(shift) + r / rows * n, cpu::floats(scale) + r / rows * n, n, result);
-    }
+    for (int64_t r = begin; r < end; ++r)
+      simd_.modulated_norm(cpu::floats(x) + r * n, n, epsilon, cpu::floats(shift) + r / rows * n, cpu::floats(scale) + r / rows * n,
+                           cpu::floats(out) + r * n, past_caches);
   });
 }
 

@@ -152,15 +152,23 @@ inline void map(const float* x, float* out, int64_t n, F f) {
   for (int64_t l = 0; i + l < n; ++l) out[i + l] = rest[l];
 }
 
-template <class Term>
-inline float sum_over(int64_t n, Term term) {
-  float sums[lanes] = {};
+inline Vector vector_at(const float* p) { return *reinterpret_cast<const Vector*>(p); }
+constexpr int parts = lanes / width;   // vectors that hold a row's partial sums
+
+/// Of a row's values x, in vectors and those left over one by one: sum = add(sum, x), in lanes that are added up one after the other.
+template <class Add>
+inline float sum_over(const float* x, int64_t n, Add add) {
+  Vector sums[parts] = {};
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
-    for (int l = 0; l < lanes; ++l) sums[l] += term(i + l);
-  for (int l = 0; i < n; ++i, ++l) sums[l] += term(i);
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) sums[p] = add(sums[p], vector_at(x + i + p * width));
+  float lane[lanes];
+  __builtin_memcpy(lane, sums, sizeof lane);
+  for (int l = 0; i < n; ++i, ++l) lane[l] = add(lane[l], x[i]);
   float total = 0;
-  for (int l = 0; l < lanes; ++l) total += sums[l];
+#pragma GCC unroll 16
+  for (int l = 0; l < lanes; ++l) total += lane[l];
   return total;
 }
 
@@ -186,8 +194,6 @@ inline Vector multiply_add(Vector a, Vector b, Vector c) {
   return rounded(a * b) + c;
 #endif
 }
-
-constexpr int parts = lanes / width;   // vectors that hold a row's partial sums
 
 /// The partial sums of each row added up, one lane after the other as sum_over does, the rows' chains of additions beside each other.
 template <int Rows>
@@ -342,16 +348,74 @@ void activate(Activation activation, const float* x, float* out, int64_t n) {
   }
 }
 
+/// A row's values less their mean, times the factor that makes their variance 1.
+struct Normal {
+  float mean, factor;
+};
+
 // Two passes over the row: the one-pass formula cancels badly.
+inline Normal normal_of(const float* x, int64_t n, float epsilon) {
+  const float mean = sum_over(x, n, [](auto sum, auto v) { return sum + v; }) / float(n);
+  const float variance = sum_over(x, n, [mean](auto sum, auto v) { return sum + (v - mean) * (v - mean); }) / float(n);
+  return {mean, 1 / __builtin_sqrtf(variance + epsilon)};
+}
+
 void layer_norm(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias) {
-  const float mean = sum_over(n, [&](int64_t i) { return x[i]; }) / float(n);
-  const float variance = sum_over(n, [&](int64_t i) { return (x[i] - mean) * (x[i] - mean); }) / float(n);
-  const float scale = 1 / __builtin_sqrtf(variance + epsilon);
-  for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale;
+  const Normal normal = normal_of(x, n, epsilon);
+  for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - normal.mean) * normal.factor;
   if (weight)
     for (int64_t i = 0; i < n; ++i) out[i] = out[i] * weight[i];
   if (bias)
     for (int64_t i = 0; i < n; ++i) out[i] = out[i] + bias[i];
+}
+
+/// `past_caches`: what lies there is not read first, and caches keep what they have; `to` begins at a multiple of a vector's bytes.
+template <bool past_caches>
+inline void write(float* to, Vector v) {
+#if defined(__AVX512F__)
+  if constexpr (past_caches) return _mm512_stream_ps(to, reinterpret_cast<__m512>(v));
+#elif defined(__AVX2__)
+  if constexpr (past_caches) return _mm256_stream_ps(to, reinterpret_cast<__m256>(v));
+#elif defined(__SSE2__)
+  if constexpr (past_caches) return _mm_stream_ps(to, reinterpret_cast<__m128>(v));
+#endif
+  *reinterpret_cast<Vector*>(to) = v;
+}
+
+/// Makes what was written past the caches visible in the order of the program.
+inline void end_writes() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+template <bool past_caches>
+void modulated_norm_row(const float* x, int64_t n, float epsilon, const float* shift, const float* scale, float* out) {
+  const Normal normal = normal_of(x, n, epsilon);
+  int64_t i = 0;
+  for (; i + width <= n; i += width) {
+    if (past_caches && i % lanes == 0) __builtin_prefetch(x + 2 * n + i);   // the row after the next
+    write<past_caches>(out + i, rounded((vector_at(x + i) - normal.mean) * normal.factor * (1 + vector_at(scale + i))) + vector_at(shift + i));
+  }
+  for (; i < n; ++i) out[i] = rounded((x[i] - normal.mean) * normal.factor * (1 + scale[i])) + shift[i];
+  if (past_caches) end_writes();
+}
+
+void modulated_norm(const float* x, int64_t n, float epsilon, const float* shift, const float* scale, float* out, bool past_caches) {
+  (past_caches ? modulated_norm_row<true> : modulated_norm_row<false>)(x, n, epsilon, shift, scale, out);
+}
+
+template <bool past_caches>
+void add_gated_row(const float* x, const float* branch, const float* gate, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + width <= n; i += width)
+    write<past_caches>(out + i, vector_at(x + i) + rounded(vector_at(branch + i) * vector_at(gate + i)));
+  for (; i < n; ++i) out[i] = x[i] + rounded(branch[i] * gate[i]);
+  if (past_caches) end_writes();
+}
+
+void add_gated(const float* x, const float* branch, const float* gate, int64_t n, float* out, bool past_caches) {
+  (past_caches ? add_gated_row<true> : add_gated_row<false>)(x, branch, gate, n, out);
 }
 
 void rms_norm(const float* x, int64_t stride, float* out, int64_t out_stride, int64_t rows, int64_t n, float epsilon, const float* weight) {
@@ -440,7 +504,7 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, rms_norm, rotate,
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, modulated_norm, add_gated, rms_norm, rotate,
                               add_moments, widen, add_four, add_three, multiply_adds, chains * width};
   return table;
 }

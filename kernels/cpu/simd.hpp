@@ -41,6 +41,11 @@ struct Simd {
   void (*activate)(Activation activation, const float* x, float* out, int64_t n);
   /// weight and bias may be null.
   void (*layer_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias);
+  /// (layer_norm() of a row without weight and bias) * (1 + scale) + shift, each operation rounded. `past_caches`: out is not kept in a cache,
+  /// and the rows behind x are read ahead; n is a multiple of 16 then, and out begins at a multiple of 64 bytes.
+  void (*modulated_norm)(const float* x, int64_t n, float epsilon, const float* shift, const float* scale, float* out, bool past_caches);
+  /// out = x + branch * gate, the product rounded. `past_caches` as above.
+  void (*add_gated)(const float* x, const float* branch, const float* gate, int64_t n, float* out, bool past_caches);
   /// Of `rows` rows that lie so far apart.
   void (*rms_norm)(const float* x, int64_t stride, float* out, int64_t out_stride, int64_t rows, int64_t n, float epsilon, const float* weight);
   /// Turns the pairs (2i, 2i + 1) of x by angles with these cosines and sines, each product rounded; out may be x.
