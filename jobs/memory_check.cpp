@@ -172,7 +172,7 @@ std::pair<OutputPlace, NodeMemory> fit_gpus(const NodeRoom& room, const VideosTo
   fail(at_texts ? "encoding texts takes " : "videos of this size take ", size_text(memory.most_of_rank()), " for tensors on a rank of a team of ",
        videos.rank.ranks, on_host > 0 ? ", stored outputs in the host's memory not counted" : "",
        room.ranks_of_gpu > 1 ? concat(", of which ", room.ranks_of_gpu, " compute on a GPU") : std::string(), ", and a GPU has ",
-       size_text(room.gpu_bytes), " free: ", ways(text_advice(memory, videos.ways_out)));
+       size_text(room.gpu_bytes), " free for tensors: ", ways(text_advice(memory, videos.ways_out)));
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ struct Moment {
 /// Bytes of a device's memory.
 struct DeviceMemory {
   int64_t most_in_use = 0;   ///< by tensors of this process, at once, so far
-  int64_t available = 0;     ///< to this process when it began; 0: as much as the host gives
+  int64_t available = 0;     ///< to the tensors of this process when it began; 0: as much as the host gives
 };
 
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an

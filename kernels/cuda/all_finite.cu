@@ -29,7 +29,8 @@ std::function<bool()> CudaBackend::all_finite(View x) {
     cuda::launch(stream(), "all_finite", pieces_of(x.size(), cuda::threads), cuda::threads, 0, cuda::all_finite_kernel<T>, x.size(),
                  cuda::elements<const T>(x), finite.get());
   });
-  return [finite, looked = moment()] {
+  return [finite, device = stream_, looked = moment()] {
+    device->current();   // in any thread
     cuda::check(cudaEventSynchronize(static_cast<cudaEvent_t>(looked.event.get())), "looking whether values are finite, or what came before");
     return *finite != 0;
   };

@@ -39,7 +39,8 @@ void attend(cudaStream_t stream, const AttentionCall& call, int64_t batch, const
 }
 
 void attend(cudaStream_t stream, const NarrowAttentionCall& call, int64_t batch, const KeysOfEntries& keys, LibraryAttention* library) {
-  if (library && keys.each > short_keys && keys.beside == 1 && keys.listed.empty() && !call.bias) return library->attend(stream, call, batch, keys.each);
+  if (library && keys.each > short_keys && keys.beside == 1 && keys.listed.empty() && !call.bias && tensor_core_attention_takes(call, keys.beside))
+    return library->attend(stream, call, batch, keys.each);
   const auto any = [](int64_t) { return true; };
   for_entries(batch, keys, any, [&](const AttentionEntries& some) { tensor_core_attention(stream, call, some); });
 }

@@ -26,7 +26,8 @@ class DeviceStream {
   DeviceStream(const DeviceStream&) = delete;
   DeviceStream& operator=(const DeviceStream&) = delete;
 
-  /// The stream, with its GPU made this thread's current one: launches need that.
+  /// The stream, with its GPU made this thread's current one. Launches need that, and calls of the runtime that do not would begin to use GPU 0,
+  /// and take hundreds of MB there, in a thread that has chosen none.
   cudaStream_t current() const;
   /// Memory in the order of the stream: it may be given back while the GPU still works on it.
   static std::shared_ptr<void> allocate(const std::shared_ptr<DeviceStream>& from, size_t bytes);

@@ -12,11 +12,15 @@
 namespace pyracast::cuda {
 namespace {
 
-void check(cudnnStatus_t result, std::string_view what) {
-  if (result == CUDNN_STATUS_SUCCESS) return;
+std::string last_reason() {
   char reason[512] = {};
   cudnnGetLastErrorString(reason, sizeof reason);
-  throw Error(concat("cuDNN: ", what, " failed: ", cudnnGetErrorString(result), ": ", reason, ": --gpu-attention own does without it"),
+  return reason;
+}
+
+void check(cudnnStatus_t result, std::string_view what) {
+  if (result == CUDNN_STATUS_SUCCESS) return;
+  throw Error(concat("cuDNN: ", what, " failed: ", cudnnGetErrorString(result), ": ", last_reason(), ": --gpu-attention own does without it"),
               ExitCode::environment);
 }
 
@@ -89,10 +93,9 @@ class Plan {
     operation_.finish("describing an attention");
     graph_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation_);
     graph_.finish("making a graph of an attention");
+    std::string reason = "its heuristics name no engine";
     for (Descriptor& engine : engines(gpu))
-      if (choose(gpu, engine)) return;
-    char reason[512] = {};
-    cudnnGetLastErrorString(reason, sizeof reason);
+      if (reason = refusal(gpu, engine); reason.empty()) return;
     throw Error(concat("cuDNN has no attention of ", shape.batch, " times ", shape.queries, " queries and ", shape.keys, " keys in ", shape.heads,
                        " heads of ", shape.size, " (", reason, "): use --gpu-attention own"), ExitCode::environment);
   }
@@ -135,18 +138,20 @@ class Plan {
     return found;
   }
 
-  bool choose(const Descriptor& gpu, Descriptor& engine) {
+  /// Takes this engine; or says why it does not do.
+  std::string refusal(const Descriptor& gpu, Descriptor& engine) {
     Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, engine);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, gpu);
-    if (plan.finalize() != CUDNN_STATUS_SUCCESS) return false;
+    if (plan.finalize() != CUDNN_STATUS_SUCCESS) return last_reason();
     int64_t count = 0;
     check(cudnnBackendGetAttribute(plan.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &workspace_bytes_),
           "asking for an attention's workspace");
-    if (workspace_bytes_ > int64_t(library_workspace_bytes)) return false;
+    if (workspace_bytes_ > int64_t(library_workspace_bytes))
+      return concat("it takes ", workspace_bytes_, " bytes of workspace, and has ", library_workspace_bytes);
     engine_.emplace(std::move(engine));
     plan_.emplace(std::move(plan));
-    return true;
+    return "";
   }
 };
 

@@ -34,6 +34,7 @@ DeviceStream::DeviceStream(int device) : device_(device) {
 }
 
 DeviceStream::~DeviceStream() {
+  cudaSetDevice(device_);   // of any thread
   cudaStreamSynchronize(copies_);
   cudaStreamSynchronize(stream_);
   for (const auto& [bytes, blocks] : idle_)
@@ -65,6 +66,7 @@ std::shared_ptr<void> DeviceStream::allocate(const std::shared_ptr<DeviceStream>
   const size_t taken = block_bytes(bytes), now = from->in_use_ += taken;
   for (size_t most = from->most_in_use_; most < now && !from->most_in_use_.compare_exchange_weak(most, now);) {}
   return {block, [from, taken](void* given) {
+            cudaSetDevice(from->device_);   // of any thread
             cudaFreeAsync(given, from->stream_);
             from->in_use_ -= taken;
           }};
@@ -140,6 +142,7 @@ Moment DeviceStream::copy_beside(void* to, const void* from, size_t bytes, cudaM
 }
 
 void DeviceStream::give_back(const HostBlock& block) {
+  cudaSetDevice(device_);   // of any thread
   const std::lock_guard lock(mutex_);
   cudaEventRecord(block.given_back, stream_);
   idle_[block.bytes].push_back(block);
@@ -163,7 +166,7 @@ CudaBackend::CudaBackend(int device, CudaPrecision precision, CudaAttention atte
   const bool narrow = precision == CudaPrecision::bfloat16;
   size_t available = 0, total = 0;
   cuda::check(cudaMemGetInfo(&available, &total), "asking for the GPU's memory");
-  available_ = int64_t(available);
+  available_ = std::max<int64_t>(1, int64_t(available) - cuda::unplanned_bytes);
   name_ = concat("cuda-sm", major, minor, "-float32");
   if (!narrow) return;
   workspace_ = allocate(cuda::library_workspace_bytes);

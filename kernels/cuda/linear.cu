@@ -20,7 +20,8 @@ __device__ uint8_t to_float8(float x) {
 #endif
 }
 
-// A warp a row of x [rows, depth]: scaled such that its largest magnitude becomes float8's. What is not finite becomes NaN.
+// A warp a row of x [rows, depth]: scaled such that its largest magnitude becomes float8's, but for one that is as good as 0, whose factor would
+// be no number. What is not finite becomes NaN.
 template <int n, class T>
 __global__ void to_float8_kernel(int64_t rows, int64_t depth, const T* x, uint8_t* out, float* scales) {
   const int64_t r = int64_t(blockIdx.x) * rows_of_block + threadIdx.x / warp_size;
@@ -34,7 +35,7 @@ __global__ void to_float8_kernel(int64_t rows, int64_t depth, const T* x, uint8_
     for (int k = 0; k < n; ++k) largest = fmaxf(largest, fabsf(float(pack.of[k])));
   }
   largest = warp_max(largest);
-  const float scale = largest == 0 ? 1 : largest / float8::largest, factor = 1 / scale;
+  const float scale = largest < 1e-30f ? 1 : largest / float8::largest, factor = 1 / scale;
   for (int64_t i = first; i < depth; i += step) {
     const auto pack = load<n>(row + i);
     Pack<uint8_t, n> result;

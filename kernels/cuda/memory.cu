@@ -112,6 +112,7 @@ Moment CudaBackend::moment() {
 
 double CudaBackend::seconds(const Moment& from, const Moment& to) {
   const auto event = [](const Moment& moment) { return static_cast<cudaEvent_t>(moment.event.get()); };
+  stream();   // in any thread
   float milliseconds = 0;
   cuda::wait_for(to, "waiting for a moment");
   cuda::check(cudaEventElapsedTime(&milliseconds, event(from), event(to)), "measuring");

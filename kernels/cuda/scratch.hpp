@@ -20,6 +20,10 @@ constexpr size_t pinned_block_bytes(size_t bytes) { return bytes > pinned_piece 
 /// on Hopper. cuDNN's attention takes some hundred bytes.
 inline constexpr size_t library_workspace_bytes = size_t(32) << 20;
 
+/// What is left free of a GPU beside a rank's tensors: its libraries load kernels as they are first used and keep handles, NCCL has buffers for
+/// each GPU that it exchanges with, and the pool loses some between blocks. An estimate: none of it has been measured.
+inline constexpr int64_t unplanned_bytes = int64_t(1) << 30;
+
 /// What a product's bias is told in: with float8 factors cuBLASLt takes no float32.
 constexpr DType bias_type(DType factors, DType out) { return factors == DType::float8 ? DType::bfloat16 : out; }
 

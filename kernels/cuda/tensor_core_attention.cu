@@ -39,7 +39,7 @@ __device__ void begin_columns(const Rows& rows, bfloat16* to) {
   const int thread = thread_anew();   // registers are few: what follows from it does not stay in them from tile to tile
   const int column = (First + thread % Width) * octet, step = int(blockDim.x) / Width;
   int row = thread / Width;
-  int from = row * rows.row + column / octet;   // octets: 64 rows that lie far apart are reached by 32 bits
+  unsigned from = row * rows.row + column / octet;   // octets: 64 rows that lie far apart are reached by 32 bits
   to += row * row_stride(Octets) + column;
   for (; row < rows.padded_count; row += step) {
     begin_copy(to, rows.x + int64_t(from) * octet, row < rows.count && column < rows.size);

@@ -46,10 +46,14 @@ bool is_reached(const Event& event) {
   return check(result, "looking after a transfer"), true;
 }
 
-/// A stream of this rank's GPU.
+/// A stream of this rank's GPU, whose kernels begin before those of other streams that wait for a place: a transfer is small, and is waited for.
 class Stream {
  public:
-  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
+  Stream() {
+    int least = 0, greatest = 0;
+    check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for streams' priorities");
+    check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "making a stream");
+  }
   ~Stream() { cudaStreamDestroy(stream_); }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -210,15 +214,19 @@ class NcclCommunicator final : public Communicator {
       check(cudaMemcpyAsync(received + own_from.begin * element, sent + own_to.begin * element, size_t(own_to.count * element),
                             cudaMemcpyDeviceToDevice, *stream_), "keeping a rank's own part");
     check(ncclGroupStart(), "an exchange");
+    ncclResult_t asked = ncclSuccess;   // looked at behind the group's end: in an open group, ncclCommAbort() would do nothing
+    const auto ask = [&](const Part& part, auto call) {
+      if (part.count == 0 || (asked != ncclSuccess && asked != ncclInProgress)) return;
+      asked = call(part.begin * element, size_t(part.count * element));
+    };
     for (int other = 0; other < size_; ++other) {
       if (other == rank_) continue;
-      const Part out_part = to[size_t(other)], in_part = from[size_t(other)];
-      if (out_part.count > 0)
-        check(ncclSend(sent + out_part.begin * element, size_t(out_part.count * element), ncclUint8, other, nccl_, *stream_), "sending");
-      if (in_part.count > 0)
-        check(ncclRecv(received + in_part.begin * element, size_t(in_part.count * element), ncclUint8, other, nccl_, *stream_), "receiving");
+      ask(to[size_t(other)], [&](int64_t at, size_t bytes) { return ncclSend(sent + at, bytes, ncclUint8, other, nccl_, *stream_); });
+      ask(from[size_t(other)], [&](int64_t at, size_t bytes) { return ncclRecv(received + at, bytes, ncclUint8, other, nccl_, *stream_); });
     }
-    check(ncclGroupEnd(), "an exchange");
+    const ncclResult_t ended = ncclGroupEnd();
+    check(asked, "sending and receiving");
+    check(ended, "an exchange");
   }
 
   /// `start` puts work into our stream, behind the back end's so far and our own before it. Gives its end. The watchdog takes transfers in their
@@ -234,13 +242,17 @@ class NcclCommunicator final : public Communicator {
     return {{}, done};
   }
 
-  /// Whether NCCL has taken the last call up, within the deadline; it does so in the background.
+  /// Whether NCCL has taken the last call up, within the deadline; it does so in the background, but for the first one in less time than a
+  /// thread sleeps at least.
   bool settled() const {
+    constexpr int soon = 2000;   // questions
     ncclResult_t state = ncclInProgress;
-    for (Patience patience(deadline_); !patience.ended();) {
+    int asked = 0;
+    for (Patience patience(deadline_); !patience.ended(); ++asked) {
       check(ncclCommGetAsyncError(nccl_, &state), "asking how it goes");
       if (state != ncclInProgress) return check(state, "an operation"), true;
-      std::this_thread::sleep_for(20us);
+      if (asked < soon) std::this_thread::yield();
+      else std::this_thread::sleep_for(20us);
     }
     return false;
   }

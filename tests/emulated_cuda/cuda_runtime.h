@@ -3,9 +3,10 @@
 // other, each thread of a block as a fibre that goes on at barriers and warp operations only. What is seen so: every
 // index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
 // NaN) or after it was given back (it ends so), a barrier that not all threads of a block reach, a result that needs more than
-// barriers promise (fibres run in falling order if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for. What is
-// not: speed, and what only real hardware does. Only what NCCL is asked for (nccl.h), copies from and to pinned memory, and copies
-// behind those go on beside the caller. There is one GPU, or as many as EMULATED_GPUS says, all of them the host.
+// barriers promise (fibres run in falling order if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for, a call in a
+// thread that has chosen no GPU. What is not: speed, and what only real hardware does. Only what NCCL is asked for (nccl.h), copies from and to pinned memory, and copies
+// behind those go on beside the caller. There is one GPU, or as many as EMULATED_GPUS says, all of them the host;
+// EMULATED_GPU_BYTES is what each has for tensors.
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -139,6 +140,8 @@ typedef emulated_stream* cudaStream_t;
 typedef struct emulated_pool* cudaMemPool_t;
 enum { cudaStreamNonBlocking = 1 };
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+inline cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) { return *least = 0, *greatest = -5, cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) { return cudaStreamCreateWithFlags(stream, flags); }
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return ++emulated::counts.stream_waits, emulated::finish(stream), cudaSuccess; }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "kernels/cuda/scratch.hpp"
 
 // Saves what a function must keep on this stack, notes where, and goes on with another stack (System V, x86-64). The C
 // library's swapcontext asks the kernel each time.
@@ -235,6 +236,22 @@ void run(dim3 grid, dim3 block, size_t bytes, const std::function<void()>& f) {
 
 }  // namespace emulated
 
+namespace {
+
+thread_local int current_device = -1;   // until it has chosen one
+
+int devices() {
+  const char* const number = std::getenv("EMULATED_GPUS");
+  return number ? std::atoi(number) : 1;
+}
+
+/// Any other call in a thread that has chosen no GPU would begin to use GPU 0, beside the process that it belongs to.
+void expect_chosen() {
+  if (current_device < 0) emulated::stop("a call of CUDA in a thread that has chosen no GPU");
+}
+
+}  // namespace
+
 /// A moment of a stream: so much of its work is done then.
 struct emulated_event {
   std::shared_ptr<struct StreamWork> of;
@@ -307,9 +324,10 @@ void emulated::finish(cudaStream_t stream) {
   stream->own->wait_for(given);
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = new emulated_stream, cudaSuccess; }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return expect_chosen(), *stream = new emulated_stream, cudaSuccess; }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  expect_chosen();
   {
     const std::lock_guard lock(stream->own->mutex);
     stream->own->ending = true;
@@ -320,10 +338,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *event = new emulated_event, cudaSuccess; }
-cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return expect_chosen(), *event = new emulated_event, cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return expect_chosen(), delete event, cudaSuccess; }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  expect_chosen();
   stream->wait();
   const std::lock_guard lock(stream->own->mutex);
   *event = {stream->own, stream->own->given, std::chrono::steady_clock::now()};
@@ -331,51 +350,45 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  expect_chosen();
   if (event->of) event->of->wait_for(event->behind);
   return cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  expect_chosen();
   *milliseconds = std::chrono::duration<float, std::milli>(to->when - from->when).count();
   return cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
+  expect_chosen();
   if (!event->of) return cudaSuccess;   // it was never recorded
   const std::lock_guard lock(event->of->mutex);
   return event->of->done >= event->behind ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  expect_chosen();
   if (!event->of) return cudaSuccess;   // it was never recorded
   const std::lock_guard lock(stream->own->mutex);
   return stream->waits_for.push_back(*event), cudaSuccess;
 }
-
-namespace {
-
-thread_local int current_device = 0;
-
-int devices() {
-  const char* const number = std::getenv("EMULATED_GPUS");
-  return number ? std::atoi(number) : 1;
-}
-
-}  // namespace
 
 cudaError_t cudaGetDeviceCount(int* count) { return *count = devices(), cudaSuccess; }
 cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= devices()) return cudaErrorInvalidValue;
   return current_device = device, cudaSuccess;
 }
-cudaError_t cudaGetDevice(int* device) { return *device = current_device, cudaSuccess; }
+cudaError_t cudaGetDevice(int* device) { return expect_chosen(), *device = current_device, cudaSuccess; }
 
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
   const char* const bytes = std::getenv("EMULATED_GPU_BYTES");
-  return *available = *total = bytes ? std::strtoull(bytes, nullptr, 10) : size_t(80) << 30, cudaSuccess;
+  return *available = *total = bytes ? std::strtoull(bytes, nullptr, 10) + pyracast::cuda::unplanned_bytes : size_t(80) << 30, cudaSuccess;
 }
 
 cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t) {
+  expect_chosen();
   if (emulated::pool_is_in_pieces) return cudaErrorMemoryAllocation;
   *block = std::malloc(bytes);
   if (*block) std::memset(*block, 0xff, bytes);
@@ -384,6 +397,7 @@ cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, c
 
 // Whoever still reads it finds NaN.
 cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {
+  expect_chosen();
   emulated::finish(stream);
   static void* (*const volatile overwrite)(void*, int, size_t) = std::memset;   // which would be left out before free()
   if (block) overwrite(block, 0xff, malloc_usable_size(block));
@@ -413,6 +427,7 @@ Pinned& pinned() {
 }  // namespace
 
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
+  expect_chosen();
   ++emulated::counts.host_allocations;
   *memory = std::malloc(bytes);
   std::memset(*memory, 0xff, bytes);
@@ -421,6 +436,7 @@ cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
 }
 
 cudaError_t cudaFreeHost(void* memory) {
+  expect_chosen();
   const std::lock_guard lock(pinned().mutex);
   if (pinned().blocks.erase(static_cast<char*>(memory)) == 0) return cudaErrorInvalidValue;
   return std::free(memory), cudaSuccess;
@@ -431,6 +447,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  expect_chosen();
   if (kind != cudaMemcpyDeviceToDevice && pinned().holds(kind == cudaMemcpyHostToDevice ? from : to)) {
     ++(kind == cudaMemcpyHostToDevice ? emulated::counts.from_pinned : emulated::counts.to_pinned);
     if (kind == cudaMemcpyHostToDevice && !stream->waits_for.empty()) ++emulated::counts.back_beside;

@@ -17,7 +17,10 @@ class StreamCommunicator final : public Communicator {
       : host_(std::move(host)), backend_(dynamic_cast<CudaBackend&>(backend)), before_(std::move(before)) {
     cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
-  ~StreamCommunicator() override { cudaStreamDestroy(stream_); }
+  ~StreamCommunicator() override {
+    cudaSetDevice(0);   // of any thread
+    cudaStreamDestroy(stream_);
+  }
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }

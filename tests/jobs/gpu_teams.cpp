@@ -134,7 +134,7 @@ TEST_F(GpuTeams, AreRefusedWhatTheirMemoryCannotHold) {
   const Ended alone = run(on_gpus_of("50000000", 1, "alone"));
   EXPECT_EQ(alone.code, 0) << alone.output;
   EXPECT_THAT(alone.output, HasSubstr("a rank takes at most "));
-  expect_refusal(on_gpus_of("50000000", 2, "shared", {"--comm", "mpi"}), {"", {}, {"of which 2 compute on a GPU", "a GPU has 47.7 MiB free: use one rank a GPU, "}});
+  expect_refusal(on_gpus_of("50000000", 2, "shared", {"--comm", "mpi"}), {"", {}, {"of which 2 compute on a GPU", "a GPU has 47.7 MiB free for tensors: use one rank a GPU, "}});
 }
 
 // Of the demo model, all of whose outputs are stored here, more than is under way at a time.
@@ -220,7 +220,7 @@ TEST_F(StoredOutputsOfGpus, LieInTheHostsMemoryWhereTheirsCannotHoldThem) {
   EXPECT_GT(came_back(moved), 0);
   EXPECT_THAT(moved.output, HasSubstr("1 of 1 samples are equal"));
   expect_refusal(words_on_gpu_of(between, "reproduce", again), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto\n"}});
-  expect_refusal(words_on_gpu_of(1000000, "reproduce", again), {"", {}, {"videos of this size take ", "a GPU has 1.0 MiB free: it takes a machine with more"}});
+  expect_refusal(words_on_gpu_of(1000000, "reproduce", again), {"", {}, {"videos of this size take ", "a GPU has 1.0 MiB free for tensors: it takes a machine with more"}});
 }
 
 TEST_F(StoredOutputsOfGpus, OfAGalleryAreKeptAsThoseOfADataset) {
@@ -232,7 +232,7 @@ TEST_F(StoredOutputsOfGpus, OfAGalleryAreKeptAsThoseOfADataset) {
   std::vector<std::string> settings = videos();
   settings.insert(settings.end(), {"--output", (folder / "out").string()});
   expect_refusal(words_on_gpu_of(between, "gallery", settings), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
-  expect_refusal(words_on_gpu_of(1000000, "gallery", settings), {"", {}, {"a GPU has 1.0 MiB free: use --text-encoding offload where it is not used yet, "}});
+  expect_refusal(words_on_gpu_of(1000000, "gallery", settings), {"", {}, {"a GPU has 1.0 MiB free for tensors: use --text-encoding offload where it is not used yet, "}});
 }
 
 // With a tiny snapshot, since a search makes many videos.
