@@ -170,6 +170,7 @@ int bench(int argc, char** argv) {
     return 0;
   }
   const auto settings = read_config<BenchSettings>(argc, argv);
+  check_threads(settings.threads);
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
   const auto open = [&]() -> std::unique_ptr<Backend> {
     if (settings.host_only) return std::make_unique<PlanningBackend>(planned_device(settings.device, settings.dtype));
@@ -178,6 +179,8 @@ int bench(int argc, char** argv) {
   const std::unique_ptr<Backend> backend = open();
   const WeightStorage storage = weight_storage(settings.device, settings.dtype);
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
+  constexpr const char* phases[]{"stages", "text", "step", "decode"};
+  require(std::any_of(std::begin(phases), std::end(phases), wanted), "phases is \"", settings.phases, "\", expected stages, text, step, decode, or all");
   require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");
   if (wanted("stages")) bench_stages(settings, *backend, storage);
   NetworkBench networks = settings.networks;

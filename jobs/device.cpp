@@ -42,7 +42,7 @@ Transport transport_of(const std::string& comm, const std::string& device, int r
 }
 
 RankThreads set_threads(int threads, const Ranks& ranks) {
-  require(threads >= 0, "threads is ", threads, ", expected 0 (automatic) or more");
+  check_threads(threads);
   cpu_set_t bound;
   CPU_ZERO(&bound);
   sched_getaffinity(0, sizeof bound, &bound);

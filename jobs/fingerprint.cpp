@@ -1,6 +1,7 @@
 #include "jobs/fingerprint.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/file.hpp"
 #include "jobs/audit.hpp"
@@ -32,7 +33,7 @@ Json hashes_of(const fs::path& part) {
 /// Settings that say where and how, not what.
 bool changes_pixels(const std::string& name) {
   static const std::vector<std::string> without_effect{
-      "config", "prompts", "output", "strict", "part", "on-change", "check-files", "checkpoint-every", "verbose", "max-walltime",
+      "config", "prompts", "output", "strict", "part", "on-change", "check-files", "checkpoint-every", "give-up-after", "verbose", "max-walltime",
       "walltime-reserve", "stop-signals", "snapshot", "transformer", "vae", "text-encoder", "tokenizer", "scheduler", "text-encoding",
       "broadcast", "audit", "audit-bound", "audit-fallback", "device", "stored-outputs", "cpu-isa", "gpu-attention", "threads", "ranks-per-video",
       "machine", "cfg-parallel", "comm", "collective-timeout", "shard-samples", "shard-megabytes"};
@@ -47,7 +48,9 @@ std::string name_of_results(const Backend& backend) {
 
 Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot, const Backend& backend) {
   Json content = Json::object();
-  const Json all = to_json(settings);
+  Json all = to_json(settings);
+  std::set<std::string> saved(settings.save.begin(), settings.save.end());
+  all["save"] = saved;   // in one order, however they were asked for
   for (const auto& [name, setting] : all.items())
     if (changes_pixels(name)) content["settings"][name] = setting;
   content["broadcast"] = read_broadcast(settings).json();

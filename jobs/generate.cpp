@@ -32,12 +32,19 @@ namespace pyracast {
 
 namespace {
 
-/// Claims and makes samples until none is left; false when the job was stopped first, or its time is up. `idle_cores`: on which videos are
-/// decoded beside the next.
-bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, int idle_cores, ShardWriter* shards, const FinishedSamples& finished,
-              uint64_t& failed) {
-  WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), asked_to_stop);
-  SampleMaker make(job, pipeline, queue, shards, std::move(time), idle_cores);
+/// How far a run has come.
+struct EndOfRun {
+  bool complete = false;     ///< no sample is left
+  bool given_up = false;     ///< too many of this rank's team failed
+  uint64_t failed = 0;       ///< samples, of all runs; on rank 0
+};
+
+/// Claims and makes samples until none is left, the job is stopped or given up, or its time is up. `idle_cores`: on which videos are decoded
+/// beside the next.
+EndOfRun make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, int idle_cores, ShardWriter* shards, const FinishedSamples& finished) {
+  FailuresInARow failures(job.settings.give_up_after);
+  WorkQueue queue(job.ranks, job.team, job.manifest, std::cref(finished), [&] { return asked_to_stop() || failures.are_too_many(); });
+  SampleMaker make(job, pipeline, queue, shards, failures, std::move(time), idle_cores);
   bool going_on = true;
   {
     const ProgressLines lines(job.ranks, queue, job.settings.verbose);
@@ -51,8 +58,8 @@ bool make_all(const Job& job, TimeLeft time, VideoPipeline& pipeline, int idle_c
     queue.leave();   // the last line counts what all teams have made
   }
   make.savings().report(job.ranks);
-  if (job.ranks.rank() == 0) failed = finished.failed() + queue.progress().failed;
-  return going_on && !queue.stopped();
+  return {.complete = going_on && !queue.stopped(), .given_up = failures.are_too_many(),
+          .failed = job.ranks.rank() == 0 ? finished.failed() + queue.progress().failed : 0};
 }
 
 /// Settings that earlier runs of the folder had.
@@ -107,6 +114,7 @@ std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettin
 /// Everything about the settings that can be wrong before anything is written.
 void check_settings(const GenerateSettings& settings) {
   check_save(settings.save);
+  check_threads(settings.model.threads);
   Audit{settings};
   check_stop_signals(settings.walltime.stop_signals);
   SaveInterval(settings.checkpoint_every);
@@ -121,6 +129,7 @@ void check_settings(const GenerateSettings& settings) {
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
   transport_of(settings.comm, settings.model.device, settings.ranks_per_video);
+  require(settings.give_up_after >= 0, "give-up-after is ", settings.give_up_after, ", expected 0 (never) or more");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
   const auto model = find_model(settings.model);
   manifest_options(settings, VideoRequests(settings, *model));
@@ -198,7 +207,6 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const bool has_texts = encodes_beforehand(settings.model, *model);
   std::shared_ptr<const StoredTexts> texts;
   if (has_texts) texts = encode_texts({ranks, settings, *model, *backend, requests, manifest, finished, *fingerprint, attempt, time});
-  uint64_t failed = finished.failed();
   const auto make_videos = [&] {
     const SaveInterval save_interval(settings.checkpoint_every);
     std::optional<ShardWriter> shards;
@@ -218,25 +226,30 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     const Audit audit(settings);
     const Job job{ranks, settings, team, channels, manifest, requests, audit, fingerprint->hash, save_interval, memory.stored_outputs,
                   attempt, earlier_saves};
-    return make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished, failed);
+    return make_all(job, time, *pipeline, cores_to_decode_on, shards ? &*shards : nullptr, finished);
   };
-  const bool complete = (texts || !has_texts) && make_videos();
+  const EndOfRun end = texts || !has_texts ? make_videos() : EndOfRun();
   texts.reset();
 
   spdlog::info("{}", describe_use(*backend, memory.bytes));
 
   // Every team's shards are sealed when the queue has ended on all ranks.
-  int codes[2] = {complete ? 0 : 1, int(failed > 0)};
+  int ends[3] = {end.given_up, !end.complete, end.failed > 0};
   on_first_at_the_disk(ranks, remove_all_progress);
   manifest.release();   // what follows takes memory of its own
   on_first_at_the_disk(ranks, [&] {
     const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest));
     std::fprintf(stderr, "pyracast: %s\n", quality_line(counts).c_str());
   });
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, codes, 2, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
-  if (!codes[0]) on_first_at_the_disk(ranks, [&] { std::filesystem::remove_all(OutputLayout{settings.output}.texts()); });   // of no more use
-  spdlog::info("the job ends: {}", codes[0] ? "more to do" : codes[1] ? "complete with failures" : "complete");
-  return codes[0] ? ExitCode::more_to_do : codes[1] ? ExitCode::complete_with_failures : ExitCode::complete;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, ends, 3, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
+  const auto [given_up, is_left, has_failures] = ends;
+  if (!is_left) on_first_at_the_disk(ranks, [&] { std::filesystem::remove_all(OutputLayout{settings.output}.texts()); });   // of no more use
+  spdlog::info("the job ends: {}", given_up ? "given up" : is_left ? "more to do" : has_failures ? "complete with failures" : "complete");
+  if (given_up && ranks.rank() == 0)
+    std::fprintf(stderr, "pyracast: given up: %lld samples of a team failed one after the other; `status` says why, and `retry` makes them undone when "
+                 "that is mended\n", (long long)settings.give_up_after);
+  if (given_up) return ExitCode::environment;
+  return is_left ? ExitCode::more_to_do : has_failures ? ExitCode::complete_with_failures : ExitCode::complete;
 }
 
 namespace {

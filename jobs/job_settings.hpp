@@ -68,6 +68,7 @@ struct GenerateSettings {
   std::filesystem::path config, prompts, output;
   bool strict = false, check_files = false;
   std::string part = "0/1", on_change = "refuse", checkpoint_every = "60s";
+  int64_t give_up_after = 50;
   WalltimeSettings walltime;
   ModelSettings model;
   uint64_t seed = 42;
@@ -111,6 +112,8 @@ struct GenerateSettings {
     visit("Job", "on-change", s.on_change, "where the model, a setting or a row of the manifest is not the one that finished samples were made "
           "with: refuse (ends with 65 and names it), fork (goes on in a folder beside it, OUTPUT-<fingerprint>), only-new (keeps them as they "
           "are, makes only what is not there)");
+    visit("Job", "give-up-after", s.give_up_after, "so many failed samples of a team one after the other end the job with 69, since something is "
+          "wrong with the settings or the machine then; 0: none do");
     visit("Job", "verbose", s.verbose, "a line for every video (-v)");
     WalltimeSettings::fields(visit, s.walltime);
     ModelSettings::fields(visit, s.model);

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 
 #include "base/error.hpp"
@@ -17,12 +19,19 @@ void wait_passively(char** argv) {
   execv("/proc/self/exe", argv);   // comes back only where it is not possible; threads then spin
 }
 
+/// A job's exit code, once all that it printed is where it was sent: a disk may be full.
+int with_output_written(int code) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout))
+    throw pyracast::Error(pyracast::concat("standard output cannot be written: ", std::strerror(errno)), pyracast::ExitCode::environment);
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   wait_passively(argv);
   try {
-    return pyracast::run_job(argc, argv);
+    return with_output_written(pyracast::run_job(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "pyracast: %s\n", error.what());
     const auto* coded = dynamic_cast<const pyracast::Error*>(&error);

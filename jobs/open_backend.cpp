@@ -27,6 +27,11 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const std::stri
   return make_cpu_backend(isa);
 }
 
+void check_threads(int threads) {
+  constexpr int most = 1024;   // far more only wait for each other
+  require(threads >= 0 && threads <= most, "threads is ", threads, ", expected 0 (automatic) to ", most);
+}
+
 WeightStorage weight_storage(const std::string& device, const std::string& dtype) {
   if (dtype == "auto") return device == "cpu" ? WeightStorage{.dtype = {}, .block_floats = true} : WeightStorage{.dtype = DType::bfloat16};
   require(dtype == "float32" || dtype == "bfloat16" || dtype == "fp8", "dtype is \"", dtype, "\", expected float32, bfloat16, fp8 or auto");

@@ -14,6 +14,9 @@ CudaAttention gpu_attention_of(const std::string& name);
 /// not exist or a device that is not there.
 std::unique_ptr<Backend> open_backend(const std::string& device, const std::string& dtype, CpuIsa isa, CudaAttention attention, int gpu = 0);
 
+/// Throws Error on a number of threads (0: automatic) that no run takes.
+void check_threads(int threads);
+
 /// How weights are kept and multiplied: "float32" or "bfloat16"; "fp8", on a GPU those of blocks in float8; or "auto",
 /// on the CPU in block floating point, on a GPU in bfloat16.
 /// Throws Error on a type that does not exist.

@@ -23,7 +23,7 @@ int run_job(int argc, char** argv) {
     for (const auto& [key, item] : versions.items()) std::printf("%s: %s\n", key.c_str(), item.get<std::string>().c_str());
     return 0;
   }
-  if (name == "--help" || name == "-h") {
+  if (name == "--help" || name == "-h" || name == "help") {
     print_help();
     return 0;
   }

@@ -33,8 +33,9 @@ void tell_of_audit(const SampleRecord& record, const AuditFinding& finding, std:
 
 std::filesystem::path progress_of_audits(const std::filesystem::path& output) { return OutputLayout{output}.work() / "audit"; }
 
-SampleMaker::SampleMaker(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, TimeLeft time, int idle_cores)
-    : job_(job), pipeline_(pipeline), queue_(queue), shards_(shards), time_(std::move(time)) {
+SampleMaker::SampleMaker(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, FailuresInARow& failures, TimeLeft time,
+                         int idle_cores)
+    : job_(job), pipeline_(pipeline), queue_(queue), shards_(shards), failures_(failures), time_(std::move(time)) {
   if (job.settings.model.device == "cuda") beside_.emplace(pipeline);
   else if (idle_cores > 0) beside_.emplace(pipeline, idle_cores);
 }
@@ -134,6 +135,9 @@ DecodingBeside::Keep SampleMaker::keeper(const Sample& sample, const std::option
     if (finding) tell_of_audit(record, *finding, job_.settings.audit_bound);
     shards_->submit(std::move(record), failed ? std::nullopt : std::optional<Video>(std::move(result.video)));
     queue_.report(!failed, failed);
+    failures_.add(failed);
+    if (failures_.are_too_many())
+      spdlog::error("{} samples failed here one after the other, the last one with: {}; the job ends (give-up-after)", failures_.now(), result.reason);
   };
 }
 

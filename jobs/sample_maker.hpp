@@ -27,6 +27,20 @@ struct Job {
   EarlierSaves& earlier_saves;
 };
 
+/// Counts the failed samples of a team that come one after the other.
+class FailuresInARow {
+ public:
+  /// `most`: at which the job is given up; 0: at none.
+  explicit FailuresInARow(int64_t most) : most_(most) {}
+
+  void add(bool failed) { now_ = failed ? now_ + 1 : 0; }
+  bool are_too_many() const { return most_ > 0 && now_ >= most_; }
+  int64_t now() const { return now_; }
+
+ private:
+  int64_t most_, now_ = 0;
+};
+
 /// Where the progress of passes without reuse is kept: beside that of the videos, since both are of one sample.
 std::filesystem::path progress_of_audits(const std::filesystem::path& output);
 
@@ -34,8 +48,8 @@ std::filesystem::path progress_of_audits(const std::filesystem::path& output);
 class SampleMaker {
  public:
   /// Videos are decoded beside the next by a GPU, or on so many `idle_cores`; by a team that has none, at once. `shards`: of a team's first rank,
-  /// else null. All but `time` must outlive this.
-  SampleMaker(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, TimeLeft time, int idle_cores);
+  /// else null. `failures`: counted there as well. All but `time` must outlive this.
+  SampleMaker(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, FailuresInARow& failures, TimeLeft time, int idle_cores);
 
   /// One sample of a row, whose request that is; false when the team was asked to stop, or there is no time for it. It may still be decoded when
   /// this returns.
@@ -58,6 +72,7 @@ class SampleMaker {
   VideoPipeline& pipeline_;
   WorkQueue& queue_;
   ShardWriter* const shards_;
+  FailuresInARow& failures_;
   TimeLeft time_;
   Savings savings_;
   std::optional<DecodingBeside> beside_;

@@ -25,7 +25,10 @@ struct StopSignal {
   int number;
   struct sigaction before {};
 };
-std::array<StopSignal, 4> stop_signals{{{"INT", SIGINT}, {"TERM", SIGTERM}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}}};
+std::array<StopSignal, 5> stop_signals{{{"INT", SIGINT}, {"HUP", SIGHUP}, {"TERM", SIGTERM}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}}};
+
+/// A user's own, whatever the settings say: of the keyboard, and of a terminal that is closed.
+bool is_users(int signal) { return signal == SIGINT || signal == SIGHUP; }
 
 }  // namespace
 
@@ -34,12 +37,16 @@ void catch_stop_signals() {
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  for (StopSignal& signal : stop_signals) sigaction(signal.number, &action, &signal.before);
+  for (StopSignal& signal : stop_signals) {
+    sigaction(signal.number, &action, &signal.before);
+    if (signal.number == SIGHUP && signal.before.sa_handler == SIG_IGN) sigaction(SIGHUP, &signal.before, nullptr);   // by nohup
+  }
+  std::signal(SIGPIPE, SIG_IGN);   // who reads our messages may end before the job does
 }
 
 void keep_stop_signals(const std::vector<std::string>& names) {
   for (const StopSignal& signal : stop_signals)
-    if (signal.number != SIGINT && std::find(names.begin(), names.end(), signal.name) == names.end())
+    if (!is_users(signal.number) && std::find(names.begin(), names.end(), signal.name) == names.end())
       sigaction(signal.number, &signal.before, nullptr);
 }
 

@@ -31,6 +31,31 @@ Prompt plain_prompt() {
   return plain;
 }
 
+/// Throws Error on settings that no row could say for itself, or that are none.
+void require_in_limits(const GenerateSettings& s) {
+  const auto hold = [](const char* column, const auto& setting) {
+    if (setting) require_in_column(column, *setting);
+  };
+  hold("negative_prompt", s.negative_prompt);
+  hold("width", s.width);
+  hold("height", s.height);
+  hold("resolution", s.resolution);
+  hold("aspect_ratio", s.aspect_ratio);
+  hold("frames", s.frames);
+  hold("fps", s.fps);
+  hold("steps", s.steps);
+  hold("guidance", s.guidance);
+  hold("aesthetic", s.aesthetic);
+  hold("motion", s.motion);
+  hold("camera", s.camera);
+  constexpr int most_clips = 10000;
+  const auto is_share = [](double x) { return x >= 0 && x <= 1; };
+  require(is_share(s.eta), "eta is ", s.eta, ", expected 0 to 1");
+  require(s.clips >= 1 && s.clips <= most_clips, "clips is ", s.clips, ", expected 1 to ", most_clips);
+  require(s.condition_latents >= 0, "condition-latents is ", s.condition_latents, ", expected 0 or more");
+  require(is_share(s.condition_edit), "condition-edit is ", s.condition_edit, ", expected 0 to 1");
+}
+
 /// "2/8": part 2 of 8.
 std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
   unsigned long long part = 0, parts = 0;
@@ -49,6 +74,7 @@ BroadcastPolicy read_broadcast(const GenerateSettings& settings) {
 
 VideoRequests::VideoRequests(const GenerateSettings& settings, const VideoModel& model)
     : settings_(settings), model_(model), broadcast_(read_broadcast(settings)) {
+  require_in_limits(settings);
   if (const auto why = refusal(plain_prompt())) fail("the settings make no video: ", *why);
 }
 

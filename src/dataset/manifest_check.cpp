@@ -30,6 +30,7 @@ ManifestCheck check_manifest(const std::string& source, const ManifestOptions& o
     for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt)
       check.cost += manifest.entry(prompt).cost * manifest.entry(prompt).samples;
   } catch (const Error& error) {
+    if (error.code == ExitCode::environment) throw;
     check.refusal = error.what();
     const auto own_file = check.refusal.find("; all are listed in ");   // which is gone when the user reads this
     if (own_file != std::string::npos) check.refusal.erase(own_file);

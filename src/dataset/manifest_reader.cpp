@@ -1,6 +1,7 @@
 #include "dataset/manifest_reader.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "base/error.hpp"
@@ -47,11 +48,24 @@ bool is_header(std::string_view first_line, char separator) {
   return count >= 2 || std::find(cells.begin(), cells.end(), "prompt") != cells.end();
 }
 
-ManifestFormat format_of_content(std::string_view first_line) {
+/// Whether a file begins as one value of JSON does that holds others, over as many lines as it likes.
+bool begins_as_array(std::string_view start) {
+  const auto first = start.find_first_not_of(" \t\r\n");
+  if (first == start.npos || start[first] != '[') return false;
+  const auto second = start.find_first_not_of(" \t\r\n", first + 1);
+  return second != start.npos && (start[second] == '{' || start[second] == '"' || start[second] == ']');
+}
+
+/// The format that a file's content tells. Only what its name says may be text, or has no ending that says otherwise, is taken as that: any
+/// other file would become prompts, a line each.
+ManifestFormat format_of_content(std::string_view first_line, const std::string& name) {
   if (const size_t start = first_line.find_first_not_of(" \t"); start != first_line.npos && first_line[start] == '{')
     return ManifestFormat::jsonl;
   if (is_header(first_line, '\t')) return ManifestFormat::tsv;
   if (is_header(first_line, ',')) return ManifestFormat::csv;
+  const std::string ending = std::filesystem::path(name).extension();
+  require(ending.empty() || ending == ".gz", name, ": holds neither JSON objects nor a table with a header, and \"", ending,
+          "\" tells no other format, expected .jsonl, .csv, .tsv, or .txt for a prompt a line");
   return ManifestFormat::text;
 }
 
@@ -66,7 +80,10 @@ ManifestReader::ManifestReader(ByteSource source, std::string name)
   while (!window_.ahead(1).empty() && is_blank(window_.line(header_window))) window_.skip_line();
 
   const auto told = format_of_name(name_);
-  format_ = told ? *told : format_of_content(window_.line(header_window));
+  constexpr size_t beginning = 4096;
+  require((told && *told != ManifestFormat::jsonl) || !begins_as_array(window_.ahead(beginning).substr(0, beginning)), name_,
+          ": is one JSON array, expected an object a line; make it so with jq -c '.[]'");
+  format_ = told ? *told : format_of_content(window_.line(header_window), name_);
   if (format_ == ManifestFormat::csv) read_header(',');
   if (format_ == ManifestFormat::tsv) read_header('\t');
 }

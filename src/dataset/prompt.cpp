@@ -104,6 +104,15 @@ void set(Prompt& prompt, std::string_view column, const Json& given) {
   });
 }
 
+}  // namespace
+
+void require_in_column(std::string_view name, const Json& value) {
+  Prompt ignored;
+  set(ignored, prompt_columns()[prompt_column(name)], value);
+}
+
+namespace {
+
 /// The number a cell holds, or its text where it holds none: then the column's check says so.
 Json number_or_text(const std::string& cell) {
   const char *begin = cell.data(), *end = begin + cell.size();

@@ -36,6 +36,9 @@ const std::vector<std::string_view>& prompt_columns();
 /// The place of `name` in prompt_columns(). Throws Error naming it and the nearest column.
 size_t prompt_column(std::string_view name);
 
+/// Throws Error where the column `name` may not hold this value: what a row says and what a run's settings say for its rows have one set of limits.
+void require_in_column(std::string_view name, const Json& value);
+
 /// The prompt of one JSON object. Throws Error saying what is wrong with it.
 Prompt prompt_from_json(std::string_view text);
 

@@ -6,8 +6,8 @@ namespace pyracast {
 /// A folder for files that nobody is to keep; it goes with the object.
 class ScratchFolder {
  public:
-  /// In `parent`, which exists; else where the system keeps temporary files.
-  explicit ScratchFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path());
+  /// In `parent`, which exists; if empty, where the system keeps temporary files. Throws Error (of the environment) where none can be made.
+  explicit ScratchFolder(std::filesystem::path parent = {});
   ~ScratchFolder();
   ScratchFolder(const ScratchFolder&) = delete;
   ScratchFolder& operator=(const ScratchFolder&) = delete;

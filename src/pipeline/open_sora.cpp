@@ -70,6 +70,9 @@ class OpenSoraModel final : public VideoModel {
     if (request.eta != 0) return "eta: Open-Sora v1.2's rectified flow has none; leave it out";
     if (request.clips > 1 && request.condition_latents % latents_per_chunk)
       return concat("clips continued from ", request.condition_latents, " latent frames: a multiple of ", latents_per_chunk, " is needed");
+    const int64_t latents = (request.frames + frames_per_chunk - 1) / frames_per_chunk * latents_per_chunk;   // the last chunk may be shorter
+    if (request.clips > 1 && request.condition_latents > latents)
+      return concat("clips continued from ", request.condition_latents, " latent frames: a clip has at most ", latents, " at ", request.frames, " frames");
     return std::nullopt;
   }
 };

@@ -1,6 +1,7 @@
 #include "pipeline/video_model.hpp"
 
 #include "pipeline/families.hpp"
+#include "text/clean.hpp"
 
 namespace pyracast {
 
@@ -41,6 +42,8 @@ std::optional<std::string> VideoModel::refusal(const VideoRequest& request) cons
   if (request.steps < 1) return concat(request.steps, " denoising steps: at least 1 is needed");
   if (request.clips < 1) return concat(request.clips, " clips: at least 1 is needed");
   if (!(request.fps > 0 && request.fps <= 1000)) return concat(request.fps, " frames a second: expected more than 0, at most 1000");
+  if (says_nothing(request.prompt))
+    return "the prompt says nothing once it is cleaned as the models' training texts were: links, tags, marks and Chinese characters are taken out";
   return refusal_of_family(request);
 }
 
@@ -73,9 +76,32 @@ std::string family_of(const std::filesystem::path& snapshot, const SnapshotPaths
   fail(snapshot.string(), ": its transformer is a \"", found, "\", which no family has: give --model, one of ", model_family_names());
 }
 
+namespace {
+
+/// The family that a snapshot's own files name, where it is not the one that was chosen; else nothing.
+std::string other_family_of(const ModelChoice& choice) {
+  if (!choice.on_disk) return "";
+  try {
+    const std::string own = family_of(choice.snapshot, choice.given);
+    return own == choice.family ? "" : own;
+  } catch (const Error&) {   // they name none
+    return "";
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<VideoModel> find_model(const ModelChoice& choice) {
-  for (const ModelFamily& family : families)
-    if (choice.family == family.name) return family.find(choice);
+  for (const ModelFamily& family : families) {
+    if (choice.family != family.name) continue;
+    try {
+      return family.find(choice);
+    } catch (const Error& error) {
+      const std::string other = other_family_of(choice);
+      if (other.empty()) throw;
+      throw Error(concat(error.what(), "; ", choice.snapshot.string(), " is ", other, ": leave --model out, or give --model ", other), error.code);
+    }
+  }
   fail("model is \"", choice.family, "\", expected one of ", model_family_names());
 }
 

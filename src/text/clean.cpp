@@ -1,5 +1,6 @@
 #include "text/clean.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/error.hpp"
@@ -138,5 +139,19 @@ std::string clean_once(std::string_view text, Cleaning cleaning) {
 }
 
 std::string clean(std::string_view text, Cleaning cleaning) { return clean_once(clean_once(text, cleaning), cleaning); }
+
+bool says_nothing(std::string_view text) {
+  constexpr int enough = 6;   // the longest phrase that a rule takes away has three ("free shipping worldwide")
+  int plain_words = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    plain_words += !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+    begin = end + 1;
+  }
+  if (plain_words >= enough) return false;
+  const std::u32string left = to_code_points(clean(text));
+  return std::none_of(left.begin(), left.end(), is_letter_digit_or_picture);
+}
 
 }  // namespace pyracast

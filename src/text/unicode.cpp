@@ -2,12 +2,15 @@
 
 #include <unicode/locid.h>
 #include <unicode/normalizer2.h>
+#include <unicode/uchar.h>
 #include <unicode/unistr.h>
 #include <unicode/utf8.h>
 
 #include "base/error.hpp"
 
 namespace pyracast {
+
+bool is_letter_digit_or_picture(char32_t c) { return u_isalnum(UChar32(c)) || u_charType(UChar32(c)) == U_OTHER_SYMBOL; }
 
 bool is_blank(char32_t c) {
   return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||

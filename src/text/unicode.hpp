@@ -6,6 +6,8 @@ namespace pyracast {
 
 /// Whether Python's str.isspace() is true of the character.
 bool is_blank(char32_t c);
+/// Of any script; pictures are symbols that stand for something, as emoji do.
+bool is_letter_digit_or_picture(char32_t c);
 /// Python's str.strip(): blanks at both ends removed.
 std::string strip(std::string_view text);
 /// Python's str.lower().

@@ -64,6 +64,19 @@ TEST(ManifestReader, TellsTheFormatByContentWhereTheNameDoesNot) {
   EXPECT_THAT(error_of([&] { format("id,promt,steps\n1,a,2"); }), HasSubstr("unknown column \"promt\""));
 }
 
+TEST(ManifestReader, RefusesWhatWouldBecomePromptsALineEach) {
+  const auto message = [](std::string_view content, const char* name) { return error_of([&] { rows_of(content, name); }); };
+  for (const char* const name : {"x.json", "x.jsonl", "-"}) {
+    EXPECT_THAT(message("[\n  {\"prompt\": \"a\"}\n]", name), HasSubstr("is one JSON array, expected an object a line")) << name;
+    EXPECT_THAT(message("[\"a\", \"b\"]", name), HasSubstr("jq -c '.[]'")) << name;
+  }
+  EXPECT_THAT(message("- prompt: a\n", "x.yaml"), HasSubstr("\".yaml\" tells no other format, expected .jsonl, .csv, .tsv, or .txt"));
+  EXPECT_THAT(message("PAR1\n", "x.parquet"), HasSubstr("\".parquet\" tells no other format"));
+  EXPECT_THAT(texts_of("[close up] a cat\n", "x.txt"), ElementsAre("[close up] a cat"));
+  EXPECT_THAT(texts_of("[close up] a cat\n", "-"), ElementsAre("[close up] a cat"));
+  EXPECT_THAT(texts_of("[\"a\", \"b\"]\n", "x.txt"), ElementsAre("[\"a\", \"b\"]"));
+}
+
 TEST(ManifestReader, FindsALineAsLongAsItsWindowAndLonger) {
   const std::string long_line(3 << 20, 'x');
   const auto rows = rows_of("a\n" + long_line + "\nb\n" + std::string(9 << 20, 'y') + "\nc\n", "x.txt");

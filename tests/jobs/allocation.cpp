@@ -67,7 +67,7 @@ TEST_F(Allocation, IsWrittenDownWithItsRestarts) {
 
 TEST_F(Allocation, IsGivenBackOnEachOfTheStopSignals) {
   const auto prompts = manifest(8);
-  for (const int signal : {SIGTERM, SIGUSR1, SIGUSR2}) {
+  for (const int signal : {SIGTERM, SIGUSR1, SIGUSR2, SIGHUP}) {
     const std::string output = "by-" + std::to_string(signal);
     Program program(command(0, prompts, output, {"--steps", "50"}), folder / "log");
     ASSERT_TRUE(eventually([&] { return fs::exists(folder / output / "videos") && !fs::is_empty(folder / output / "videos"); }));

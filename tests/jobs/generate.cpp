@@ -211,6 +211,39 @@ TEST_F(Generate, RecordsFailedSamplesWithTheirReason) {
   const Ended dump = run({"h5dump", "-d", "/content/reason", shard_in(folder / "out").string()});
   EXPECT_THAT(dump.output, HasSubstr("not finite"));
   EXPECT_EQ(run(words).code, 3) << "a failure is remembered, not tried for ever";
+
+  auto many = command(1, manifest(8), "many", {"--snapshot", (folder / "broken").string(), "--give-up-after", "2"});
+  const Ended given_up = run(many);
+  EXPECT_EQ(given_up.code, 69) << given_up.output;
+  EXPECT_THAT(given_up.output, AllOf(HasSubstr("given up: 2 samples of a team failed one after the other"), HasSubstr("not finite")));
+  EXPECT_EQ(nlohmann::json::parse(read_text(folder / "many" / "run.json"))["samples"]["failed"], 2);
+  many.back() = "0";
+  EXPECT_EQ(run(many).code, 3) << "and goes on where it is not to give up";
+}
+
+// Where nobody reads what is printed any more, a run without mpirun goes on.
+TEST_F(Generate, OutlivesWhoReadsItsMessages) {
+  std::string line;
+  for (const std::string& word : command(0, manifest(3), "out", {"--verbose"})) line += "'" + word + "' ";
+  const Ended ended = run({"bash", "-c", line + "2>&1 | true; exit ${PIPESTATUS[0]}"});
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_TRUE(fs::exists(folder / "out" / "run.json"));
+}
+
+TEST_F(Generate, TakesWhatItSavesAsASet) {
+  const auto prompts = manifest(1);
+  ASSERT_EQ(run(command(1, prompts, "out", {"--save", "latents,embeddings"})).code, 0);
+  const Ended again = run(command(1, prompts, "out", {"--save", "embeddings,latents,latents"}));
+  EXPECT_EQ(again.code, 0) << again.output;
+}
+
+TEST_F(Generate, LeavesOutPromptsThatSayNothing) {
+  const auto prompts = file("prompts.jsonl", R"({"prompt": "https://x.com/a"})" "\n" R"({"prompt": "<br>"})" "\n" R"({"prompt": "a red circle"})" "\n");
+  const Ended ended = run(command(1, prompts, "out"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(read_text(folder / "out" / "rejected.jsonl"), HasSubstr("says nothing once it is cleaned"));
+  EXPECT_EQ(lines_of(folder / "out" / "rejected.jsonl"), 2u);
+  EXPECT_EQ(videos_in(folder / "out"), 1u);
 }
 
 TEST_F(Generate, RejectsBadLinesOfAManifestAndRunsTheRest) {
@@ -254,6 +287,7 @@ TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
   file("half.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1]}]})");
   file("half-of-blocks.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1], "blocks": [0]}]})");
   file("bad.cfg", "steps = 4\n# a comment\ngudance = 3\n");
+  file("array.json", "[\n  {\"prompt\": \"a red circle\"}\n]\n");
   expect_refusal(command(2, manifest(1), "out"), GetParam());
 }
 
@@ -284,6 +318,20 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"HalfOfNoGuidance", {"--broadcast", "FOLDER/half.json", "--guidance", "1"}, {"half.json", "guidance is 1, expected more than 1"}},
     Refusal{"HalfThatOtherRanksHave", {"--broadcast", "FOLDER/half.json", "--ranks-per-video", "2", "--cfg-parallel", "true"},
             {"half.json", "leave cfg-parallel out"}},
+    Refusal{"GuidanceBelowItsLimits", {"--guidance", "-1"}, {"guidance is -1.0, expected a number from 0 to 1000"}},
+    Refusal{"AestheticAboveItsLimits", {"--aesthetic", "1e10"}, {"aesthetic is 10000000000.0, expected a number from -1000 to 1000"}},
+    Refusal{"FpsBelowItsLimits", {"--fps", "0.0001"}, {"fps is 0.0001, expected a number from 0.001 to 1000"}},
+    Refusal{"StepsAboveTheirLimits", {"--steps", "99999999"}, {"steps is 99999999, expected a whole number from 1 to 10000"}},
+    Refusal{"FramesAboveTheirLimits", {"--frames", "99999999"}, {"frames is 99999999, expected a whole number from 1 to 1048576"}},
+    Refusal{"NegativeHeight", {"--height", "-48", "--width", "48"}, {"height is -48, expected a whole number from 1 to 16384"}},
+    Refusal{"EditOfMoreThanAll", {"--clips", "2", "--condition-edit", "5"}, {"condition-edit is 5, expected 0 to 1"}},
+    Refusal{"FramesBeforeTheFirst", {"--clips", "2", "--condition-latents", "-5"}, {"condition-latents is -5"}},
+    Refusal{"MoreFramesThanThereAre", {"--clips", "2", "--condition-latents", "500"}, {"500 latent frames", "a clip has"}},
+    Refusal{"NegativeThreads", {"--threads", "-3"}, {"threads is -3, expected 0 (automatic) to 1024"}},
+    Refusal{"ThreadsWithoutEnd", {"--threads", "5000"}, {"threads is 5000, expected 0 (automatic) to 1024"}},
+    Refusal{"NegativePatience", {"--give-up-after", "-1"}, {"give-up-after is -1"}},
+    Refusal{"ModelOfAnotherSnapshot", {"--model", "latte-1"}, {"is opensora-1.2", "leave --model out"}},
+    Refusal{"ArrayOfPrompts", {"--prompts", "FOLDER/array.json"}, {"array.json: is one JSON array", "jq -c"}},
     Refusal{"HeightAlone", {"--height", "48"}, {"height and width"}},
     Refusal{"NoSize", {"--height", "3", "--width", "48"}, {"3"}}),
     [](const auto& info) { return info.param.name; });
@@ -297,6 +345,34 @@ TEST(Program, DescribesItsSettingsByGroups) {
   EXPECT_EQ(versions.code, 0);
   EXPECT_THAT(versions.output, AllOf(HasSubstr("hdf5: "), HasSubstr("mpi: "), HasSubstr("revision: "), HasSubstr("compiler: ")));
   fs::remove(log);
+}
+
+TEST(Program, SaysThatItsOutputIsLost) {
+  const fs::path log = fs::temp_directory_path() / ("pyracast-lost-" + std::to_string(::getpid()));
+  const Ended lost = Program({"sh", "-c", PYRACAST " models > /dev/full"}, log).wait();
+  EXPECT_EQ(lost.code, 69);
+  EXPECT_THAT(lost.output, HasSubstr("standard output cannot be written: No space left on device"));
+  fs::remove(log);
+}
+
+TEST(Program, RefusesWordsThatNoJobTakes) {
+  const fs::path log = fs::temp_directory_path() / ("pyracast-words-" + std::to_string(::getpid()));
+  for (const char* const words : {" models xx", " clean --nonsense", " bench --phases foo", " bench --threads -1"}) {
+    const Ended refused = Program({"sh", "-c", std::string(PYRACAST) + words + " < /dev/null"}, log).wait();
+    EXPECT_EQ(refused.code, 64) << words << ": " << refused.output;
+  }
+  for (const char* const words : {" models --help", " clean --help", " help"}) {
+    const Ended helped = Program({"sh", "-c", std::string(PYRACAST) + words + " < /dev/null"}, log).wait();
+    EXPECT_EQ(helped.code, 0) << words;
+    EXPECT_THAT(helped.output, HasSubstr("usage: pyracast")) << words;
+  }
+  fs::remove(log);
+}
+
+TEST_F(Generate, NeedsAFolderForTemporaryFilesToValidate) {
+  const Ended ended = run({"env", "TMPDIR=" + (folder / "none").string(), PYRACAST, "validate", "--model", "null", "--prompts", manifest(1).string()});
+  EXPECT_EQ(ended.code, 69) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("set TMPDIR"));
 }
 
 }  // namespace

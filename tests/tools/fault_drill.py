@@ -74,7 +74,8 @@ def drill(start, at, keep=None):
             if not any(cause in failed.stderr for cause in causes):
                 wrong.append("the message does not say why")
             # Of the first calls that fail, some may do without: a temporary file that stays, an index that is made anew.
-            if not any(name in failed.stderr for path in failing for name in (path, str(pathlib.Path(path).parent)) if name != "."):
+            names = {name for path in failing for name in (path.removesuffix(".tmp"), str(pathlib.Path(path).parent)) if name != "."}
+            if not any(name in failed.stderr for name in names):
                 wrong.append("the message does not name the file")
             again = run(output)
             wrong += faults_of(output) if again.returncode == 0 else [f"the next run ended with {again.returncode}: {again.stderr}"]
