@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "dataset/derive.hpp"
@@ -9,6 +10,7 @@ namespace pyracast {
 struct Joined {
   DatasetCounts counts;
   uint64_t asked_for = 0;   ///< by the manifests of all parts
+  std::vector<std::string> missing_parts;   ///< "2/4": no prompt of that part of the manifest is there, although others were made with --part
 };
 
 /// Makes one dataset of parts that were made with the same settings: their videos and shards get second names in `output` (hard

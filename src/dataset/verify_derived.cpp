@@ -118,9 +118,12 @@ class DerivedFiles {
   bool counts_fit() {
     if (!fs::exists(layout_.run())) return behind("run.json is not there");
     try {
-      const Json counts = read_json(layout_.run()).at("samples");
-      if (counts.at("done") == done_ && counts.at("failed") == failed_ && counts.at("shards") == names_.size()) return true;
-      return behind(concat("run.json counts ", counts.dump()));
+      const Json run = read_json(layout_.run()), counts = run.at("samples");
+      if (counts.at("done") != done_ || counts.at("failed") != failed_ || counts.at("shards") != names_.size())
+        return behind(concat("run.json counts ", counts.dump()));
+      if (!run.contains("missing_parts")) return true;
+      found_.notes.push_back(concat("parts ", run["missing_parts"].dump(), " of the manifest were not joined; make them, and pyracast join adds them"));
+      return false;
     } catch (const std::exception& error) {
       add(Defect::run_unreadable, "run.json", error.what());
       return false;
