@@ -48,12 +48,14 @@ int join(int argc, char** argv) {
   const auto settings = read_config<JoinSettings>(argc, argv, &words);
   require(!settings.output.empty(), "where to join is not known: give --output DIR\n", usage);
   require(!words.empty(), "which parts to join is not known: name their folders\n", usage);
+  check_free_for_dataset(settings.output);
   make_folder(OutputLayout{settings.output}.work());
   const FolderLock lock(settings.output);
   const Joined joined = join_datasets(settings.output, {words.begin(), words.end()});
   const DatasetCounts& counts = joined.counts;
   const int64_t left = std::max<int64_t>(0, int64_t(joined.asked_for) - counts.done - counts.failed);
-  const Json json{{"done", counts.done}, {"failed", counts.failed}, {"left", left}, {"shards", counts.shards}, {"missing_parts", joined.missing_parts}};
+  const Json json{{"done", counts.done}, {"failed", counts.failed}, {"left", left}, {"shards", counts.shards},
+                  {"missing_parts", joined.missing_parts}};
   if (settings.json) std::printf("%s\n", json.dump(1).c_str());
   else print(settings.output, joined, left);
   const bool whole = left == 0 && joined.missing_parts.empty();

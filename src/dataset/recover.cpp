@@ -166,8 +166,8 @@ class Recovery {
 
 void remove_temporary_files(const fs::path& output) {
   const OutputLayout layout{output};
-  const auto remove = [](const fs::path& path) {
-    if (path.extension() == ".tmp") fs::remove(path);
+  const auto remove = [&](const fs::path& path) {
+    if (is_temporary_file(output, path)) fs::remove(path);
   };
   for (const auto& folder : {layout.root, layout.work(), layout.work() / "settings", layout.journal()})
     for (const fs::path& path : files_of(folder)) remove(path);

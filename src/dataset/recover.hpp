@@ -21,7 +21,7 @@ enum class RecoverReads {
   everything      ///< and all of all files
 };
 
-/// Removes what a killed run or join was writing beside `output`'s videos. No other process may write into the folder.
+/// Removes what a killed run or join was writing beside `output`'s videos, by the names that it gives. No other process may write into the folder.
 void remove_temporary_files(const std::filesystem::path& output);
 
 /// Brings an output folder in order after whatever happened to its last run:

@@ -122,7 +122,8 @@ class DerivedFiles {
       if (counts.at("done") != done_ || counts.at("failed") != failed_ || counts.at("shards") != names_.size())
         return behind(concat("run.json counts ", counts.dump()));
       if (!run.contains("missing_parts")) return true;
-      found_.notes.push_back(concat("parts ", run["missing_parts"].dump(), " of the manifest were not joined; make them, and pyracast join adds them"));
+      found_.notes.push_back(concat("parts ", run["missing_parts"].dump(),
+                                    " of the manifest were not joined: make them, and pyracast join adds them"));
       return false;
     } catch (const std::exception& error) {
       add(Defect::run_unreadable, "run.json", error.what());

@@ -22,10 +22,15 @@ TEST_F(Recover, OfAnEmptyFolderFindsNothing) {
 }
 
 TEST_F(Recover, RemovesTemporaryFiles) {
-  const std::vector<fs::path> leftovers{layout_.shards() / ".team-0.123.tmp", layout_.work() / "a.1.tmp", output_ / "index.h5.tmp"};
+  const std::vector<fs::path> leftovers{layout_.shards() / ".team-0.123.tmp", layout_.work() / "a.1.tmp", output_ / "index.h5.tmp",
+                                        output_ / "run.json.123.tmp", output_ / "index.part-00001.h5.tmp"};
   for (const auto& path : leftovers) write_atomically(path, "x");
+  const std::vector<fs::path> of_the_user{layout_.shards() / "x" / "model.tmp", output_ / "mydata.tmp", output_ / "run.json.old.tmp"};
+  fs::create_directories(layout_.shards() / "x");
+  for (const auto& path : of_the_user) write_atomically(path, "x");
   recover();
   for (const auto& path : leftovers) EXPECT_FALSE(fs::exists(path)) << path;
+  for (const auto& path : of_the_user) EXPECT_TRUE(fs::exists(path)) << path;
 }
 
 TEST_F(Recover, FoldsJournalsIntoShardsWithTheirArrays) {

@@ -156,6 +156,28 @@ INSTANTIATE_TEST_SUITE_P(, ReadOnly, ::testing::Values("shards", "journal", "wor
   return std::string(*info.param ? info.param : "whole");
 });
 
+TEST_F(NullModel, LeavesAFolderAloneThatHoldsSomethingElse) {
+  const auto mine = [&](const std::string& name) { return file("own/" + name, "mine"); };
+  const std::vector<fs::path> files{mine("mydata.tmp"), mine("shards/x/model.tmp"), mine("metadata.jsonl"), mine("run.json")};
+  for (const fs::path& one : files) {
+    const Ended ended = run(words(0, "own"));
+    EXPECT_EQ(ended.code, 64) << ended.output;
+    EXPECT_THAT(ended.output, AllOf(HasSubstr("own: holds "), HasSubstr(" and is no dataset; use an empty folder")));
+    for (const fs::path& each : files) EXPECT_TRUE(!fs::exists(each) || read_text(each) == "mine") << each;
+    EXPECT_EQ(run({PYRACAST, "join", "--output", (folder / "own").string(), (folder / "own").string()}).code, 64);
+    EXPECT_FALSE(fs::exists(folder / "own/work"));
+    EXPECT_TRUE(fs::remove(one)) << one;
+  }
+  for (const char* name : {"pyracast-12.log", "logs/slurm.txt", "work/earlier"}) mine(name);
+  fs::remove(folder / "own/work/earlier");
+  fs::rename(folder / "prompts.jsonl", folder / "own/prompts.jsonl");
+  auto all = words(2, "own");
+  *std::find(all.begin(), all.end(), (folder / "prompts.jsonl").string()) = (folder / "own/prompts.jsonl").string();
+  const Ended ended = run(all);
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(read_text(folder / "own/logs/slurm.txt"), "mine");
+}
+
 class TwoJobs : public WithoutAModel {
  protected:
   /// A lock of this process on a rank's byte, as another job's rank holds it; -1: all bytes.
