@@ -57,6 +57,21 @@ TEST_F(Recover, CountsASampleOnceThatStandsInAShardAndInJournals) {
   EXPECT_THAT(in_shards(), ElementsAre("sample-0", "sample-1", "sample-2", "sample-3"));
 }
 
+TEST_F(Recover, TakesSecondRowsOfSamplesOutOfTheirShards) {
+  const auto first = put_shard({full_sample(0), failed_sample(1)});
+  fs::copy_file(first, layout_.shards() / "shard-zz.h5");
+  put_shard({full_sample(2), small_sample(0)});
+  put_shard({full_sample(3), small_sample(3)});
+  recover();
+  EXPECT_THAT(finished_, UnorderedElementsAre("sample-0", "sample-1 failed", "sample-2", "sample-3"));
+  EXPECT_THAT(in_shards(), ElementsAre("sample-0", "sample-1", "sample-2", "sample-3"));
+  EXPECT_THAT(messages_, testing::Each(HasSubstr("rows were taken out that stand in another row as well")));
+  EXPECT_FALSE(fs::exists(layout_.quarantine())) << "their videos are those of the first rows";
+  recover();
+  EXPECT_EQ(finished_.size(), 4u);
+  EXPECT_THAT(messages_, IsEmpty());
+}
+
 TEST_F(Recover, KeepsTheWholeRecordsOfATornJournal) {
   const auto path = put_journal("team-0.journal", {small_sample(0), small_sample(1)});
   cut(path, fs::file_size(path) - 1);

@@ -114,6 +114,10 @@ INSTANTIATE_TEST_SUITE_P(, Damaged, ::testing::Values(
       size_t at = 1000;
       for (const fs::path& shard : files_below(out / "shards", ".h5")) change(shard, [&](auto& bytes) { bytes.at(at += 1777) ^= 1; });
     }, every_shard},
+    Damage{"ShardCopiedUnderAnotherName", [](const fs::path& out) {
+      const fs::path shard = files_below(out / "shards", ".h5")[0];
+      fs::copy_file(shard, shard.parent_path() / "shard-00000000000000000000.h5");
+    }, 0},
     Damage{"IndexOfNothing", [](const fs::path& out) { fs::resize_file(out / "index.h5", 100); }, 0},
     Damage{"EverythingDerivedRemoved", [](const fs::path& out) {
       for (const char* name : {"index.h5", "metadata.jsonl", "run.json"}) fs::remove(out / name);
