@@ -27,10 +27,9 @@ struct JoinSettings {
 void print(const std::filesystem::path& output, const Joined& joined, int64_t left) {
   std::printf("%s: %lld samples done, %lld failed, %lld left, in %lld shards\n", output.c_str(),
               (long long)joined.counts.done, (long long)joined.counts.failed, (long long)left, (long long)joined.counts.shards);
-  std::string missing;
-  for (const std::string& part : joined.missing_parts) missing += (missing.empty() ? "" : ", ") + part;
-  if (!missing.empty())
-    std::printf("not joined: part %s of the manifest, of which no prompt is there; make it (generate --part) and join again\n", missing.c_str());
+  if (!joined.missing_parts.empty())
+    std::printf("not joined: part %s of the manifest, of which no prompt is there; make it (generate --part) and join again\n",
+                setting_text(joined.missing_parts).c_str());
 }
 
 }  // namespace

@@ -174,4 +174,10 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts)
   return {derive(output, run), manifest.total_samples(), missing};
 }
 
+std::vector<std::string> unjoined_parts(const fs::path& output) {
+  const fs::path file = OutputLayout{output}.run();
+  const Json run = fs::exists(file) ? Json::parse(read_file(file), nullptr, false) : Json();
+  return run.is_object() ? run.value("missing_parts", std::vector<std::string>()) : std::vector<std::string>();
+}
+
 }  // namespace pyracast

@@ -19,4 +19,7 @@ struct Joined {
 /// sample stands in two parts, a part still has a journal or is in use. `output` has a folder work/, and the caller holds its lock.
 Joined join_datasets(const std::filesystem::path& output, const std::vector<std::filesystem::path>& parts);
 
+/// Parts of an array job that the folder lacks, as the join that made it has written into run.json; none where another job wrote that.
+std::vector<std::string> unjoined_parts(const std::filesystem::path& output);
+
 }  // namespace pyracast
