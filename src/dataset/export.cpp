@@ -237,6 +237,9 @@ class Export {
 }  // namespace
 
 Exported export_dataset(const ExportOptions& options, const std::function<void(size_t, size_t)>& told) {
+  require(fs::is_directory(options.output), options.output.string(), ": is no folder; expected the --output of a generate");
+  require(fs::is_directory(OutputLayout{options.output}.shards()), options.output.string(),
+          ": holds no dataset (no shards/); expected the --output of a generate");
   require(options.tar_bytes > 0, "the size of a tar is ", options.tar_bytes, ", expected more than 0");
   return Export(options, told)();
 }

@@ -110,6 +110,15 @@ TEST_F(ExportTest, OfAnUnfinishedDatasetSaysSoAndTakesInWhatIsMadeLater) {
   }
 }
 
+TEST_F(ExportTest, RefusesWhatIsNoDataset) {
+  ExportOptions options = options_for(ExportFormat::webdataset);
+  options.output = target_.path() / "nope";
+  EXPECT_THAT([&] { export_dataset(options); }, ThrowsMessage<Error>(HasSubstr("nope: is no folder; expected the --output of a generate")));
+  options.output = target_.path();
+  EXPECT_THAT([&] { export_dataset(options); }, ThrowsMessage<Error>(HasSubstr("holds no dataset (no shards/)")));
+  EXPECT_FALSE(fs::exists(to_));
+}
+
 TEST_F(ExportTest, AVideofolderHoldsTheVideosAndTheirLines) {
   export_dataset(options_for(ExportFormat::videofolder));
   EXPECT_EQ(read_file(to_ / video_path("a", 1)), read_file(video("a", 1)));
