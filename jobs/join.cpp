@@ -50,7 +50,9 @@ int join(int argc, char** argv) {
   check_free_for_dataset(settings.output);
   make_folder(OutputLayout{settings.output}.work());
   const FolderLock lock(settings.output);
-  const Joined joined = join_datasets(settings.output, {words.begin(), words.end()});
+  const Joined joined = join_datasets(settings.output, {words.begin(), words.end()}, [](const std::string& message) {
+    std::fprintf(stderr, "pyracast: %s\n", message.c_str());
+  });
   const DatasetCounts& counts = joined.counts;
   const int64_t left = std::max<int64_t>(0, int64_t(joined.asked_for) - counts.done - counts.failed);
   const Json json{{"done", counts.done}, {"failed", counts.failed}, {"left", left}, {"shards", counts.shards},

@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
-#include <sstream>
 
 #include "base/file.hpp"
+#include "dataset/attempts.hpp"
 #include "dataset/folder_lock.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/manifest.hpp"
@@ -66,20 +66,13 @@ Manifest joined_manifest(const fs::path& output, const std::vector<fs::path>& fo
 }
 
 /// Runs of the parts by number: the column `attempt` of a sample counts its part's.
-void join_attempts(const fs::path& output, const std::vector<fs::path>& parts) {
-  std::map<size_t, Json> by_number;
-  for (const fs::path& part : parts) {
-    const fs::path file = OutputLayout{part}.work() / "attempts.jsonl";
-    if (!fs::exists(file)) continue;
-    std::istringstream lines(read_file(file));
-    size_t number = 0;
-    for (std::string line; std::getline(lines, line); ++number) {
-      Json attempt = Json::parse(line, nullptr, false);
-      if (!attempt.is_object()) continue;
+void join_attempts(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say) {
+  std::map<int64_t, Json> by_number;
+  for (const fs::path& part : parts)
+    for_each_attempt(part, [&](int64_t number, Json attempt) {
       by_number[number]["attempt"] = number;
       by_number[number]["parts"][part.filename().string()] = std::move(attempt);
-    }
-  }
+    }, say);
   std::string text;
   for (const auto& [number, attempts] : by_number) text += attempts.dump() + "\n";
   const fs::path file = OutputLayout{output}.work() / "attempts.jsonl";
@@ -131,7 +124,7 @@ void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folde
 
 }  // namespace
 
-Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts) {
+Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say) {
   require(!parts.empty(), "which parts to join is not known: name their folders");
   const Json content = read_json(fingerprint_file(parts.front()));
   std::vector<std::unique_ptr<FolderLock>> locks;
@@ -159,7 +152,7 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts)
     link_part(output, part);
     names.push_back(part.string());
   }
-  join_attempts(output, parts);
+  join_attempts(output, parts, say);
   remove_temporary_files(output);   // of a join that was killed
   const std::string fingerprint = sha256(content.dump());
   const RunSettings settings = settings_of_dataset(output).at(fingerprint);
@@ -167,10 +160,8 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts)
            {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"fingerprint", manifest.fingerprint()}}}};
   const auto missing = missing_parts(manifest, array);
   if (!missing.empty()) run["missing_parts"] = missing;
-  Json attempts = Json::array();
-  std::istringstream lines(read_file(OutputLayout{output}.work() / "attempts.jsonl"));
-  for (std::string line; std::getline(lines, line);) attempts.push_back(Json::parse(line));
-  run["attempts"] = attempts;
+  run["attempts"] = Json::array();
+  for_each_attempt(output, [&](int64_t, Json attempt) { run["attempts"].push_back(std::move(attempt)); }, say);
   return {derive(output, run), manifest.total_samples(), missing};
 }
 

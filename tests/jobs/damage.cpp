@@ -182,6 +182,19 @@ TEST_F(NullModel, LeavesAFolderAloneThatHoldsSomethingElse) {
   EXPECT_EQ(read_text(folder / "own/logs/slurm.txt"), "mine");
 }
 
+TEST_F(NullModel, NamesALineOfTheRunsThatIsCutAndLeavesItOut) {
+  for (int n = 0; n < 2; ++n) ASSERT_EQ(run(words(0, "out")).code, 0);
+  const fs::path runs = folder / "out/work/attempts.jsonl";
+  change(runs, [](std::string& text) { text.resize(text.size() - 20); });
+  const Ended ended = run(words(0, "out"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr(runs.string() + ":2: is no run"));
+  EXPECT_THAT(read_text(folder / "out/run.json"), AllOf(HasSubstr("\"attempt\": 0,"), HasSubstr("\"attempt\": 2,")));
+  const Ended joined = run({PYRACAST, "join", "--output", (folder / "joined").string(), (folder / "out").string()});
+  EXPECT_EQ(joined.code, 0) << joined.output;
+  EXPECT_THAT(joined.output, HasSubstr(runs.string() + ":2: is no run"));
+}
+
 class TwoJobs : public WithoutAModel {
  protected:
   /// A lock of this process on a rank's byte, as another job's rank holds it; -1: all bytes.
