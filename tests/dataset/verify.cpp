@@ -197,6 +197,10 @@ TEST_F(Verify, NamesDerivedFilesThatDoNotSayWhatTheShardsSay) {
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("metadata-differs"), HasSubstr("1 of 6 lines"), HasSubstr("line 1"))));
   write_atomically(layout_.metadata(), lines + "{}\n");
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("metadata-differs"), HasSubstr("goes on after line 6"))));
+  fs::remove(layout_.metadata());
+  EXPECT_THAT(verify(0), IsEmpty());
+  EXPECT_THAT(found_.notes, Contains(HasSubstr("metadata.jsonl is not there")));
+  EXPECT_EQ(found_.code(), ExitCode::more_to_do) << "as where the index is not there";
   write_atomically(layout_.metadata(), lines);
   write_atomically(layout_.run(), "{");
   EXPECT_THAT(verify(0), ElementsAre(HasSubstr("run-unreadable run.json")));
