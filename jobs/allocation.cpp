@@ -5,6 +5,8 @@
 #include <ctime>
 
 #include "base/file.hpp"
+#include "base/log.hpp"
+#include "dataset/attempts.hpp"
 
 namespace pyracast {
 
@@ -49,7 +51,8 @@ TimeLeft time_left(const Ranks& ranks, const WalltimeSettings& settings) {
 
 int64_t begin_attempt(const fs::path& output, const Ranks& ranks, const std::string& fingerprint) {
   const fs::path file = attempts_file(output);
-  const std::string before = fs::exists(file) ? read_file(file) : "";
+  std::string before = fs::exists(file) ? read_file(file) : "";
+  if (!before.empty() && before.back() != '\n') before += '\n';   // it was cut: this run's line must not become a part of that
   const int64_t attempt = std::count(before.begin(), before.end(), '\n');
   Json line{{"attempt", attempt}, {"started", std::time(nullptr)}, {"ranks", ranks.size()}, {"nodes", ranks.node_count()},
             {"fingerprint", fingerprint}};
@@ -59,9 +62,9 @@ int64_t begin_attempt(const fs::path& output, const Ranks& ranks, const std::str
 }
 
 Json attempts_of(const fs::path& output) {
-  std::istringstream lines(read_file(attempts_file(output)));
   Json all = Json::array();
-  for (std::string line; std::getline(lines, line);) all.push_back(Json::parse(line));
+  for_each_attempt(output, [&](int64_t, Json attempt) { all.push_back(std::move(attempt)); },
+                   [](const std::string& message) { spdlog::warn(message); });
   return all;
 }
 

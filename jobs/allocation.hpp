@@ -15,7 +15,7 @@ TimeLeft time_left(const Ranks& ranks, const WalltimeSettings& settings);
 /// number, from 0. Rank 0 calls this.
 int64_t begin_attempt(const std::filesystem::path& output, const Ranks& ranks, const std::string& fingerprint);
 
-/// All runs of the output folder so far, oldest first.
+/// All runs of the output folder so far, oldest first. The log says which lines of work/attempts.jsonl are none.
 Json attempts_of(const std::filesystem::path& output);
 
 }  // namespace pyracast

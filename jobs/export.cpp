@@ -15,7 +15,7 @@ struct ExportSettings {
   std::filesystem::path config, output, to;
   std::string format = "webdataset";
   int64_t tar_megabytes = 1000;
-  bool json = false;
+  bool partial = false, json = false;
 
   template <class Visit>
   static void fields(Visit&& visit, ExportSettings& s) {
@@ -24,6 +24,7 @@ struct ExportSettings {
     visit("Export", "to", s.to, "folder of the export: a new one, or one that this command began");
     visit("Export", "format", s.format, "webdataset (tars of .mp4, .json and .txt) or videofolder (Hugging Face, pandas)");
     visit("Export", "tar-megabytes", s.tar_megabytes, "size of a tar at most, in 10^6 bytes");
+    visit("Export", "partial", s.partial, "end with 0 although samples are still to be made");
     visit("Export", "json", s.json, "the counts as JSON");
   }
 };
@@ -38,7 +39,8 @@ void tell(size_t done, size_t all) {
 int export_videos(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--help") {
     std::printf("usage: pyracast export --output DIR --to DIR [--format webdataset|videofolder]\n\n"
-                "The same command continues after a kill.\n\n%s", describe(settings_of<ExportSettings>()).c_str());
+                "The same command continues after a kill, and takes in samples that were made later. Ends with 0; 75: what there is was exported,\n"
+                "samples are still to be made; 4: a video is not what its shard says.\n\n%s", describe(settings_of<ExportSettings>()).c_str());
     return 0;
   }
   const auto settings = read_config<ExportSettings>(argc, argv);
@@ -48,11 +50,21 @@ int export_videos(int argc, char** argv) {
   require(settings.tar_megabytes > 0, "tar-megabytes is ", settings.tar_megabytes, ", expected 1 or more");
   const ExportFormat format = settings.format == "webdataset" ? ExportFormat::webdataset : ExportFormat::videofolder;
   const Exported e = export_dataset({settings.output, settings.to, format, uint64_t(settings.tar_megabytes) * 1000000}, tell);
-  const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}};
+  const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}, {"left", e.left},
+                  {"missing_parts", e.missing_parts}, {"complete", e.complete()}};
   if (settings.json) std::printf("%s\n", json.dump(1).c_str());
   else std::printf("%llu samples in %llu files, %llu bytes, in %s (%llu files were written now)\n", (unsigned long long)e.samples,
                    (unsigned long long)e.files, (unsigned long long)e.bytes, settings.to.c_str(), (unsigned long long)e.written);
-  return 0;
+  if (e.before)
+    std::fprintf(stderr, "pyracast: %s: held an export of %llu samples, made before the others; this one took its place\n", settings.to.c_str(),
+                 (unsigned long long)e.before);
+  if (e.left)
+    std::fprintf(stderr, "pyracast: %llu samples are still to be made: end the generate of %s, then the same command exports them too\n",
+                 (unsigned long long)e.left, settings.output.c_str());
+  if (!e.missing_parts.empty())
+    std::fprintf(stderr, "pyracast: not joined: part %s of the manifest; join it, then the same command exports it too\n",
+                 setting_text(e.missing_parts).c_str());
+  return int(e.complete() || settings.partial ? ExitCode::complete : ExitCode::more_to_do);
 }
 
 }  // namespace pyracast

@@ -163,7 +163,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
     settings.output = text_of_first(ranks, [&] { return folder_to_go_on_in(settings, *fingerprint, requests, rows).string(); });
   }
-  const OutputFolder output(ranks, settings.output);
+  const OutputFolder output(ranks, settings.output, {settings.prompts, settings.config});
   open_log(settings.output / "logs" / concat("rank-", ranks.rank(), ".log"));
   if (!fingerprint) fingerprint = fingerprint_of(ranks, settings, model->files(), *backend);
   ranks.on_first([&] {

@@ -16,8 +16,8 @@ OnChange on_change_of(const std::string& name);
 std::filesystem::path folder_to_go_on_in(const GenerateSettings& settings, const Fingerprint& fingerprint, const VideoRequests& requests,
                                          const ManifestOptions& manifest);
 
-/// Writes the run's settings into the folder. Where it was begun with others and the run is not only for what is new, throws
-/// Error naming what differs. World rank 0 calls this.
+/// Writes the run's settings into the folder. Where it was begun with others (as work/fingerprint.json says, else its sealed shards) and
+/// the run is not only for what is new, throws Error naming what differs. World rank 0 calls this.
 void continue_or_begin(const GenerateSettings& settings, const Fingerprint& fingerprint);
 
 /// The fingerprints that the folder's samples may have, and the configuration of each.

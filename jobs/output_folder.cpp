@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "dataset/layout.hpp"
 #include "jobs/signals.hpp"
 
 namespace pyracast {
@@ -40,9 +41,10 @@ std::string holder(int descriptor) {
 
 }  // namespace
 
-OutputFolder::OutputFolder(const Ranks& ranks, const std::filesystem::path& folder) {
+OutputFolder::OutputFolder(const Ranks& ranks, const std::filesystem::path& folder, const std::vector<std::filesystem::path>& given) {
   require(!folder.empty(), "where to write is not known: give --output DIR");
   ranks.on_first([&] {
+    check_free_for_dataset(folder, given);
     std::error_code error;
     for (const char* part : {"", "work", "logs", "videos", "shards"}) {
       std::filesystem::create_directories(folder / part, error);

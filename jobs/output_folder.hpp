@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <vector>
 
 #include "comm/ranks.hpp"
 
@@ -11,8 +12,9 @@ namespace pyracast {
 class OutputFolder {
  public:
   /// Waits up to 30 seconds for another job's lock (ranks of a killed job live on for a moment), then throws Error that
-  /// names its host and process. All ranks call this.
-  OutputFolder(const Ranks& ranks, const std::filesystem::path& folder);
+  /// names its host and process; Error as well where the folder
+  /// holds something and no dataset (check_free_for_dataset). All ranks call this.
+  OutputFolder(const Ranks& ranks, const std::filesystem::path& folder, const std::vector<std::filesystem::path>& given);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;

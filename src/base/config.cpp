@@ -72,6 +72,17 @@ SettingSources read_file_settings(const std::filesystem::path& path, const std::
   return sources;
 }
 
+bool is_switch(const std::string& name, const std::vector<SettingDescription>& known) {
+  return std::any_of(known.begin(), known.end(), [&](const SettingDescription& setting) { return setting.is_switch && setting.name == name; });
+}
+
+/// What `text` says, if it is one of the words for yes and no.
+std::optional<bool> truth_of(const std::string& text) {
+  if (text == "true" || text == "yes" || text == "on" || text == "1") return true;
+  if (text == "false" || text == "no" || text == "off" || text == "0") return false;
+  return std::nullopt;
+}
+
 /// Settings are stored as JSON with the results, which holds UTF-8 only.
 void require_utf8(const SettingSource& source, const std::string& name) {
   try {
@@ -98,7 +109,7 @@ std::string nearest_word(const std::string& word, const std::vector<std::string>
   return nearest == words.end() ? "" : *nearest;
 }
 
-SettingSources read_settings(int argc, char** argv, const std::vector<SettingDescription>& known) {
+SettingSources read_settings(int argc, char** argv, const std::vector<SettingDescription>& known, std::vector<std::string>* words) {
   po::parsed_options parsed(nullptr);
   try {
     parsed = po::command_line_parser(argc, argv)
@@ -111,14 +122,20 @@ SettingSources read_settings(int argc, char** argv, const std::vector<SettingDes
   }
   SettingSources sources;
   for (const auto& option : parsed.options) {
-    if (option.position_key >= 0) fail("command line: \"", option.value.at(0), "\" is not expected here (settings start with --)");
+    if (option.position_key >= 0) {
+      require(words, "command line: \"", option.value.at(0), "\" is not expected here (settings start with --)");
+      words->push_back(option.value.at(0));
+      continue;
+    }
     if (option.unregistered) {
       const std::string& token = option.original_tokens.at(0);
       const std::string key = token.substr(std::min(token.find_first_not_of('-'), token.size()));
       unknown_key(token, key.substr(0, key.find('=')), known);
     }
-    // Only a switch may stand without a value (Boost refused the others).
-    sources[option.string_key] = {option.value.empty() ? "true" : option.value[0], "--" + option.string_key, {}};
+    // Only a switch may stand without a value (Boost refused the others), and has taken the word behind it for one.
+    const bool is_word = words && is_switch(option.string_key, known) && option.original_tokens.size() > 1 && !truth_of(option.value.at(0));
+    if (is_word) words->push_back(option.value[0]);
+    sources[option.string_key] = {is_word || option.value.empty() ? "true" : option.value[0], "--" + option.string_key, {}};
   }
   if (const auto config = sources.find("config"); config != sources.end()) {
     SettingSources from_file = read_file_settings(config->second.text, known);
@@ -157,10 +174,9 @@ void convert(const SettingSource& source, const std::string& name, std::filesyst
 }
 
 void convert(const SettingSource& source, const std::string& name, bool& value) {
-  const bool yes = source.text == "true" || source.text == "yes" || source.text == "on" || source.text == "1";
-  const bool no = source.text == "false" || source.text == "no" || source.text == "off" || source.text == "0";
-  require(yes || no, source.where, ": ", name, " is \"", source.text, "\", expected true or false");
-  value = yes;
+  const auto truth = truth_of(source.text);
+  require(truth.has_value(), source.where, ": ", name, " is \"", source.text, "\", expected true or false");
+  value = *truth;
 }
 
 void convert(const SettingSource& source, const std::string& name, int& value) {

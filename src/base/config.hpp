@@ -57,8 +57,9 @@ struct SettingDescription {
 };
 
 /// Joins a config file (--config) and the command line. `known` are the settings that exist. Throws Error on an unknown
-/// key, naming it, the file and line or the option, and the nearest known one.
-SettingSources read_settings(int argc, char** argv, const std::vector<SettingDescription>& known);
+/// key, naming it, the file and line or the option, and the nearest known one. `words` gets what stands beside the settings, wherever
+/// that is; without it there must be no such word.
+SettingSources read_settings(int argc, char** argv, const std::vector<SettingDescription>& known, std::vector<std::string>* words = nullptr);
 
 /// The settings grouped, with defaults, for --help.
 std::string describe(const std::vector<SettingDescription>& known);
@@ -95,10 +96,10 @@ std::vector<SettingDescription> settings_of() {
   return known;
 }
 
-/// The config of a job from its command line and config file.
+/// The config of a job from its command line and config file; `words`: as in read_settings().
 template <class Config>
-Config read_config(int argc, char** argv) {
-  const SettingSources sources = read_settings(argc, argv, settings_of<Config>());
+Config read_config(int argc, char** argv, std::vector<std::string>* words = nullptr) {
+  const SettingSources sources = read_settings(argc, argv, settings_of<Config>(), words);
   Config config;
   Config::fields([&](const char*, const char* name, auto& member, const char*) {
     if (const auto found = sources.find(name); found != sources.end()) convert(found->second, name, member);

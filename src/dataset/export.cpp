@@ -1,12 +1,15 @@
 #include "dataset/export.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/file.hpp"
 #include "base/sha256.hpp"
 #include "dataset/derive.hpp"
+#include "dataset/join.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/manifest_files.hpp"
+#include "dataset/sample_tally.hpp"
 #include "dataset/shard_file.hpp"
 #include "dataset/tar_writer.hpp"
 
@@ -50,7 +53,7 @@ class Export {
     if (options_.format == ExportFormat::webdataset) write_tars();
     else write_folder();
     Json done = plan;
-    done["complete"] = true;
+    done["complete"] = result_.complete();
     done["files"] = result_.files;
     done["bytes"] = result_.bytes;
     write_atomically(options_.to / "export.json", done.dump(1) + "\n");
@@ -74,10 +77,17 @@ class Export {
   }
 
   void collect() {
+    const OutputLayout layout{options_.output};
+    std::optional<Manifest> manifest;   // what is left is not known of a dataset that was copied without work/
+    if (fs::exists(layout.work() / "manifest.index")) manifest.emplace(layout.root);
+    std::optional<SampleTally> tally;
+    if (manifest) tally.emplace(*manifest);
     GrowingFile lines(lines_path_);
-    for (const fs::path& shard : sealed_shards(OutputLayout{options_.output}.shards()))
+    for (const fs::path& shard : sealed_shards(layout.shards()))
       for (const SampleRecord& row : read_shard(shard)) {
-        if (row.status != int64_t(SampleStatus::done)) continue;
+        const bool failed = row.status != int64_t(SampleStatus::done);
+        if (tally) tally->add(row.id, row.sample, failed);
+        if (failed) continue;
         const std::string line = metadata_line(row);
         samples_.push_back({row.video, lines.size(), uint32_t(line.size())});
         lines.append(line);
@@ -87,6 +97,8 @@ class Export {
     std::sort(samples_.begin(), samples_.end(), [](const auto& a, const auto& b) { return a.video < b.video; });
     require(!samples_.empty(), options_.output.string(), ": no sealed shard holds a finished sample; end its generate first");
     result_.samples = samples_.size();
+    if (tally) result_.left = tally->left();
+    result_.missing_parts = unjoined_parts(layout.root);
   }
 
   std::string line_of(const ExportedSample& sample) const { return lines_->read(sample.line_at, sample.line_length); }
@@ -97,7 +109,25 @@ class Export {
     Json plan{{"format", name_of(options_.format)}, {"samples", samples_.size()}, {"sha256_of_metadata", digest.hexadecimal()}};
     if (options_.format == ExportFormat::webdataset) plan["tar_bytes"] = options_.tar_bytes;
     plan["complete"] = false;
+    plan["partial"] = !result_.complete();
+    plan["left"] = result_.left;
     return plan;
+  }
+
+  /// Removes what an export of fewer samples has left that is no part of this one: all tars, for a sample more moves all behind it.
+  void begin_anew() {
+    fs::remove(options_.to / "metadata.jsonl");
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(options_.to))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    for (const fs::path& file : files) {
+      const std::string name = file.lexically_relative(options_.to).string();
+      if (name.starts_with("videos-") && name.ends_with(".tar")) fs::remove(file);
+      if (!name.starts_with("videos/")) continue;
+      const auto sample = std::lower_bound(samples_.begin(), samples_.end(), name, [](const auto& a, const auto& b) { return a.video < b; });
+      const bool is_sample = sample != samples_.end() && sample->video == name;
+      if (!is_sample || Json::parse(line_of(*sample)).at("video_sha256") != sha256_of_file(file)) fs::remove(file);
+    }
   }
 
   /// Begins or goes on; false where all is there already.
@@ -108,14 +138,25 @@ class Export {
       return true;
     }
     const Json before = read_json(path);
-    for (const auto& [key, item] : plan.items())
-      require(key == "complete" || (before.contains(key) && before.at(key) == item), options_.to.string(),
+    const bool partial = before.value("partial", false);   // then there may be more samples now
+    for (const auto& [key, item] : plan.items()) {
+      const bool may_change = key == "complete" || key == "partial" || key == "left" ||
+                              (partial && (key == "samples" || key == "sha256_of_metadata"));
+      require(may_change || (before.contains(key) && before.at(key) == item), options_.to.string(),
               ": holds an export of other samples or settings (", key, " was ", before.value(key, Json()).dump(), ", is ", item.dump(),
               "); use an empty folder");
-    if (!before.value("complete", false)) return true;
-    result_.files = before.value("files", uint64_t(0));
-    result_.bytes = before.value("bytes", uint64_t(0));
-    return false;
+    }
+    if (before.value("complete", false) && result_.complete()) {
+      result_.files = before.value("files", uint64_t(0));
+      result_.bytes = before.value("bytes", uint64_t(0));
+      return false;
+    }
+    if (before.at("sha256_of_metadata") != plan.at("sha256_of_metadata")) {
+      result_.before = before.value("samples", uint64_t(0));
+      begin_anew();
+    }
+    write_atomically(path, plan.dump(1) + "\n");
+    return true;
   }
 
   std::string video_of(const ExportedSample& sample, const Json& line) const {
@@ -196,6 +237,9 @@ class Export {
 }  // namespace
 
 Exported export_dataset(const ExportOptions& options, const std::function<void(size_t, size_t)>& told) {
+  require(fs::is_directory(options.output), options.output.string(), ": is no folder; expected the --output of a generate");
+  require(fs::is_directory(OutputLayout{options.output}.shards()), options.output.string(),
+          ": holds no dataset (no shards/); expected the --output of a generate");
   require(options.tar_bytes > 0, "the size of a tar is ", options.tar_bytes, ", expected more than 0");
   return Export(options, told)();
 }

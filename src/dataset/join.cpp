@@ -1,10 +1,12 @@
 #include "dataset/join.hpp"
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
-#include <sstream>
 
 #include "base/file.hpp"
+#include "dataset/attempts.hpp"
 #include "dataset/folder_lock.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/manifest.hpp"
@@ -64,24 +66,37 @@ Manifest joined_manifest(const fs::path& output, const std::vector<fs::path>& fo
 }
 
 /// Runs of the parts by number: the column `attempt` of a sample counts its part's.
-void join_attempts(const fs::path& output, const std::vector<fs::path>& parts) {
-  std::map<size_t, Json> by_number;
-  for (const fs::path& part : parts) {
-    const fs::path file = OutputLayout{part}.work() / "attempts.jsonl";
-    if (!fs::exists(file)) continue;
-    std::istringstream lines(read_file(file));
-    size_t number = 0;
-    for (std::string line; std::getline(lines, line); ++number) {
-      Json attempt = Json::parse(line, nullptr, false);
-      if (!attempt.is_object()) continue;
+void join_attempts(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say) {
+  std::map<int64_t, Json> by_number;
+  for (const fs::path& part : parts)
+    for_each_attempt(part, [&](int64_t number, Json attempt) {
       by_number[number]["attempt"] = number;
       by_number[number]["parts"][part.filename().string()] = std::move(attempt);
-    }
-  }
+    }, say);
   std::string text;
   for (const auto& [number, attempts] : by_number) text += attempts.dump() + "\n";
   const fs::path file = OutputLayout{output}.work() / "attempts.jsonl";
   if (!fs::exists(file)) write_atomically(file, text);   // else it has runs of its own
+}
+
+/// Of how many parts the folder holds one (--part K/N); 1: it holds all of its manifest.
+uint64_t parts_of(const fs::path& folder, const Json& content) {
+  const auto all = settings_of_dataset(folder);
+  const auto settings = all.find(sha256(content.dump()));
+  if (settings == all.end() || !settings->second.configuration.is_object()) return 1;
+  const std::string part = settings->second.configuration.value("part", "");
+  return part.empty() ? 1 : std::strtoull(part.c_str() + part.find('/') + 1, nullptr, 10);
+}
+
+/// Which parts of so many have no prompt in the manifest. A part without prompts is never made (Manifest::build refuses it).
+std::vector<std::string> missing_parts(const Manifest& manifest, uint64_t parts) {
+  std::vector<bool> met(parts);
+  if (parts > 1)
+    for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) met[hash_of_id(manifest.row(prompt).id) % parts] = true;
+  std::vector<std::string> missing;
+  for (uint64_t part = 0; parts > 1 && part < parts; ++part)
+    if (!met[part]) missing.push_back(concat(part, '/', parts));
+  return missing;
 }
 
 void link_part(const fs::path& output, const fs::path& part) {
@@ -109,13 +124,15 @@ void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folde
 
 }  // namespace
 
-Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts) {
+Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say) {
   require(!parts.empty(), "which parts to join is not known: name their folders");
   const Json content = read_json(fingerprint_file(parts.front()));
   std::vector<std::unique_ptr<FolderLock>> locks;
+  uint64_t array = 1;   // parts of the manifest
   for (const fs::path& part : parts) {
     require(!fs::exists(output) || !fs::equivalent(part, output), part.string(), ": is the folder to join into");
     check_part(part, content);
+    array = std::max(array, parts_of(part, content));
     locks.push_back(std::make_unique<FolderLock>(part));
   }
   std::vector<fs::path> folders = parts;
@@ -128,21 +145,30 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts)
   write_atomically(fingerprint_file(output), content.dump(1) + "\n");
   Json names = Json::array();
   for (const fs::path& part : parts) {
-    for (const auto& [fingerprint, settings] : settings_of_dataset(part)) keep_settings(output, fingerprint, settings);
+    for (auto [fingerprint, settings] : settings_of_dataset(part)) {
+      if (settings.configuration.is_object()) settings.configuration["part"] = "";   // the folder holds all that are joined
+      keep_settings(output, fingerprint, settings);
+    }
     link_part(output, part);
     names.push_back(part.string());
   }
-  join_attempts(output, parts);
+  join_attempts(output, parts, say);
   remove_temporary_files(output);   // of a join that was killed
   const std::string fingerprint = sha256(content.dump());
   const RunSettings settings = settings_of_dataset(output).at(fingerprint);
   Json run{{"fingerprint", fingerprint}, {"version", settings.version}, {"configuration", settings.configuration}, {"content", content}, {"joined", names},
            {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"fingerprint", manifest.fingerprint()}}}};
-  Json attempts = Json::array();
-  std::istringstream lines(read_file(OutputLayout{output}.work() / "attempts.jsonl"));
-  for (std::string line; std::getline(lines, line);) attempts.push_back(Json::parse(line));
-  run["attempts"] = attempts;
-  return {derive(output, run), manifest.total_samples()};
+  const auto missing = missing_parts(manifest, array);
+  if (!missing.empty()) run["missing_parts"] = missing;
+  run["attempts"] = Json::array();
+  for_each_attempt(output, [&](int64_t, Json attempt) { run["attempts"].push_back(std::move(attempt)); }, say);
+  return {derive(output, run), manifest.total_samples(), missing};
+}
+
+std::vector<std::string> unjoined_parts(const fs::path& output) {
+  const fs::path file = OutputLayout{output}.run();
+  const Json run = fs::exists(file) ? Json::parse(read_file(file), nullptr, false) : Json();
+  return run.is_object() ? run.value("missing_parts", std::vector<std::string>()) : std::vector<std::string>();
 }
 
 }  // namespace pyracast

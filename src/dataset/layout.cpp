@@ -48,6 +48,36 @@ std::string readable_part(std::string_view id) {
   return part.empty() ? "id" : part;
 }
 
+bool holds_files(const std::filesystem::path& folder) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (!entry.is_directory()) return true;
+  return false;
+}
+
+bool holds_dataset(const OutputLayout& layout) {
+  if (std::filesystem::exists(layout.work() / "lock")) return true;   // made before anything else
+  if (std::filesystem::is_directory(layout.shards()))                 // or whoever copied it left work/ out
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(layout.shards()))
+      if (entry.path().extension() == ".h5" && entry.path().filename().string().starts_with("shard-")) return true;
+  return false;
+}
+
+/// Files of the folder itself that the program writes, save the parts of an index.
+bool is_written(std::string_view name) {
+  static constexpr std::string_view names[] = {"index.h5", "metadata.jsonl", "near_duplicates.jsonl", "run.json", "rejected.jsonl", "report.html",
+                                               "README.md"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+/// What a dataset's folder may hold before its first run.
+bool may_come_first(const std::filesystem::directory_entry& entry, const std::vector<std::filesystem::path>& given) {
+  const std::string name = entry.path().filename().string(), ending = entry.path().extension().string();
+  if (entry.is_directory()) return name == "logs" || !holds_files(entry.path());
+  if (ending == ".log" || ending == ".out" || ending == ".err") return true;   // `submit --logs`
+  std::error_code absent;
+  return !is_written(name) && std::any_of(given.begin(), given.end(), [&](const auto& file) { return equivalent(file, entry.path(), absent); });
+}
+
 }  // namespace
 
 std::string safe_name(std::string_view id) {
@@ -71,6 +101,22 @@ void make_folder(const std::filesystem::path& folder) {
   std::filesystem::create_directory(folder, error);   // another process may have been first: no error then
   if (error) fail_at_the_disk(folder, "cannot be made", error.value());
   sync_folder(parent);
+}
+
+void check_free_for_dataset(const std::filesystem::path& folder, const std::vector<std::filesystem::path>& given) {
+  if (!std::filesystem::is_directory(folder) || holds_dataset({folder})) return;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    require(may_come_first(entry, given), folder.string(), ": holds ", entry.path().filename().string(), " and is no dataset; use an empty folder");
+}
+
+bool is_temporary_file(const std::filesystem::path& output, const std::filesystem::path& file) {
+  if (file.extension() != ".tmp") return false;
+  const std::string name = file.filename().string(), below = file.lexically_relative(output).begin()->string();
+  if (below == "shards") return name.starts_with(".") || name.starts_with("shard-");
+  if (below != name) return true;   // work/ and journal/ hold nothing of the user's
+  std::string whole = file.stem().string();   // "run.json.123": written by process 123
+  if (const size_t last = whole.find_last_not_of("0123456789"); last != whole.npos && whole[last] == '.') whole.resize(last);
+  return is_written(whole) || (whole.starts_with("index.part-") && whole.ends_with(".h5"));
 }
 
 std::filesystem::path move_to_quarantine(const OutputLayout& layout, const std::filesystem::path& file) {

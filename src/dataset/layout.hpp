@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pyracast {
 
@@ -35,6 +36,13 @@ std::string video_path(std::string_view id, int sample);
 
 /// Creates a folder with its parents and makes their names durable (fsync of each parent that got a new entry).
 void make_folder(const std::filesystem::path& folder);
+
+/// Throws Error where the folder holds something and no dataset: what is the user's is neither written over nor removed. Empty folders may
+/// lie there (a run that was killed at once leaves some), jobs' logs, and `given`, the run's own manifest and settings.
+void check_free_for_dataset(const std::filesystem::path& folder, const std::vector<std::filesystem::path>& given = {});
+
+/// Whether it is a file that the program itself was writing when it ended, in `output`, its shards/, journal/ or work/.
+bool is_temporary_file(const std::filesystem::path& output, const std::filesystem::path& file);
 
 /// Moves a file that is not to be trusted into the quarantine folder, under a name that is free there; gives that path.
 std::filesystem::path move_to_quarantine(const OutputLayout& layout, const std::filesystem::path& file);

@@ -3,8 +3,8 @@
 
 #include "dataset/derive.hpp"
 #include "dataset/layout.hpp"
-#include "dataset/prompt_index.hpp"
 #include "dataset/rewrite_shard.hpp"
+#include "dataset/second_rows.hpp"
 #include "dataset/shard_file.hpp"
 #include "dataset/verify.hpp"
 
@@ -25,10 +25,9 @@ bool is_moved(Defect defect) {
 
 /// Takes the later rows of samples that stand in two out of their shards.
 void take_out_second_rows(const OutputLayout& layout, std::vector<std::string>& lines) {
-  std::set<std::pair<uint64_t, int64_t>> met;
+  SecondRows is_second;
   for (const fs::path& path : sealed_shards(layout.shards())) {
-    const auto is_first = [&](const SampleRecord& row) { return met.emplace(hash_of_id(row.id), row.sample).second; };
-    const size_t taken = rewrite_shard(path, is_first);
+    const size_t taken = rewrite_shard(path, [&](const SampleRecord& row) { return !is_second(row); });
     if (taken) lines.push_back(concat(path.string(), ": ", taken, " rows were taken out that stand in another row as well"));
   }
 }

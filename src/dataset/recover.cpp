@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cassert>
 #include <optional>
-#include <set>
 
 #include "base/file.hpp"
 #include "dataset/for_each_on_threads.hpp"
 #include "dataset/journal.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/rewrite_shard.hpp"
+#include "dataset/second_rows.hpp"
 #include "dataset/shard_file.hpp"
 #include "dataset/shard_reader.hpp"
 
@@ -24,6 +24,8 @@ constexpr size_t threads = 16;
 
 /// Shards of columns are smaller, those of many arrays are larger: to read them all would take as long as to copy them.
 constexpr uintmax_t most_bytes_read_always = 64 << 20;
+
+constexpr const char* second_row = "stands in another row as well";   // what is wrong with a row, though not with its video
 
 std::vector<fs::path> files_of(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -43,11 +45,8 @@ class Recovery {
 
   void operator()() {
     remove_temporary_files(layout_.root);
-    const auto journals = files_of(layout_.journal());
-    for (const fs::path& path : journals)
-      read_journal(path, fingerprint_of_journal(path), [&](const SampleRecord& record) { in_journals_.emplace(record.id, record.sample); });
     for (const fs::path& path : sealed_shards(layout_.shards())) keep_shard(path);
-    for (const fs::path& path : journals) fold_journal(path);
+    for (const fs::path& path : files_of(layout_.journal())) fold_journal(path);
   }
 
  private:
@@ -56,7 +55,7 @@ class Recovery {
   const std::function<void(const FinishedSample&)>& each_;
   const std::function<void(const std::string&)>& say_;
   RecoverReads reads_;
-  std::set<std::pair<std::string, int64_t>> in_journals_;   // and in no shard read so far
+  SecondRows is_second_;   // of those that were not given up
 
   /// The one in its header if the folder may hold it, else one that may: then reading gives no record, and says why.
   std::string fingerprint_of_journal(const fs::path& path) const {
@@ -87,12 +86,13 @@ class Recovery {
     std::vector<std::string> faults(rows.size());
     const fs::file_time_type recorded = fs::last_write_time(path);
     for_each_on_threads(rows.size(), threads, [&](size_t i) { faults[i] = fault_of(rows[i], recorded); });
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (faults[i].empty() && is_second_(rows[i])) faults[i] = second_row;
     const bool whole = std::all_of(faults.begin(), faults.end(), [](const std::string& fault) { return fault.empty(); });
     if ((!whole || reads_ == RecoverReads::everything) && !sound(path, [&] { read_arrays(path); })) return;
     if (!whole && !sound(path, [&] { take_out(path, faults); })) return;
     for (size_t i = 0; i < rows.size(); ++i) {
       if (!faults[i].empty()) continue;
-      in_journals_.erase({rows[i].id, rows[i].sample});
       each_({rows[i], fingerprint});
     }
   }
@@ -132,13 +132,15 @@ class Recovery {
     for (size_t i = 0; i < shard.size(); ++i) shard.whole(i);
   }
 
-  /// The samples whose videos have a fault, out of their shard.
+  /// The samples whose videos have a fault, and second rows, out of their shard.
   void take_out(const fs::path& shard, const std::vector<std::string>& faults) const {
     auto fault = faults.begin();
     rewrite_shard(shard, [&](const SampleRecord& row) {
-      if (!fault->empty()) give_up(row, *fault);
+      if (!fault->empty() && *fault != second_row) give_up(row, *fault);
       return (fault++)->empty();
     });
+    if (const auto taken = std::count(faults.begin(), faults.end(), second_row))
+      say_(concat(shard.string(), ": ", taken, " rows were taken out that stand in another row as well"));
   }
 
   void fold_journal(const fs::path& path) {
@@ -146,7 +148,7 @@ class Recovery {
     const std::string fingerprint = fingerprint_of_journal(path);
     const fs::file_time_type recorded = fs::last_write_time(path);
     const JournalEnd end = read_journal(path, fingerprint, [&](SampleRecord record) {
-      if (!in_journals_.erase({record.id, record.sample})) return;
+      if (is_second_(record)) return;   // sealed as well, just before a kill
       if (const std::string fault = fault_of(record, recorded); !fault.empty()) return give_up(record, fault);
       if (!shard) shard.emplace(layout_.shards() / ("." + path.stem().string() + ".recovered.tmp"), fingerprint, configurations_.at(fingerprint));
       shard->append(record);
@@ -166,8 +168,8 @@ class Recovery {
 
 void remove_temporary_files(const fs::path& output) {
   const OutputLayout layout{output};
-  const auto remove = [](const fs::path& path) {
-    if (path.extension() == ".tmp") fs::remove(path);
+  const auto remove = [&](const fs::path& path) {
+    if (is_temporary_file(output, path)) fs::remove(path);
   };
   for (const auto& folder : {layout.root, layout.work(), layout.work() / "settings", layout.journal()})
     for (const fs::path& path : files_of(folder)) remove(path);

@@ -31,8 +31,8 @@ class DerivedFiles {
       return false;
     }
     const bool all_listed = lists_all();
-    compare_metadata();
-    return counts_fit() && all_listed;
+    const bool has_metadata = compare_metadata();
+    return counts_fit() && all_listed && has_metadata;
   }
 
  private:
@@ -95,7 +95,8 @@ class DerivedFiles {
     return not_listed == 0 || behind(concat("index.h5 does not list ", not_listed, " shards"));
   }
 
-  void compare_metadata() {
+  /// False where it is not there.
+  bool compare_metadata() {
     std::ifstream lines(layout_.metadata(), std::ios::binary);
     std::string line;
     int64_t number = 0, differing = 0, first = 0;
@@ -108,19 +109,25 @@ class DerivedFiles {
         const bool fits = std::getline(lines, line) && line + "\n" == metadata_line(row);
         if (!fits && differing++ == 0) first = number;
       }
+    if (!fs::exists(layout_.metadata())) return behind("metadata.jsonl is not there");
     if (differing)
       add(Defect::metadata_differs, "metadata.jsonl",
           concat(differing, " of ", number, " lines are not what the shards say, the first is line ", first));
     else if (std::getline(lines, line))
       add(Defect::metadata_differs, "metadata.jsonl", concat("goes on after line ", number, ", its last"));
+    return true;
   }
 
   bool counts_fit() {
     if (!fs::exists(layout_.run())) return behind("run.json is not there");
     try {
-      const Json counts = read_json(layout_.run()).at("samples");
-      if (counts.at("done") == done_ && counts.at("failed") == failed_ && counts.at("shards") == names_.size()) return true;
-      return behind(concat("run.json counts ", counts.dump()));
+      const Json run = read_json(layout_.run()), counts = run.at("samples");
+      if (counts.at("done") != done_ || counts.at("failed") != failed_ || counts.at("shards") != names_.size())
+        return behind(concat("run.json counts ", counts.dump()));
+      if (!run.contains("missing_parts")) return true;
+      found_.notes.push_back(concat("parts ", run["missing_parts"].dump(),
+                                    " of the manifest were not joined: make them, and pyracast join adds them"));
+      return false;
     } catch (const std::exception& error) {
       add(Defect::run_unreadable, "run.json", error.what());
       return false;

@@ -37,7 +37,7 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   for (const fs::path& folder : {layout.journal(), layout.checkpoints(), layout.texts(), layout.work()})
     for_each_file(folder, [&](const fs::path& path) { sort_out(path, true); });
   for (const auto& entry : fs::directory_iterator(output))
-    if (entry.is_regular_file()) sort_out(entry.path(), true);   // else the user's: a contact sheet, notes
+    if (entry.is_regular_file() && is_temporary_file(output, entry.path())) temporary.push_back(entry.path());   // else the user's
 
   std::sort(unowned.begin(), unowned.end());
   std::sort(temporary.begin(), temporary.end());

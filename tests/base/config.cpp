@@ -121,6 +121,16 @@ TEST(Config, ASwitchNeedsNoValue) {
   EXPECT_FALSE(read({"--strict=false"}).strict);
 }
 
+TEST(Config, WordsBesideTheSettingsStandAnywhereAndAreNoValuesOfSwitches) {
+  std::vector<std::string> arguments{"join", "a", "--strict", "b", "--steps=4", "c"}, words;
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  const Settings settings = read_config<Settings>(int(pointers.size()), pointers.data(), &words);
+  EXPECT_THAT(words, ElementsAre("a", "b", "c"));
+  EXPECT_TRUE(settings.strict);
+  EXPECT_EQ(settings.steps, 4);
+}
+
 TEST(Config, HelpHasGroupsAndDefaults) {
   const std::string help = describe(settings_of<Settings>());
   EXPECT_THAT(help, AllOf(HasSubstr("Job:"), HasSubstr("Sampling:"), HasSubstr("Results:"), HasSubstr("--steps"), HasSubstr("(=30)"),

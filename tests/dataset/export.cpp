@@ -84,6 +84,41 @@ TEST_F(ExportTest, GoesOnAfterAKill) {
   }
 }
 
+TEST_F(ExportTest, OfAnUnfinishedDatasetSaysSoAndTakesInWhatIsMadeLater) {
+  for (const auto format : {ExportFormat::webdataset, ExportFormat::videofolder}) {
+    fs::remove_all(to_);
+    EXPECT_TRUE(export_dataset(options_for(format, 12000)).complete());
+    const auto expected = files();
+    fs::remove_all(to_);
+    fs::remove(shard_of("d"));
+    for (const char* again : {"", " again"}) {
+      const Exported some = export_dataset(options_for(format, 12000));
+      EXPECT_EQ(some.left, 3u) << "d, e and c" << again;
+      EXPECT_EQ(some.samples, 4u);
+      EXPECT_FALSE(read_json(to_ / "export.json").at("complete")) << again;
+    }
+    if (format == ExportFormat::videofolder) {
+      write_atomically(to_ / video_path("a", 1), "of other settings");
+      write_atomically(to_ / "videos" / "gone.mp4", "of a sample that is no more");
+    }
+    make({{"d", 0}, {"e", 0}, {"c", 0}});
+    const Exported all = export_dataset(options_for(format, 12000));
+    EXPECT_TRUE(all.complete());
+    EXPECT_EQ(all.before, 4u);
+    EXPECT_EQ(files(), expected);
+    EXPECT_EQ(export_dataset(options_for(format, 12000)).written, 0u);
+  }
+}
+
+TEST_F(ExportTest, RefusesWhatIsNoDataset) {
+  ExportOptions options = options_for(ExportFormat::webdataset);
+  options.output = target_.path() / "nope";
+  EXPECT_THAT([&] { export_dataset(options); }, ThrowsMessage<Error>(HasSubstr("nope: is no folder; expected the --output of a generate")));
+  options.output = target_.path();
+  EXPECT_THAT([&] { export_dataset(options); }, ThrowsMessage<Error>(HasSubstr("holds no dataset (no shards/)")));
+  EXPECT_FALSE(fs::exists(to_));
+}
+
 TEST_F(ExportTest, AVideofolderHoldsTheVideosAndTheirLines) {
   export_dataset(options_for(ExportFormat::videofolder));
   EXPECT_EQ(read_file(to_ / video_path("a", 1)), read_file(video("a", 1)));

@@ -22,10 +22,15 @@ TEST_F(Recover, OfAnEmptyFolderFindsNothing) {
 }
 
 TEST_F(Recover, RemovesTemporaryFiles) {
-  const std::vector<fs::path> leftovers{layout_.shards() / ".team-0.123.tmp", layout_.work() / "a.1.tmp", output_ / "index.h5.tmp"};
+  const std::vector<fs::path> leftovers{layout_.shards() / ".team-0.123.tmp", layout_.work() / "a.1.tmp", output_ / "index.h5.tmp",
+                                        output_ / "run.json.123.tmp", output_ / "index.part-00001.h5.tmp"};
   for (const auto& path : leftovers) write_atomically(path, "x");
+  const std::vector<fs::path> of_the_user{layout_.shards() / "x" / "model.tmp", output_ / "mydata.tmp", output_ / "run.json.old.tmp"};
+  fs::create_directories(layout_.shards() / "x");
+  for (const auto& path : of_the_user) write_atomically(path, "x");
   recover();
   for (const auto& path : leftovers) EXPECT_FALSE(fs::exists(path)) << path;
+  for (const auto& path : of_the_user) EXPECT_TRUE(fs::exists(path)) << path;
 }
 
 TEST_F(Recover, FoldsJournalsIntoShardsWithTheirArrays) {
@@ -50,6 +55,21 @@ TEST_F(Recover, CountsASampleOnceThatStandsInAShardAndInJournals) {
   recover();
   EXPECT_THAT(finished_, ElementsAre("sample-0", "sample-1", "sample-2", "sample-3"));
   EXPECT_THAT(in_shards(), ElementsAre("sample-0", "sample-1", "sample-2", "sample-3"));
+}
+
+TEST_F(Recover, TakesSecondRowsOfSamplesOutOfTheirShards) {
+  const auto first = put_shard({full_sample(0), failed_sample(1)});
+  fs::copy_file(first, layout_.shards() / "shard-zz.h5");
+  put_shard({full_sample(2), small_sample(0)});
+  put_shard({full_sample(3), small_sample(3)});
+  recover();
+  EXPECT_THAT(finished_, UnorderedElementsAre("sample-0", "sample-1 failed", "sample-2", "sample-3"));
+  EXPECT_THAT(in_shards(), ElementsAre("sample-0", "sample-1", "sample-2", "sample-3"));
+  EXPECT_THAT(messages_, testing::Each(HasSubstr("rows were taken out that stand in another row as well")));
+  EXPECT_FALSE(fs::exists(layout_.quarantine())) << "their videos are those of the first rows";
+  recover();
+  EXPECT_EQ(finished_.size(), 4u);
+  EXPECT_THAT(messages_, IsEmpty());
 }
 
 TEST_F(Recover, KeepsTheWholeRecordsOfATornJournal) {

@@ -120,7 +120,7 @@ TEST_F(Verify, NamesStrayFiles) {
   std::vector<testing::Matcher<std::string>> expected;
   for (const auto& path : strays) expected.push_back(HasSubstr("stray " + relative(path)));
   EXPECT_THAT(verify(), testing::UnorderedElementsAreArray(expected));
-  write_atomically(output_ / "contact-sheet.png", "the user's own");
+  for (const char* name : {"contact-sheet.png", "mydata.tmp"}) write_atomically(output_ / name, "the user's own");
   EXPECT_EQ(verify().size(), strays.size());
 }
 
@@ -197,6 +197,10 @@ TEST_F(Verify, NamesDerivedFilesThatDoNotSayWhatTheShardsSay) {
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("metadata-differs"), HasSubstr("1 of 6 lines"), HasSubstr("line 1"))));
   write_atomically(layout_.metadata(), lines + "{}\n");
   EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("metadata-differs"), HasSubstr("goes on after line 6"))));
+  fs::remove(layout_.metadata());
+  EXPECT_THAT(verify(0), IsEmpty());
+  EXPECT_THAT(found_.notes, Contains(HasSubstr("metadata.jsonl is not there")));
+  EXPECT_EQ(found_.code(), ExitCode::more_to_do) << "as where the index is not there";
   write_atomically(layout_.metadata(), lines);
   write_atomically(layout_.run(), "{");
   EXPECT_THAT(verify(0), ElementsAre(HasSubstr("run-unreadable run.json")));

@@ -114,6 +114,10 @@ INSTANTIATE_TEST_SUITE_P(, Damaged, ::testing::Values(
       size_t at = 1000;
       for (const fs::path& shard : files_below(out / "shards", ".h5")) change(shard, [&](auto& bytes) { bytes.at(at += 1777) ^= 1; });
     }, every_shard},
+    Damage{"ShardCopiedUnderAnotherName", [](const fs::path& out) {
+      const fs::path shard = files_below(out / "shards", ".h5")[0];
+      fs::copy_file(shard, shard.parent_path() / "shard-00000000000000000000.h5");
+    }, 0},
     Damage{"IndexOfNothing", [](const fs::path& out) { fs::resize_file(out / "index.h5", 100); }, 0},
     Damage{"EverythingDerivedRemoved", [](const fs::path& out) {
       for (const char* name : {"index.h5", "metadata.jsonl", "run.json"}) fs::remove(out / name);
@@ -155,6 +159,41 @@ TEST_P(ReadOnly, FolderEndsTheJobWithTheEnvironmentsCodeAndTheNextRunCompletesIt
 INSTANTIATE_TEST_SUITE_P(, ReadOnly, ::testing::Values("shards", "journal", "work", ""), [](const auto& info) {
   return std::string(*info.param ? info.param : "whole");
 });
+
+TEST_F(NullModel, LeavesAFolderAloneThatHoldsSomethingElse) {
+  const auto mine = [&](const std::string& name) { return file("own/" + name, "mine"); };
+  const std::vector<fs::path> files{mine("mydata.tmp"), mine("shards/x/model.tmp"), mine("metadata.jsonl"), mine("run.json")};
+  for (const fs::path& one : files) {
+    const Ended ended = run(words(0, "own"));
+    EXPECT_EQ(ended.code, 64) << ended.output;
+    EXPECT_THAT(ended.output, AllOf(HasSubstr("own: holds "), HasSubstr(" and is no dataset; use an empty folder")));
+    for (const fs::path& each : files) EXPECT_TRUE(!fs::exists(each) || read_text(each) == "mine") << each;
+    EXPECT_EQ(run({PYRACAST, "join", "--output", (folder / "own").string(), (folder / "own").string()}).code, 64);
+    EXPECT_FALSE(fs::exists(folder / "own/work"));
+    EXPECT_TRUE(fs::remove(one)) << one;
+  }
+  for (const char* name : {"pyracast-12.log", "logs/slurm.txt", "work/earlier"}) mine(name);
+  fs::remove(folder / "own/work/earlier");
+  fs::rename(folder / "prompts.jsonl", folder / "own/prompts.jsonl");
+  auto all = words(2, "own");
+  *std::find(all.begin(), all.end(), (folder / "prompts.jsonl").string()) = (folder / "own/prompts.jsonl").string();
+  const Ended ended = run(all);
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(read_text(folder / "own/logs/slurm.txt"), "mine");
+}
+
+TEST_F(NullModel, NamesALineOfTheRunsThatIsCutAndLeavesItOut) {
+  for (int n = 0; n < 2; ++n) ASSERT_EQ(run(words(0, "out")).code, 0);
+  const fs::path runs = folder / "out/work/attempts.jsonl";
+  change(runs, [](std::string& text) { text.resize(text.size() - 20); });
+  const Ended ended = run(words(0, "out"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr(runs.string() + ":2: is no run"));
+  EXPECT_THAT(read_text(folder / "out/run.json"), AllOf(HasSubstr("\"attempt\": 0,"), HasSubstr("\"attempt\": 2,")));
+  const Ended joined = run({PYRACAST, "join", "--output", (folder / "joined").string(), (folder / "out").string()});
+  EXPECT_EQ(joined.code, 0) << joined.output;
+  EXPECT_THAT(joined.output, HasSubstr(runs.string() + ":2: is no run"));
+}
 
 class TwoJobs : public WithoutAModel {
  protected:

@@ -7,7 +7,9 @@ namespace pyracast::testing {
 
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Join : public GenerateTest {
  protected:
@@ -33,12 +35,14 @@ TEST_F(Join, MakesTheDatasetOfOneRunOfItsPartsAndAddsPartsLater) {
   ASSERT_EQ(generate("whole").code, 0);
   for (const char* part : {"0", "1", "2"}) ASSERT_EQ(generate(std::string("part-") + part, {"--part", std::string(part) + "/3"}).code, 0);
   const Ended two = join({"part-0", "part-1"});
-  ASSERT_EQ(two.code, 0) << two.output;
-  EXPECT_EQ(verify("joined"), 0);
+  ASSERT_EQ(two.code, 75) << two.output;
+  EXPECT_THAT(two.output, HasSubstr("not joined: part 2/3 of the manifest"));
+  EXPECT_EQ(verify("joined"), 75);
   EXPECT_EQ(verify("joined", "prompts.jsonl"), 75) << "a part is missing of the whole manifest";
   ASSERT_EQ(join({"part-2"}).code, 0);
   EXPECT_EQ(content_of(folder / "joined"), content_of(folder / "whole"));
   EXPECT_EQ(verify("joined", "prompts.jsonl"), 0);
+  EXPECT_THAT(read_text(folder / "joined/run.json"), AllOf(HasSubstr("\"part\": \"\""), Not(HasSubstr("missing_parts"))));
   const Ended again = join({"part-0", "part-1", "part-2"});
   EXPECT_EQ(again.code, 0) << again.output;
   EXPECT_EQ(content_of(folder / "joined"), content_of(folder / "whole"));
@@ -60,6 +64,16 @@ TEST_F(Join, RefusesPartsThatDoNotBelongTogether) {
   EXPECT_THAT(twice.output, HasSubstr("stands in another part as well"));
   EXPECT_EQ(join({"a", "none"}, "3").code, 64);
   EXPECT_EQ(join({}).code, 64);
+}
+
+TEST_F(Join, TakesItsWordsInAnyOrderAndCountsInJson) {
+  manifest(4);
+  ASSERT_EQ(generate("a").code, 0);
+  const Ended joined = run({PYRACAST, "join", "--json", (folder / "a").string(), "--output=" + (folder / "joined").string()});
+  EXPECT_EQ(joined.code, 0) << joined.output;
+  EXPECT_THAT(joined.output, AllOf(HasSubstr("\"done\": 5"), HasSubstr("\"missing_parts\": []"))) << "a folder without --part has no parts";
+  EXPECT_THAT(run({PYRACAST, "join", "--help"}).output, HasSubstr("--json"));
+  EXPECT_EQ(run({PYRACAST, "join", "--outputs", "x", (folder / "a").string()}).code, 64);
 }
 
 }  // namespace

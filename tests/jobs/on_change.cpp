@@ -157,6 +157,34 @@ TEST_F(OnChange, OnlyNewKeepsSamplesOfChangedRowsAndVerifySaysHowMany) {
   EXPECT_EQ(run(generate(rows(R"({"id": "clip-0", "prompt": "a star"})", 6))).code, 65) << "this is another change";
 }
 
+TEST_F(OnChange, KnowsTheSettingsOfAFolderThatHasLostWork) {
+  for (const bool has_run_json : {true, false}) {
+    const auto prompts = rows(first_row);
+    ASSERT_EQ(run(generate(prompts)).code, 0);
+    const auto lose = [&] {
+      fs::remove_all(folder / "out/work");
+      if (!has_run_json) fs::remove(folder / "out/run.json");
+    };
+    lose();
+    const Ended refused = run(generate(prompts, {"--steps", "3"}));
+    EXPECT_EQ(refused.code, 65) << refused.output;
+    EXPECT_THAT(refused.output, AllOf(HasSubstr("settings/steps was null, is 3"), HasSubstr("--on-change fork")));
+    EXPECT_FALSE(fs::exists(folder / "out/quarantine"));
+    EXPECT_THAT(run(generate(prompts)).output, HasSubstr("4 of 4 videos (4 were there)")) << "the same command goes on";
+    lose();
+    const Ended mixed = run(generate(rows(first_row, 5), {"--steps", "3", "--on-change", "only-new"}));
+    EXPECT_THAT(mixed.output, HasSubstr("5 of 5 videos (4 were there)"));
+    lose();
+    const Ended again = run(generate(rows(first_row, 5), {"--steps", "3"}));
+    EXPECT_EQ(again.code, has_run_json ? 0 : 65) << "run.json says which settings were the last ones: " << again.output;
+    EXPECT_EQ(run(generate(rows(first_row, 5), {"--steps", "3", "--on-change", "only-new"})).code, 0);
+    EXPECT_FALSE(fs::exists(folder / "out/quarantine"));
+    const Ended whole = verify();
+    EXPECT_EQ(whole.code, 0) << whole.output;
+    fs::remove_all(folder / "out");
+  }
+}
+
 TEST_F(OnChange, FoldsTheJournalOfAKilledRunUnderItsOwnSettings) {
   const auto prompts = rows(first_row, 400);
   {

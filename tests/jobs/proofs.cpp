@@ -144,6 +144,21 @@ TEST_F(Proofs, ExportsOfTwoRunsOnDifferentRanksAreTheSameBytes) {
   EXPECT_EQ(std::count(listed.output.begin(), listed.output.end(), '\n'), 15);
 }
 
+TEST_F(Proofs, AnExportOfAnUnfinishedDatasetEndsAsOneUnlessToldThatItIsPartial) {
+  const auto prompts = manifest(4);
+  ASSERT_EQ(run(command(2, prompts, "out", {"--shard-samples", "2"})).code, 0);
+  fs::remove(first_shard("out"));
+  const std::vector<std::string> to{"--to", (folder / "tars").string()};
+  const Ended some = job("export", "out", to);
+  EXPECT_EQ(some.code, 75) << some.output;
+  EXPECT_THAT(some.output, HasSubstr("samples are still to be made: end the generate of "));
+  EXPECT_EQ(job("export", "out", {to[0], to[1], "--partial", "true"}).code, 0);
+  ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
+  const Ended all = job("export", "out", to);
+  EXPECT_EQ(all.code, 0) << all.output;
+  EXPECT_THAT(all.output, AllOf(HasSubstr("5 samples in 1 files"), HasSubstr("this one took its place")));
+}
+
 TEST_F(Proofs, ValidateSaysWhatGenerateWouldRefuse) {
   const auto prompts = file("prompts.jsonl",
                             "{\"prompt\": \"a red circle\"}\nno json\n{\"prompt\": \"x\", \"resolution\": \"9000p\"}\n");
