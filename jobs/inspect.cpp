@@ -86,8 +86,8 @@ Json teams_of(const VideoModel& model, const ModelSettings& settings, const Vide
 Json inspected(const InspectSettings& settings) {
   const auto model = find_model(settings.model);
   const VideoDefaults& d = model->defaults();
-  VideoRequest request{.negative_prompt = d.negative_prompt, .height = d.height, .width = d.width, .frames = d.frames, .fps = d.fps,
-                       .steps = d.steps, .guidance = d.guidance};
+  const VideoRequest request{.prompt = longest_prompt(), .negative_prompt = d.negative_prompt, .height = d.height, .width = d.width,
+                             .frames = d.frames, .fps = d.fps, .steps = d.steps, .guidance = d.guidance};
   Json out{{"model", settings.model.model}};
   for (const ModelFamily& family : model_families())
     if (settings.model.model == family.name) out["title"] = family.title;
@@ -96,13 +96,14 @@ Json inspected(const InspectSettings& settings) {
   out["defaults"] = {{"height", d.height}, {"width", d.width}, {"frames", d.frames}, {"fps", d.fps}, {"steps", d.steps}, {"guidance", d.guidance}};
   if (const auto why = model->refusal(request)) fail("a video of the default size cannot be made: ", *why);
   out["presets_that_do_not_fit"] = Json::object();
-  request.prompt = longest_prompt();
   out["teams"] = teams_of(*model, settings.model, request, settings.presets, out["presets_that_do_not_fit"]);
   if (encodes_beforehand(settings.model, *model)) {
     const MemoryPlan memory = plan_text_encoding(*model, weight_storage(settings.model), request, planned_device(settings.model));
     out["texts"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}};
   }
   out["notes"] = model->notes();
+  if (!std::filesystem::is_directory(settings.presets))
+    out["notes"].push_back(concat("no preset was tried: ", settings.presets.string(), " is no folder here (--presets)"));
   out["transformer_config"] = read_json(model->files().transformer / "config.json");
   return out;
 }

@@ -12,8 +12,8 @@ namespace pyracast {
 class OutputFolder {
  public:
   /// Waits up to 30 seconds for another job's lock (ranks of a killed job live on for a moment), then throws Error that
-  /// names its host and process; Error as well where the folder
-  /// holds something and no dataset (check_free_for_dataset). All ranks call this.
+  /// names its host and process; Error as well where the folder holds something and no dataset (check_free_for_dataset, with `given`). All
+  /// ranks call this.
   OutputFolder(const Ranks& ranks, const std::filesystem::path& folder, const std::vector<std::filesystem::path>& given);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;

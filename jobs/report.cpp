@@ -51,7 +51,13 @@ int report(int argc, char** argv) {
     std::fprintf(stderr, "pyracast: %s was left as it is: it does not say that pyracast wrote it\n", card.c_str());
     return 0;
   }
-  write_atomically(card, dataset_card(summary));
+  try {
+    write_atomically(card, dataset_card(summary));
+  } catch (const Error& error) {
+    if (settings.html.empty()) throw;   // else the page is there, and the dataset may be one that is only read
+    std::fprintf(stderr, "pyracast: the card was not written: %s\n", error.what());
+    return 0;
+  }
   std::printf("%s\n", card.c_str());
   return 0;
 }

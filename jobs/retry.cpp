@@ -1,5 +1,6 @@
 // `pyracast retry`: failed samples become undone, so that the same generate command makes them again.
 #include <cstdio>
+#include <optional>
 
 #include "base/config.hpp"
 #include "dataset/folder_lock.hpp"
@@ -48,7 +49,8 @@ int retry(int argc, char** argv) {
   const auto settings = read_config<RetrySettings>(argc, argv);
   require(!settings.output.empty(), "which dataset's failures to try again is not known: give --output DIR");
   require(std::filesystem::is_directory(settings.output / "work"), settings.output.string(), ": holds no dataset (no work/)");
-  const FolderLock lock(settings.output);
+  std::optional<FolderLock> lock;   // what is only looked at may be read-only, or in use
+  if (!settings.dry_run) lock.emplace(settings.output);
   const Retried result = retry_failed({settings.output, settings.classes, settings.dry_run});
   if (settings.json) {
     const Json json{{"dry_run", settings.dry_run}, {"undone", result.undone}, {"kept", result.kept}, {"notes", result.notes}};

@@ -64,11 +64,15 @@ double number_of(const std::string& text, const char* name, bool may_be_never) {
 SimulatedJob job_of(const SimulateSettings& s) {
   SimulatedJob job;
   job.mtbf = 3600 * s.mtbf;
+  constexpr double most_spread = 2;   // a standard deviation of the slowest takes 7 times as long
+  require(s.spread >= 0 && s.spread <= most_spread, "spread is ", s.spread, ", expected 0 to ", most_spread);
   job.spread = s.spread;
   job.checkpoint_seconds = s.checkpoint_seconds;
   job.requeue_delay = s.requeue_delay;
   job.allocation = s.allocation;
   if (s.plan.empty()) {
+    constexpr int64_t most_videos = 100'000'000;   // minutes to simulate
+    require(s.videos <= most_videos, "videos is ", s.videos, ", expected at most ", most_videos);
     require(s.videos >= 1 && s.seconds > 0, "what to simulate is not known: give --plan FILE, or --videos N --seconds S");
     job.list = {{s.seconds, uint64_t(s.videos)}};
     job.teams_per_node = s.teams_per_node;

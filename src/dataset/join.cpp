@@ -146,7 +146,7 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts,
   Json names = Json::array();
   for (const fs::path& part : parts) {
     for (auto [fingerprint, settings] : settings_of_dataset(part)) {
-      if (settings.configuration.is_object()) settings.configuration["part"] = "";   // the folder holds all that are joined
+      if (settings.configuration.is_object()) settings.configuration["part"] = "0/1";   // the folder holds all that are joined
       keep_settings(output, fingerprint, settings);
     }
     link_part(output, part);

@@ -42,7 +42,7 @@ TEST_F(Join, MakesTheDatasetOfOneRunOfItsPartsAndAddsPartsLater) {
   ASSERT_EQ(join({"part-2"}).code, 0);
   EXPECT_EQ(content_of(folder / "joined"), content_of(folder / "whole"));
   EXPECT_EQ(verify("joined", "prompts.jsonl"), 0);
-  EXPECT_THAT(read_text(folder / "joined/run.json"), AllOf(HasSubstr("\"part\": \"\""), Not(HasSubstr("missing_parts"))));
+  EXPECT_THAT(read_text(folder / "joined/run.json"), AllOf(HasSubstr("\"part\": \"0/1\""), Not(HasSubstr("missing_parts"))));
   const Ended again = join({"part-0", "part-1", "part-2"});
   EXPECT_EQ(again.code, 0) << again.output;
   EXPECT_EQ(content_of(folder / "joined"), content_of(folder / "whole"));

@@ -120,6 +120,9 @@ TEST_F(Proofs, FailedSamplesAreTriedAgainAfterRetry) {
   EXPECT_EQ(job("verify", "out").code, 3);
   EXPECT_EQ(job_json("status", "out")["failures"].begin().value(), 1);
   EXPECT_THAT(job("retry", "out", {"--class", "disk", "--dry-run"}).output, HasSubstr("0 failed samples would become undone"));
+  fs::remove(folder / "out/work/lock");
+  ASSERT_EQ(job("retry", "out", {"--dry-run"}).code, 0);
+  EXPECT_FALSE(fs::exists(folder / "out/work/lock")) << "only looking writes nothing";
   const Ended undone = job("retry", "out", {"--class", "not finite"});
   EXPECT_EQ(undone.code, 0) << undone.output;
   EXPECT_THAT(undone.output, HasSubstr("1 failed samples are undone"));
