@@ -180,7 +180,8 @@ int bench(int argc, char** argv) {
   const WeightStorage storage = weight_storage(settings.device, settings.dtype);
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   constexpr const char* phases[]{"stages", "text", "step", "decode"};
-  require(std::any_of(std::begin(phases), std::end(phases), wanted), "phases is \"", settings.phases, "\", expected stages, text, step, decode, or all");
+  require(std::any_of(std::begin(phases), std::end(phases), wanted), "phases is \"", settings.phases,
+          "\", expected stages, text, step, decode, or all");
   require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");
   if (wanted("stages")) bench_stages(settings, *backend, storage);
   NetworkBench networks = settings.networks;

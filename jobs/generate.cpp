@@ -246,8 +246,8 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   if (!is_left) on_first_at_the_disk(ranks, [&] { std::filesystem::remove_all(OutputLayout{settings.output}.texts()); });   // of no more use
   spdlog::info("the job ends: {}", given_up ? "given up" : is_left ? "more to do" : has_failures ? "complete with failures" : "complete");
   if (given_up && ranks.rank() == 0)
-    std::fprintf(stderr, "pyracast: given up: %lld samples of a team failed one after the other; `status` says why, and `retry` makes them undone when "
-                 "that is mended\n", (long long)settings.give_up_after);
+    std::fprintf(stderr, "pyracast: given up: %lld samples of a team failed one after the other; `status` says why, and `retry` makes them undone "
+                 "when that is mended\n", (long long)settings.give_up_after);
   if (given_up) return ExitCode::environment;
   return is_left ? ExitCode::more_to_do : has_failures ? ExitCode::complete_with_failures : ExitCode::complete;
 }

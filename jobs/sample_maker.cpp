@@ -137,7 +137,8 @@ DecodingBeside::Keep SampleMaker::keeper(const Sample& sample, const std::option
     queue_.report(!failed, failed);
     failures_.add(failed);
     if (failures_.are_too_many())
-      spdlog::error("{} samples failed here one after the other, the last one with: {}; the job ends (give-up-after)", failures_.now(), result.reason);
+      spdlog::error("{} samples failed here one after the other, the last one with: {}; the job ends (give-up-after)", failures_.now(),
+                    result.reason);
   };
 }
 

@@ -49,7 +49,8 @@ class SampleMaker {
  public:
   /// Videos are decoded beside the next by a GPU, or on so many `idle_cores`; by a team that has none, at once. `shards`: of a team's first rank,
   /// else null. `failures`: counted there as well. All but `time` must outlive this.
-  SampleMaker(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, FailuresInARow& failures, TimeLeft time, int idle_cores);
+  SampleMaker(const Job& job, VideoPipeline& pipeline, WorkQueue& queue, ShardWriter* shards, FailuresInARow& failures, TimeLeft time,
+              int idle_cores);
 
   /// One sample of a row, whose request that is; false when the team was asked to stop, or there is no time for it. It may still be decoded when
   /// this returns.

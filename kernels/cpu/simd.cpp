@@ -504,8 +504,8 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, modulated_norm, add_gated, rms_norm, rotate,
-                              add_moments, widen, add_four, add_three, multiply_adds, chains * width};
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, modulated_norm,
+                              add_gated, rms_norm, rotate, add_moments, widen, add_four, add_three, multiply_adds, chains * width};
   return table;
 }
 

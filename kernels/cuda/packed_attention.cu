@@ -105,7 +105,8 @@ void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View o
                                         {floats_of(with.q_norm), floats_of(with.k_norm)}, with.epsilon, floats_of(with.cosines), floats_of(with.sines),
                                         tokens, beside, heads, size, batch * tokens * beside * 2 * heads};
       constexpr int n = cuda::pack_elements<T>;
-      require(!with.cosines || cuda::in_packs(size, 2, qkv), "CUDA: packed attention turns pairs, but a head has ", size, " elements, or the memory begins between two");
+      require(!with.cosines || cuda::in_packs(size, 2, qkv), "CUDA: packed attention turns pairs, but a head has ", size,
+              " elements, or the memory begins between two");
       const auto kernel = cuda::in_packs(size, n, qkv)   ? cuda::heads_kernel<n, T>
                           : cuda::in_packs(size, 2, qkv) ? cuda::heads_kernel<2, T>
                                                          : cuda::heads_kernel<1, T>;

@@ -81,6 +81,7 @@ template <class Integer>
 void read(const Json& given, std::string_view column, Integer least, Integer most, Integer& value) {
   const auto number = [&]() -> std::optional<uint64_t> {
     if (given.is_number_unsigned()) return given.get<uint64_t>();
+    if (given.is_number_integer()) return given.get<int64_t>() < 0 ? std::nullopt : std::optional(given.get<uint64_t>());
     if (!given.is_number_float()) return std::nullopt;
     const double real = given.get<double>();
     constexpr double exact_below = 9007199254740992.0;  // 2^53

@@ -72,7 +72,7 @@ class OpenSoraModel final : public VideoModel {
       return concat("clips continued from ", request.condition_latents, " latent frames: a multiple of ", latents_per_chunk, " is needed");
     const int64_t latents = (request.frames + frames_per_chunk - 1) / frames_per_chunk * latents_per_chunk;   // the last chunk may be shorter
     if (request.clips > 1 && request.condition_latents > latents)
-      return concat("clips continued from ", request.condition_latents, " latent frames: a clip has at most ", latents, " at ", request.frames, " frames");
+      return concat("clips continued from ", request.condition_latents, " latent frames: a clip of ", request.frames, " frames has at most ", latents);
     return std::nullopt;
   }
 };

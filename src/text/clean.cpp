@@ -141,7 +141,7 @@ std::string clean_once(std::string_view text, Cleaning cleaning) {
 std::string clean(std::string_view text, Cleaning cleaning) { return clean_once(clean_once(text, cleaning), cleaning); }
 
 bool says_nothing(std::string_view text) {
-  constexpr int enough = 6;   // the longest phrase that a rule takes away has three ("free shipping worldwide")
+  constexpr int enough = 6;   // the longest phrase that a rule takes away has three ("worldwide free shipping")
   int plain_words = 0;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find(' ', begin), text.size());

@@ -4,8 +4,8 @@
 // index, every bound (memory is the host's, so AddressSanitizer sees it), memory read before it was written (it starts as
 // NaN) or after it was given back (it ends so), a barrier that not all threads of a block reach, a result that needs more than
 // barriers promise (fibres run in falling order if EMULATED_FALLING_ORDER is set), a thread's copies that it did not wait for, a call in a
-// thread that has chosen no GPU. What is not: speed, and what only real hardware does. Only what NCCL is asked for (nccl.h), copies from and to pinned memory, and copies
-// behind those go on beside the caller. There is one GPU, or as many as EMULATED_GPUS says, all of them the host;
+// thread that has chosen no GPU. What is not: speed, and what only real hardware does. Only what NCCL is asked for (nccl.h), copies from and to
+// pinned memory, and copies behind those go on beside the caller. There is one GPU, or as many as EMULATED_GPUS says, all of them the host;
 // EMULATED_GPU_BYTES is what each has for tensors.
 #include <atomic>
 #include <bit>

@@ -9,8 +9,10 @@
 namespace pyracast {
 namespace {
 
+using Comparison = std::function<void(Backend& device, const DeviceArray& x, const DeviceArray& y, const DeviceArray& a, const DeviceArray& b)>;
+
 /// x, something like it, and two of its groups' factors; of few rows that do not fill vectors, and of so many that a CPU writes past its caches.
-void for_sizes(const std::function<void(Backend& device, const DeviceArray& x, const DeviceArray& y, const DeviceArray& a, const DeviceArray& b)>& test) {
+void for_sizes(const Comparison& test) {
   constexpr int64_t groups = 3;
   for (const auto& device : test_devices())
     for (const auto& [rows, channels] : {std::pair<int64_t, int64_t>(7, 100), std::pair<int64_t, int64_t>(303, 1168)}) {

@@ -68,9 +68,9 @@ TEST(Clean, DiffusersKeepsBlanksAtTheEndsForTheRulesThatLookThere) {
 TEST(Clean, RefusesWhatIsNotUtf8) { EXPECT_THROW(clean("a \xff cat"), Error); }
 
 TEST(Clean, MayLeaveNothingThatSaysAnything) {
-  for (const char* const text : {"   ", "<br>", "https://x.com/a", "\u00a0\u200b", "...", "\u4e00\u53ea\u732b", "free shipping worldwide", "@nick_1"})
+  for (const char* const text : {"   ", "<br>", "https://x.com/a", "\u00a0\u200b", "...", "\u4e00\u53ea\u732b", "worldwide free shipping", "@nick_1"})
     EXPECT_TRUE(says_nothing(text)) << text;
-  for (const char* const text : {"a cat", "1", "\U0001f408", "\u00e9t\u00e9", "\u4e00 cat", "free shipping worldwide of a red cat and a dog"})
+  for (const char* const text : {"a cat", "1", "\U0001f408", "\u00e9t\u00e9", "\u4e00 cat", "worldwide free shipping of a red cat and a dog"})
     EXPECT_FALSE(says_nothing(text)) << text;
 }
 
