@@ -19,6 +19,8 @@ constexpr int width = 4;
 typedef float Vector __attribute__((vector_size(width * 4), aligned(4), may_alias));
 constexpr int lanes = 16;   // partial sums of a reduction, whatever the vector width
 
+inline Vector vector_at(const float* p) { return *reinterpret_cast<const Vector*>(p); }
+
 /// v as a number of its own: the compiler joins a product with a sum that follows into one rounding unless it passes through here.
 inline Vector rounded(Vector v) {
   asm("" : "+x"(v));
@@ -37,12 +39,12 @@ inline void tile_part(int64_t depth, const float* a, const float* b, float* c, i
   for (int r = 0; r < tile_rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v)
-      sum[r][v] = accumulate ? *reinterpret_cast<const Vector*>(c + r * stride + v * width) : Vector{};
+      sum[r][v] = accumulate ? vector_at(c + r * stride + v * width) : Vector{};
 #pragma GCC unroll 2
   for (int64_t k = 0; k < depth; ++k, ++a, b += panel_columns) {
     Vector columns[Vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) columns[v] = *reinterpret_cast<const Vector*>(b + v * width);
+    for (int v = 0; v < Vectors; ++v) columns[v] = vector_at(b + v * width);
 #pragma GCC unroll 8
     for (int r = 0; r < tile_rows; ++r) {
       const Vector row = a[r * left_stride] - Vector{};
@@ -103,7 +105,7 @@ inline void quantized_tile_part(int64_t pairs, const int16_t* a, const float* a_
     for (int v = 0; v < Vectors; ++v) {
       Vector& out = *reinterpret_cast<Vector*>(c + r * stride + v * width);
       // Rounded: the compiler would join some of these products with the sum and others not.
-      const Vector product = rounded(a_scales[r] * *reinterpret_cast<const Vector*>(b_scales + v * width) * __builtin_convertvector(sum[r][v], Vector));
+      const Vector product = rounded(a_scales[r] * vector_at(b_scales + v * width) * __builtin_convertvector(sum[r][v], Vector));
       out = accumulate ? out + product : product;
     }
 }
@@ -144,7 +146,7 @@ inline Vector exponential_or_zero(Vector x) { return x < -87.f ? Vector{} : expo
 template <class F>
 inline void map(const float* x, float* out, int64_t n, F f) {
   int64_t i = 0;
-  for (; i + width <= n; i += width) *reinterpret_cast<Vector*>(out + i) = f(*reinterpret_cast<const Vector*>(x + i));
+  for (; i + width <= n; i += width) *reinterpret_cast<Vector*>(out + i) = f(vector_at(x + i));
   if (i == n) return;
   Vector rest{};
   for (int64_t l = 0; i + l < n; ++l) rest[l] = x[i + l];
@@ -152,7 +154,6 @@ inline void map(const float* x, float* out, int64_t n, F f) {
   for (int64_t l = 0; i + l < n; ++l) out[i + l] = rest[l];
 }
 
-inline Vector vector_at(const float* p) { return *reinterpret_cast<const Vector*>(p); }
 constexpr int parts = lanes / width;   // vectors that hold a row's partial sums
 
 /// Of a row's values x, in vectors and those left over one by one: sum = add(sum, x), in lanes that are added up one after the other.
@@ -174,7 +175,7 @@ inline float sum_over(const float* x, int64_t n, Add add) {
 
 /// The first `count` of a vector's values, zeros behind.
 inline Vector first_of(const float* x, int64_t count) {
-  if (count >= width) return *reinterpret_cast<const Vector*>(x);
+  if (count >= width) return vector_at(x);
 #if defined(__AVX512F__)
   return reinterpret_cast<Vector>(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), x));
 #else
@@ -269,7 +270,7 @@ float quantize(const float* x, int64_t n, int16_t* out) {
   constexpr float whole = 12582912.f;
   int64_t i = 0;
   for (; i + width <= n; i += width) {
-    const Vector shifted = *reinterpret_cast<const Vector*>(x + i) * inverse + whole;
+    const Vector shifted = vector_at(x + i) * inverse + whole;
     *reinterpret_cast<Short*>(out + i) = __builtin_convertvector(reinterpret_cast<Integers>(shifted), Short);
   }
   for (; i < n; ++i) {
@@ -441,10 +442,9 @@ void rotate(const float* x, const float* cosines, const float* sines, int64_t ha
     low[l] = l / 2 + l % 2 * width;
     high[l] = width / 2 + l / 2 + l % 2 * width;
   }
-  const auto at = [](const float* p) { return *reinterpret_cast<const Vector*>(p); };
   int64_t i = 0;
   for (; i + width <= half; i += width) {
-    const Vector a = at(x + 2 * i), b = at(x + 2 * i + width), cosine = at(cosines + i), sine = at(sines + i);
+    const Vector a = vector_at(x + 2 * i), b = vector_at(x + 2 * i + width), cosine = vector_at(cosines + i), sine = vector_at(sines + i);
     const Vector first = __builtin_shuffle(a, b, even), second = __builtin_shuffle(a, b, odd);
     const Vector p = rounded(first * cosine) - rounded(second * sine), q = rounded(second * cosine) + rounded(first * sine);
     *reinterpret_cast<Vector*>(out + 2 * i) = __builtin_shuffle(p, q, low);

@@ -14,7 +14,6 @@ std::string clean_once(std::string_view text, Cleaning cleaning = Cleaning::open
 /// Two passes: what the pipelines do.
 std::string clean(std::string_view text, Cleaning cleaning = Cleaning::open_sora);
 /// Whether clean() leaves a text without a letter, digit or picture: a prompt of links, tags or Chinese characters alone says nothing to a model.
-/// Texts of many plain words are not looked at closely, since no rule takes those away.
 bool says_nothing(std::string_view text);
 /// Lower case, blanks around removed: what pipelines do with cleaning off.
 std::string lower_strip(std::string_view text);
