@@ -169,7 +169,8 @@ def gpus(here):
         job.completes()
         datasets.check_equal(here.folder / launcher, here.reference(settings), 8)
         check_both_nodes(here.folder / launcher)
-        given = sorted(line.split() for line in (here.folder / f"gpus-{launcher}").read_text().splitlines())
+        # A rank that dies while it starts (as Open MPI's may, rarely) has all of them launched again: the same lines once more.
+        given = sorted(line.split() for line in set((here.folder / f"gpus-{launcher}").read_text().splitlines()))
         check(len(given) == 4 and all(len(line) == 3 for line in given), f"{launcher}: {given}")
         for name in daemons.NODES:
             seen = {gpu for host, _, devices in given if host == name for gpu in devices.split(",")}
