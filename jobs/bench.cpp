@@ -31,10 +31,10 @@ struct BenchSettings {
   static void fields(Visit&& visit, BenchSettings& s) {
     visit("Bench", "config", s.config, "file of `key = value` settings");
     visit("Bench", "phases", s.phases, "what to time, comma between: stages, text, step, decode");
-    visit("Bench", "dtype", s.dtype, "as generate's: float32, bfloat16, fp8 (on a GPU), or auto (the CPU's fast products, a GPU's bfloat16)");
+    visit("Bench", "dtype", s.dtype, "as generate's: float32, bfloat16, bfp16 or amx (on a CPU), fp8 (on a GPU), or auto");
     visit("Bench", "device", s.device, "cpu or cuda");
     visit("Bench", "threads", s.threads, "OpenMP threads; 0: all");
-    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx");
+    visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512 or avx512vnni");
     visit("Bench", "gpu-attention", s.gpu_attention, "as generate's: auto, cudnn or own");
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
     visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
@@ -137,15 +137,16 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
   require(s.size == "published" || s.size == "demo", "size is \"", s.size, "\", expected published or demo");
   require(s.repeats > 0, "repeats is ", s.repeats, ", expected 1 or more");
   if (s.device == "cuda") return bench_gpu_stages(s, backend, storage);
-  const CpuIsa isa = isa_of(s.cpu_isa);
+  const std::string dtype = resolved_dtype(s.device, s.dtype, isa_of(s.cpu_isa));
+  const CpuIsa isa = dtype == "amx" ? CpuIsa::amx : isa_of(s.cpu_isa);   // whose peak the stages are held against
   const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
   if (s.on_request) return answer_requests(stages, backend, storage, isa);
   const double peak = s.without_peaks ? 0 : measured_flop_rate(isa), copy = s.without_peaks ? 0 : measured_copy_rate();
-  Json all{{"device", backend.name()}, {"threads", omp_get_max_threads()}, {"size", s.size}, {"dtype", s.dtype},
+  Json all{{"device", backend.name()}, {"threads", omp_get_max_threads()}, {"size", s.size}, {"dtype", dtype},
            {"peak_gflop_per_second", peak / 1e9}, {"copy_gbyte_per_second", copy / 1e9}, {"stages", Json::array()}};
   if (!s.json)
-    std::printf("one thread's peak: %.1f GFLOP/s of multiply-adds on registers, %.1f GB/s of copying\n\n%-30s %12s %21s %9s %8s %7s\n", peak / 1e9,
-                copy / 1e9, "stage", "CPU s", "least – most", "GFLOP/s", "GB/s", "of peak");
+    std::printf("one thread's peak: %.1f GFLOP/s of multiply-adds on %s, %.1f GB/s of copying\n\n%-30s %12s %21s %9s %8s %7s\n", peak / 1e9,
+                isa == CpuIsa::amx ? "tiles" : "registers", copy / 1e9, "stage", "CPU s", "least – most", "GFLOP/s", "GB/s", "of peak");
   for (const BenchStage& stage : stages) {
     if (!named(s.stages, stage.name)) continue;
     StageTimes times(stage, backend, storage);
@@ -177,7 +178,7 @@ int bench(int argc, char** argv) {
     return open_backend(settings.device, settings.dtype, isa_of(settings.cpu_isa), gpu_attention_of(settings.gpu_attention));
   };
   const std::unique_ptr<Backend> backend = open();
-  const WeightStorage storage = weight_storage(settings.device, settings.dtype);
+  const WeightStorage storage = weight_storage(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   constexpr const char* phases[]{"stages", "text", "step", "decode"};
   require(std::any_of(std::begin(phases), std::end(phases), wanted), "phases is \"", settings.phases,

@@ -56,8 +56,10 @@ RankThreads set_threads(int threads, const Ranks& ranks) {
   return {threads, std::max(0, cores - threads)};
 }
 
+std::string resolved_dtype(const ModelSettings& settings) { return resolved_dtype(settings.device, settings.dtype, isa_of(settings.cpu_isa)); }
+
 WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared) {
-  WeightStorage storage = weight_storage(settings.device, settings.dtype);
+  WeightStorage storage = weight_storage(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   storage.shared = shared;
   return storage;
 }

@@ -34,7 +34,10 @@ struct RankThreads {
 /// node that are bound to the same ones. All ranks call this.
 RankThreads set_threads(int threads, const Ranks& ranks);
 
-/// weight_storage(device, dtype) of these settings; `shared`: where weights are kept.
+/// resolved_dtype() of these settings.
+std::string resolved_dtype(const ModelSettings& settings);
+
+/// weight_storage() of these settings; `shared`: where weights are kept.
 WeightStorage weight_storage(const ModelSettings& settings, SharedWeights* shared = nullptr);
 
 /// The device of the settings as memory is planned for it.

@@ -43,7 +43,7 @@ bool changes_pixels(const std::string& name) {
 /// The device's name; of processors' instruction sets all with fused multiply-add have one, for they give the same bits.
 std::string name_of_results(const Backend& backend) {
   const std::string name = backend.name();
-  return name.starts_with("cpu-") && name != "cpu-portable" ? "cpu-avx2" : name;
+  return name.starts_with("cpu-avx") ? "cpu-avx2" : name;
 }
 
 Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot, const Backend& backend) {
@@ -53,10 +53,10 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
   all["save"] = saved;   // in one order, however they were asked for
   for (const auto& [name, setting] : all.items())
     if (changes_pixels(name)) content["settings"][name] = setting;
+  content["settings"]["dtype"] = resolved_dtype(settings.model);
   content["broadcast"] = read_broadcast(settings).json();
   if (const Audit audit(settings); audit.enabled()) content["audit"] = audit.json();
   content["device"] = name_of_results(backend);
-  if (weight_storage(settings.model).block_floats) content["products"] = "block floating point";
   if (backend.name().starts_with("cpu-")) content["convolutions"] = "Winograd's F(2x2, 3x3), taps as columns";   // other sums than the plain one
   for (const auto& [name, path] : snapshot.parts()) content["snapshot"][name] = hashes_of(path);
   content["snapshot"]["model_index"] = snapshot.index;
@@ -82,7 +82,8 @@ Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings,
   const Json content = Json::parse(text);
   const std::string own = name_of_results(backend), first = content.at("device");
   require(own == first, "the first rank computes on ", first, ", rank ", ranks.rank(), " on node ", ranks.node_name(), " on ", own,
-          ": samples would depend on who makes them; leave such nodes out", own.starts_with("cpu") ? ", or give --cpu-isa portable" : "");
+          ": samples would depend on who makes them; leave such nodes out",
+          !own.starts_with("cpu") ? "" : own == "cpu-amx" || first == "cpu-amx" ? ", or give --dtype bfp16" : ", or give --cpu-isa portable");
   return {content, sha256(text)};
 }
 

@@ -31,8 +31,9 @@ struct ModelSettings {
     visit("Model", "sampler", s.sampler, "sampler in place of the snapshot's: ddim, ddpm, pndm, euler, euler-ancestral, dpm-solver");
     visit("Model", "dtype", s.dtype,
           "float32; bfloat16 (weights kept in bfloat16, sizes and timesteps rounded as the published pipeline does); "
-          "auto (on the CPU the fast one: products in block floating point of 16 bits, which err by 1e-4, all else float32; on a GPU "
-          "bfloat16); fp8 (on a GPU: products of a transformer's blocks in 8 bits, scaled by rows, all else bfloat16). Other arithmetic is "
+          "bfp16 (on a CPU: products in block floating point of 16 bits, which err by 1e-4; all else float32); amx (on a CPU with AMX: products of "
+          "factors rounded to bfloat16, which err by 2e-3; all else float32); auto (on a CPU amx where it is there, else bfp16; on a GPU bfloat16); "
+          "fp8 (on a GPU: products of a transformer's blocks in 8 bits, scaled by rows, all else bfloat16). Other arithmetic is "
           "float32; on a GPU bfloat16 is also what tokens and pictures are kept in");
     visit("Model", "text-encoding", s.text_encoding, "when the text encoder is in memory. resident: always, on each team's first rank; offload: "
           "while a text that is new is encoded, for which it is read again; once: before the videos, when generate encodes all texts that are left "
@@ -41,7 +42,7 @@ struct ModelSettings {
     visit("Device", "stored-outputs", s.stored_outputs, "where a GPU's outputs that broadcasting stores are kept. device: in its memory; host: in "
           "the host's, copied there and back beside computing; auto: host where videos of the run's own size do not fit the GPU's memory "
           "otherwise. The videos are the same. On the CPU both memories are one, and host is refused");
-    visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512, avx512vnni or amx (all but portable give the same bits)");
+    visit("Device", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512 or avx512vnni (all but portable give the same bits)");
     visit("Device", "gpu-attention", s.gpu_attention, "what long self attentions in bfloat16 run by on a GPU: cudnn, own (kernels that need no "
           "library), or auto (cudnn where the program was built with it)");
     visit("Device", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");

@@ -14,8 +14,8 @@ constexpr const char* usage =
     "usage: pyracast parity [options] CASE...\n\n"
     "  -v                      every tensor, not only those that differ\n"
     "  --device cpu|cuda       where to compute\n"
-    "  --dtype float32|bfloat16|fp8|auto  what is computed in: on the CPU products in float32, or (auto) block floating point; on a GPU\n"
-    "                         float32, bfloat16 (or auto), or blocks of transformers in fp8\n"
+    "  --dtype float32|bfloat16|bfp16|amx|fp8|auto  what is computed in, as generate's: on the CPU float32, or products in block floating\n"
+    "                         point or AMX's bfloat16; on a GPU float32, bfloat16, or blocks of transformers in fp8\n"
     "  --gpu-attention auto|cudnn|own  what long self attentions in bfloat16 run by on a GPU\n"
     "  --tolerance-factor X    times each case's tolerance\n"
     "  --relative-error X      of each whole tensor, |found - expected| / |expected|, in place of the case's tolerance\n"
@@ -85,7 +85,7 @@ int parity(int argc, char** argv) {
   }
   const ParityOptions options = options_of(argc, argv);
   const auto backend = open_backend(options.device, options.dtype, CpuIsa::automatic, gpu_attention_of(options.gpu_attention));
-  const WeightStorage products = weight_storage(options.device, options.dtype);
+  const WeightStorage products = weight_storage(options.device, options.dtype, CpuIsa::automatic);
   std::string report;
   int failed = 0;
   for (const std::string& folder : options.cases) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/file.hpp"
+#include "jobs/device.hpp"
 
 namespace pyracast {
 
@@ -41,7 +42,7 @@ SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoReq
   record.fps = request.fps;
   record.steps = request.steps;
   record.guidance = request.guidance;
-  Json further{{"model", settings.model.model}, {"dtype", settings.model.dtype}, {"noise", settings.noise}, {"clips", request.clips}};
+  Json further{{"model", settings.model.model}, {"dtype", resolved_dtype(settings.model)}, {"noise", settings.noise}, {"clips", request.clips}};
   if (!settings.model.sampler.empty()) further["sampler"] = settings.model.sampler;
   if (!request.negative_prompt.empty()) further["negative_prompt"] = request.negative_prompt;
   if (request.eta != 0) further["eta"] = request.eta;

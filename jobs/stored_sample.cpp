@@ -89,9 +89,10 @@ GenerateSettings settings_of_run(const RunSettings& run, const ReproduceSettings
                                      {&now.vae, &settings.model.vae}, {&now.text_encoder, &settings.model.text_encoder},
                                      {&now.tokenizer, &settings.model.tokenizer}, {&now.scheduler, &settings.model.scheduler}})
     if (!given->empty()) *place = *given;
-  // The device and instruction set that the run had, not what it asked for ("auto"): they decide bits.
+  // The device, arithmetic and instruction set that the run had, not what it asked for ("auto"): they decide bits.
   const std::string device = run.content.at("device").get<std::string>();
   settings.model.device = device.starts_with("cpu") ? "cpu" : "cuda";
+  settings.model.dtype = run.content.at("settings").at("dtype").get<std::string>();
   settings.model.cpu_isa = device == "cpu-portable" ? "portable" : "auto";
   settings.model.gpu_attention = device.find("-cudnn") != std::string::npos ? "cudnn" : "own";
   settings.model.threads = now.threads;

@@ -43,7 +43,7 @@ std::string encoder_of(const Fingerprint& fingerprint) {
   const Json& content = fingerprint.content;
   const Json& snapshot = content.at("snapshot");
   return sha256(Json{{"text_encoder", snapshot.at("text_encoder")}, {"tokenizer", snapshot.at("tokenizer")}, {"device", content.at("device")},
-                     {"dtype", content.at("settings").at("dtype")}, {"products", content.value("products", Json())}}.dump());
+                     {"dtype", content.at("settings").at("dtype")}}.dump());
 }
 
 /// Waits asleep until all ranks are here.

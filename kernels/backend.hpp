@@ -32,8 +32,9 @@ enum class Activation { none, relu, silu, gelu_tanh };
 enum class PixelRounding { nearest, down };
 
 /// How the weights of a product lie: in the published order; those of a convolution of 3 x 3 in space transformed for Winograd's algorithm
-/// (kernels/cpu/winograd.hpp); or those of one with few outputs with a column for each of these and each tap (kernels/cpu/tap_columns.hpp).
-enum class WeightLayout { published, winograd, tap_columns };
+/// (kernels/cpu/winograd.hpp); those of one with few outputs with a column for each of these and each tap (kernels/cpu/tap_columns.hpp); or in
+/// tiles of AMX's (kernels/cpu/amx.hpp), whose products are of both factors rounded to bfloat16.
+enum class WeightLayout { published, winograd, tap_columns, tiles };
 
 /// A weight matrix [columns, depth] laid out as its device multiplies fastest: float32, bfloat16, or in block floating point
 /// (int16: whole numbers, each column of 192 values of depth with a scale of its own), or float8 with a scale for each column.
@@ -168,8 +169,8 @@ struct Backend {
   /// out = activation(x weight^T + bias); x [rows, depth], bias [columns], of either type, or absent, out [rows, columns].
   /// With a `residual`, like out, and no activation, out = residual + (x weight^T + bias).
   virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) = 0;
-  /// How pack() is to lay out the weights of such a convolution, which are kept `as` that type, for convolution() to be fastest.
-  virtual Packing packing(const ConvolutionGeometry&, int64_t /*in_channels*/, int64_t /*out_channels*/, DType as) const { return as; }
+  /// How pack() is to lay out the weights of such a convolution, for convolution() to be fastest, where a matrix would be packed `as` that.
+  virtual Packing packing(const ConvolutionGeometry&, int64_t /*in_channels*/, int64_t /*out_channels*/, Packing as) const { return as; }
   /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from
   /// [output channels, kernel time, kernel height, kernel width, channels], in any way or in that of packing(). A `residual` as of linear().
   virtual void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
@@ -218,8 +219,12 @@ struct Backend {
   virtual void packed_attention(View qkv, const PackedAttention& with, View out);
 };
 
-/// Which processor instructions the CPU back end may use; amx are those of avx512vnni and AMX. All but portable give the same bits.
+/// Which processor instructions the CPU back end may use; automatic: the best of avx2, avx512 and avx512vnni, which give the same bits. amx are those
+/// of avx512vnni and AMX's tiles, in which weights may be packed then and attention multiplies.
 enum class CpuIsa { automatic, portable, avx2, avx512, avx512vnni, amx };
+
+/// What keeps this process from AMX's tiles of bfloat16, or nothing: then it may use them from now on.
+std::string amx_is_kept_from_us_by();
 
 /// The CPU back end. Throws Error when the processor lacks the instruction set asked for.
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa = CpuIsa::automatic);

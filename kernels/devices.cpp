@@ -10,15 +10,16 @@
 
 namespace pyracast {
 
-namespace {
-
-/// What keeps this process from AMX's tiles, or nothing. The system gives their state, 8 KiB, to a process that asks for it (Linux 5.16,
-/// Documentation/x86/xstate.rst); all of its threads may use them from then on.
+// The system gives the tiles' state, 8 KiB, to a process that asks for it (Linux 5.16,
+// Documentation/x86/xstate.rst); all of its threads may use them from then on.
 std::string amx_is_kept_from_us_by() {
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;
-  constexpr unsigned tiles_and_int8 = 1u << 24 | 1u << 25, system_saves = 1u << 27;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tiles_and_int8) != tiles_and_int8) return "this processor has no AMX with 8-bit integers";
+  constexpr unsigned tiles_and_bfloat16 = 1u << 24 | 1u << 22, avx512_bfloat16 = 1u << 5, system_saves = 1u << 27;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tiles_and_bfloat16) != tiles_and_bfloat16) return "this processor has no AMX with bfloat16";
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & avx512_bfloat16)) return "this processor has no AVX-512 with bfloat16 beside AMX";
+  if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq"))
+    return "this processor has no AVX-512 with VNNI beside AMX";
   unsigned saved = 0, high = 0;
   constexpr unsigned tile_state = 1u << 17 | 1u << 18;
   if (__get_cpuid(1, &a, &b, &c, &d) && (c & system_saves)) asm("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
@@ -30,6 +31,8 @@ std::string amx_is_kept_from_us_by() {
   return "this processor has no AMX";
 #endif
 }
+
+namespace {
 
 const cpu::Simd& simd_amx() {
   static const cpu::Simd table = [] {
@@ -48,11 +51,12 @@ std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa) {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
   const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
-  const bool asks_for_amx = isa == CpuIsa::amx || (isa == CpuIsa::automatic && vnni);
-  const std::string no_amx = !asks_for_amx ? "not asked for" : !vnni ? "this processor has no AVX-512 with VNNI beside AMX" : amx_is_kept_from_us_by();
   if (isa == CpuIsa::automatic)
-    isa = no_amx.empty() ? CpuIsa::amx : vnni ? CpuIsa::avx512vnni : avx512 ? CpuIsa::avx512 : avx2 ? CpuIsa::avx2 : CpuIsa::portable;
-  require(isa != CpuIsa::amx || no_amx.empty(), no_amx, ": use --cpu-isa auto");
+    isa = vnni ? CpuIsa::avx512vnni : avx512 ? CpuIsa::avx512 : avx2 ? CpuIsa::avx2 : CpuIsa::portable;
+  if (isa == CpuIsa::amx) {
+    const std::string no_amx = amx_is_kept_from_us_by();
+    require(no_amx.empty(), no_amx, ": use --dtype bfp16");
+  }
   require(isa != CpuIsa::avx512vnni || vnni, "this processor has no AVX-512 with VNNI: use --cpu-isa avx512, avx2 or portable");
   require(isa != CpuIsa::avx512 || avx512, "this processor has no AVX-512 (F, VL, BW, DQ): use --cpu-isa avx2 or portable");
   require(isa != CpuIsa::avx2 || avx2, "this processor has no AVX2 with FMA: use --cpu-isa portable");

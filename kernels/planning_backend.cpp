@@ -49,7 +49,7 @@ PackedWeights PlanningBackend::pack(View weight, Packing as) {
   return {allocate(bytes), kept, columns, depth, bytes, as.layout};
 }
 
-Packing PlanningBackend::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const {
+Packing PlanningBackend::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, Packing as) const {
   return on_gpu() ? as : cpu::packing(geometry, in_channels, out_channels, as);
 }
 

@@ -66,7 +66,7 @@ class CpuBackend : public Backend {
   void convert(View x, View out) override;
   void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, Packing as) override;
-  Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, DType as) const override;
+  Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, Packing as) const override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
                    const View* residual = nullptr) override;

@@ -1,5 +1,5 @@
 #include "base/error.hpp"
-#include "kernels/cpu/matrix_product.hpp"
+#include "kernels/cpu/product.hpp"
 #include "kernels/cpu/tap_columns.hpp"
 #include "kernels/cpu/winograd.hpp"
 
@@ -38,14 +38,25 @@ void pack_quantized_panels(const cpu::Simd& simd, const Element* weight, int64_t
           const int64_t column = p * panel_columns + n;
           for (int64_t i = 0; i < count; ++i) values[i] = column < columns ? float(weight[column * depth + k + i]) : 0;
           scales[n] = simd.quantize(values, count, rounded);
-          if (simd.amx) simd.amx->set_right(rounded, n, count, block);
-          else
-            for (int64_t i = 0; i < cpu::rounded_up(count, cpu::amx_depth); ++i)
-              integers[(i / 2 * panel_columns + n) * 2 + i % 2] = i < count ? rounded[i] : int16_t(0);
+          for (int64_t i = 0; i < cpu::rounded_up(count, 2); ++i) integers[(i / 2 * panel_columns + n) * 2 + i % 2] = rounded[i];
         }
         block += cpu::quantized_block_bytes(count);
       }
     }
+  });
+}
+
+template <class Element>
+void pack_tile_panels(const Element* weight, int64_t columns, int64_t depth, bfloat16* panels) {
+  using cpu::panel_columns;
+  const int64_t whole = cpu::amx_steps(depth) * cpu::amx_depth;
+  cpu::parallel_pieces((columns + panel_columns - 1) / panel_columns, depth * panel_columns, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t n = 0; n < panel_columns; ++n) {
+        const int64_t column = p * panel_columns + n;
+        for (int64_t k = 0; k < whole; ++k)
+          panels[p * whole * panel_columns + cpu::amx_right_at(k, n)] = bfloat16(column < columns && k < depth ? float(weight[column * depth + k]) : 0.f);
+      }
   });
 }
 
@@ -59,11 +70,12 @@ PackedWeights CpuBackend::pack(View weight, Packing as) {
   const auto pack_factor = [&](int64_t index, const auto* elements) {
     using Element = std::remove_cvref_t<decltype(*elements)>;
     auto* const panels = static_cast<std::byte*>(packed.data.get()) + index * factors.bytes_each();
-    if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, factors.columns, factors.depth, as.layout, panels);
+    if (as.layout == WeightLayout::tiles) pack_tile_panels(elements, factors.columns, factors.depth, reinterpret_cast<bfloat16*>(panels));
+    else if (as.dtype == DType::int16) pack_quantized_panels(simd_, elements, factors.columns, factors.depth, as.layout, panels);
     else pack_panels(elements, factors.columns, factors.depth, reinterpret_cast<Element*>(panels));
   };
   const auto pack_from = [&](const auto* elements) {
-    if (as.layout == WeightLayout::published) return pack_factor(0, elements);
+    if (as.layout == WeightLayout::published || as.layout == WeightLayout::tiles) return pack_factor(0, elements);
     for (int64_t i = 0; i < factors.count; ++i)
       if (as.layout == WeightLayout::winograd)
         pack_factor(i, cpu::transformed_kernels(elements, weight.size(), as.channels, int(i / 4), int(i % 4)).data());

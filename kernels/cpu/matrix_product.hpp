@@ -3,6 +3,8 @@
 // chain of fused multiply-adds in rising order, whatever the blocking: that is what makes rows independent.
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "kernels/cpu/amx.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
@@ -19,9 +21,8 @@ inline int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / ste
 /// Floats of the right factor packed as panels [columns / 32][depth][32], zeros behind the last column.
 inline int64_t packed_size(int64_t columns, int64_t depth) { return rounded_up(columns, panel_columns) * depth; }
 
-/// Bytes of the integers of a block of so many values of depth in a panel of quantized weights: int16 [pairs][32][2], or tiles of AMX's (amx.hpp); as
-/// many on every instruction set, so that the plan of memory need not know which.
-inline int64_t quantized_values_bytes(int64_t count) { return rounded_up(count, amx_depth) * panel_columns * 2; }
+/// Bytes of the integers of a block of so many values of depth in a panel of quantized weights: int16 [pairs][32][2].
+inline int64_t quantized_values_bytes(int64_t count) { return rounded_up(count, 2) * panel_columns * 2; }
 /// Bytes of such a block: the integers, and the float32 scales of its 32 columns behind.
 inline int64_t quantized_block_bytes(int64_t count) { return quantized_values_bytes(count) + panel_columns * 4; }
 /// Values of depth that have a scale together: fewer of what is transformed for Winograd's algorithm, which makes more of their errors.
@@ -32,8 +33,9 @@ inline int64_t quantized_panel_bytes(int64_t depth, WeightLayout layout) {
   return depth / block * quantized_block_bytes(block) + (rest ? quantized_block_bytes(rest) : 0);
 }
 
-/// Bytes of a panel of a packed right factor: of float32 or bfloat16, or (int16) quantized.
+/// Bytes of a panel of a packed right factor: of float32 or bfloat16, (int16) quantized, or of AMX's tiles.
 inline int64_t panel_bytes(int64_t depth, DType dtype, WeightLayout layout) {
+  if (layout == WeightLayout::tiles) return amx_steps(depth) * amx_step * int64_t(size_of(DType::bfloat16));
   return dtype == DType::int16 ? quantized_panel_bytes(depth, layout) : depth * panel_columns * int64_t(size_of(dtype));
 }
 
@@ -43,7 +45,8 @@ struct PackedFactors {
   int64_t count = 1, columns, depth;
   PackedFactors(int64_t columns, int64_t depth, Packing packing) : columns(columns), depth(depth), packing_(packing) {
     switch (packing.layout) {
-      case WeightLayout::published: break;
+      case WeightLayout::published:
+      case WeightLayout::tiles: break;
       case WeightLayout::winograd:
         count = 16;
         this->depth = depth / 9;
@@ -165,45 +168,6 @@ struct QuantizedTiles {
   }
 };
 
-/// QuantizedTiles on AMX, whose tiles are ready as long as this lives.
-struct AmxTiles {
-  static constexpr int64_t tile_rows = amx_rows;
-  const Simd& simd;
-  explicit AmxTiles(const Simd& simd) : simd(simd) { simd.amx->configure(); }
-  ~AmxTiles() { simd.amx->release(); }
-  AmxTiles(const AmxTiles&) = delete;
-  AmxTiles& operator=(const AmxTiles&) = delete;
-
-  static std::byte* rows(int64_t tile) {
-    alignas(64) thread_local static std::byte all[row_block * 2 * depth_block];
-    return all + tile * tile_rows * 2 * depth_block;
-  }
-  static float* scales(int64_t tile) {
-    thread_local static float all[row_block];
-    return all + tile * tile_rows;
-  }
-  template <class PackLeft>
-  bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t rows_there, int64_t k, int64_t count) const {
-    alignas(64) float values[cpu::tile_rows * left_stride];
-    int16_t rounded[depth_block + 1];
-    bool any = false;
-    for (int64_t begin = 0; begin < rows_there; begin += cpu::tile_rows) {
-      const bool some = pack_left(row + begin, k, count, values);
-      if (!some) std::memset(values, 0, sizeof values);
-      any |= some;
-      for (int64_t r = 0; r < cpu::tile_rows; ++r) {
-        scales(tile)[begin + r] = simd.quantize(values + r * left_stride, count, rounded);
-        simd.amx->set_left(rounded, begin + r, count, rows(tile));
-      }
-    }
-    return any;
-  }
-  void multiply(int64_t tile, int64_t rows_there, int64_t depth, const std::byte* right, int64_t columns, float* c, int64_t stride,
-                bool accumulate) const {
-    simd.amx->multiply(rows_there, depth, rows(tile), scales(tile), right, quantized_scales(right, depth), columns, c, stride, accumulate);
-  }
-};
-
 /// out[rows, columns] = left * right for one task's block of rows [row_begin, row_end) and columns.
 /// `pack_left(row, k, count, a)` writes tile_rows rows of `count` values, left_stride apart, and gives false where all are
 /// zero; `panel` gives the right factor, and the depth of its blocks; `finish(row, column, count, c)` sees each finished piece of an output row.
@@ -255,26 +219,8 @@ template <class Body>
 void with_tiles(const Simd& simd, DType dtype, Body body) {
   alignas(64) thread_local static float widened[depth_block * panel_columns];
   const auto quantized = [](const PackedWeights& right) { return QuantizedPanels{right}; };
-  if (dtype == DType::int16 && simd.amx) body(AmxTiles{simd}, quantized);
-  else if (dtype == DType::int16) body(QuantizedTiles{simd}, quantized);
+  if (dtype == DType::int16) body(QuantizedTiles{simd}, quantized);
   else body(FloatTiles{simd}, [&](const PackedWeights& right) { return WeightPanels{simd, right, widened}; });
-}
-
-/// All rows and columns, tasks over OpenMP threads; arguments as in multiply_block. bfloat16 panels are widened a block at a time.
-template <class PackLeft, class Finish>
-void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLeft pack_left, float* out,
-              Finish finish) {
-  const int64_t columns = right.columns, depth = right.depth, column_step = column_block(rows);
-  const int64_t row_tasks = (rows + row_block - 1) / row_block, row_step = rounded_up((rows + row_tasks - 1) / std::max<int64_t>(row_tasks, 1), tile_rows);
-  const int64_t column_tasks = (columns + column_step - 1) / column_step;
-#pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(rows * columns * depth))
-  for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {
-    const int64_t row = task / column_tasks * row_step, column = task % column_tasks * column_step;
-    with_tiles(simd, right.dtype, [&](const auto& tiles, const auto& panels_of) {
-      multiply_block(tiles, row, std::min(rows, row + row_step), column, std::min(columns, column + column_step), depth, pack_left, panels_of(right),
-                     out, columns, finish);
-    });
-  }
 }
 
 /// Packs rows of a row-major matrix with this row stride.
@@ -306,6 +252,34 @@ struct Epilogue {
     if (activation != Activation::none) simd.activate(activation, c, c, count);
     if (residual) add_row(residual + row * columns + column, count, c);
   }
+  /// Of `rows` rows of sums, 32 floats apart; writes them to `out` [all rows, columns].
+  void operator()(const Amx& amx, int64_t row, int64_t column, int64_t rows, int64_t count, float* sums, float* out, bool past_caches) const {
+    const float* added = bias ? bias + column : nullptr;
+    const int64_t at = row * columns + column;
+    if (activation == Activation::gelu_tanh && !residual) return amx.store_gelu(sums, rows, count, added, out + at, columns, past_caches && count == panel_columns);
+    if (activation != Activation::none) {
+      if (added) amx.store(sums, rows, count, added, nullptr, sums, panel_columns, false);
+      simd.activate(activation, sums, sums, rows * panel_columns);
+      added = nullptr;
+    }
+    amx.store(sums, rows, count, added, residual ? residual + at : nullptr, out + at, columns, past_caches && count == panel_columns);
+  }
+};
+
+/// Scratch that is kept between calls and begins at a multiple of a cache line, across which vectors and rows of tiles should not lie.
+template <class T>
+class CacheLines {
+ public:
+  T* room(int64_t elements) {
+    constexpr size_t line = 64;
+    if (values_.size() < size_t(elements) + line / sizeof(T)) values_.resize(size_t(elements) + line / sizeof(T));
+    void* begin = values_.data();
+    size_t bytes = values_.size() * sizeof(T);
+    return static_cast<T*>(std::align(line, size_t(elements) * sizeof(T), begin, bytes));
+  }
+
+ private:
+  std::vector<T> values_;
 };
 
 /// The floats of what may not be there.

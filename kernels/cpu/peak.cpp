@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "kernels/cpu/amx.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 
 namespace pyracast {
@@ -30,18 +31,20 @@ double best_rate(int runs, double work, clockid_t clock, F run) {
   return best;
 }
 
-constexpr int64_t rounds = 1 << 20;   // each number stays below 2^24, so that all sums are exact
+constexpr int64_t rounds = 1 << 20, tile_rounds = 1 << 16;   // each sum stays below 2^24, so that all are exact
 
 /// The loop of multiply-adds on each of `threads` threads, which must add up to what so many give.
 void multiply_add(const cpu::Simd& simd, int threads) {
   double sum = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : sum)
-  sum += double(simd.multiply_adds(rounds));
-  const double expected = double(threads) * double(rounds) * simd.fma_lanes;
+  sum += double(simd.amx ? simd.amx->multiply_ones(tile_rounds) : simd.multiply_adds(rounds));
+  const double expected = double(threads) * (simd.amx ? 128. * tile_rounds : double(rounds) * simd.fma_lanes);
   require(sum == expected, "the peak loop added up ", sum, ", expected ", expected);
 }
 
-double flop(const cpu::Simd& simd, int threads) { return 2.0 * double(rounds) * simd.fma_lanes * threads; }
+double flop(const cpu::Simd& simd, int threads) {
+  return threads * (simd.amx ? double(tile_rounds) * cpu::Amx::flop_of_round : 2.0 * double(rounds) * simd.fma_lanes);
+}
 
 }  // namespace
 

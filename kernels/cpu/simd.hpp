@@ -61,7 +61,7 @@ struct Simd {
   /// processor can go: the yardstick of the other loops.
   float (*multiply_adds)(int64_t rounds);
   int fma_lanes;
-  /// Where it is there, it multiplies in place of quantized_tile.
+  /// Where it is there, weights may lie in its tiles, and attention multiplies in them.
   const Amx* amx = nullptr;
 };
 

@@ -20,7 +20,7 @@ void add_taps(const float* taps, int64_t stride, int64_t positions, int64_t outp
 class Products {
  public:
   Products(const Simd& simd, int64_t width, int64_t columns) : simd_(simd), width_(width), stride_(rounded_up(columns, panel_columns)) {
-    const size_t floats = size_t((width + amx_rows) * stride_);   // room for a last whole tile
+    const size_t floats = size_t((width + tile_rows) * stride_);   // room for a last whole tile
     if (values_.size() < floats) values_.resize(floats);
   }
 

@@ -17,7 +17,7 @@ constexpr float output_transform[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};        
 
 constexpr int64_t most_columns = 512;          // of a task
 constexpr int64_t most_products = 192 * 1024;  // of a task, in four matrices that lie in the second-level cache together
-constexpr int64_t row_step = 48;               // whole tiles on all instruction sets
+constexpr int64_t row_step = 48;               // whole tiles
 
 const float zeros[most_columns] = {};   // what lies outside of the input; and no bias
 

@@ -98,12 +98,12 @@ DType Weights::table_dtype(const StoredTensor& stored) const {
   return contents_->storage.dtype.value_or(stored.dtype == DType::bfloat16 ? DType::bfloat16 : DType::float32);
 }
 
-DType Weights::kernel_dtype(const StoredTensor& stored) const { return contents_->storage.block_floats ? DType::int16 : table_dtype(stored); }
+Packing Weights::kernel_packing(const StoredTensor& stored) const { return contents_->storage.products.value_or(table_dtype(stored)); }
 
 // The tensor cores take float8 factors whose rows are whole runs of 16 bytes.
-DType Weights::matrix_dtype(const StoredTensor& stored, int64_t columns, int64_t depth) const {
+Packing Weights::matrix_packing(const StoredTensor& stored, int64_t columns, int64_t depth) const {
   const bool float8 = contents_->storage.float8 && of_tokens_ && columns % 16 == 0 && depth % 16 == 0;
-  return float8 ? DType::float8 : kernel_dtype(stored);
+  return float8 ? DType::float8 : kernel_packing(stored);
 }
 
 Tensor Weights::on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const {
@@ -169,7 +169,7 @@ PackedWeights Weights::packed(const std::string& name, const StoredTensor& store
 PackedWeights Weights::matrix(const std::string& name, int64_t columns, int64_t depth) const {
   const StoredTensor* stored = take(name, {columns, depth});
   if (!stored) return {};
-  return packed(name, *stored, matrix_dtype(*stored, columns, depth), columns, depth,
+  return packed(name, *stored, matrix_packing(*stored, columns, depth), columns, depth,
                 [&] { return on_device(*stored, {columns, depth}, table_dtype(*stored)); });
 }
 
@@ -185,7 +185,7 @@ PackedWeights Weights::stacked(const std::vector<std::string>& names, int64_t co
   const auto wide = std::find_if(parts.begin(), parts.end(), [&](const StoredTensor* part) { return table_dtype(*part) == DType::float32; });
   const StoredTensor& as_this = wide != parts.end() ? **wide : *parts.front();
   const Shape whole{int64_t(names.size()) * columns, depth};
-  return packed(all, as_this, matrix_dtype(as_this, whole[0], depth), whole[0], depth, [&] {
+  return packed(all, as_this, matrix_packing(as_this, whole[0], depth), whole[0], depth, [&] {
     if (!backend().computes()) return Tensor(backend(), whole, table_dtype(as_this));
     std::vector<float> rows, ordered;
     for (const StoredTensor* part : parts) {
@@ -202,7 +202,7 @@ PackedWeights Weights::kernel(const std::string& name, const Shape& shape, const
   if (!stored) return {};
   const int64_t out = shape[0], in = shape[1], taps = pyracast::size_of(shape) / (out * in);
   const Shape rows{out, taps * in};
-  return packed(name, *stored, backend().packing(geometry, in, out, kernel_dtype(*stored)), out, taps * in, [&] {
+  return packed(name, *stored, backend().packing(geometry, in, out, kernel_packing(*stored)), out, taps * in, [&] {
     if (!backend().computes()) return on_device(*stored, rows, table_dtype(*stored));
     const std::vector<float> published = values(*stored);
     std::vector<float> reordered(published.size());   // [out, in, taps] -> [out, taps, in]

@@ -10,12 +10,13 @@ namespace pyracast {
 
 /// How weights are kept in memory: `dtype` float32 or bfloat16; absent: as stored (bfloat16 stays, all else becomes
 /// float32). `shared`, where given: matrices, kernels and tables lie there; of back ends in the host's memory only, and needed
-/// while weights are read. `block_floats`: matrices and kernels are kept and multiplied in block floating point (Backend::pack);
-/// else arithmetic on the CPU is float32. `float8`: on a GPU matrices that multiply tokens (Weights::of_tokens) are kept and multiplied so.
+/// while weights are read. `products`, on the CPU: how matrices and kernels are packed to be multiplied, in block floating point (int16) or in AMX's
+/// tiles; else products there are of float32. `float8`: on a GPU matrices that multiply tokens (Weights::of_tokens) are kept and multiplied so.
 struct WeightStorage {
   std::optional<DType> dtype;
   SharedWeights* shared = nullptr;
-  bool block_floats = false, float8 = false;
+  std::optional<Packing> products = {};
+  bool float8 = false;
 };
 
 /// The weights of one network under the checkpoint's own names. The boxes of a model take theirs by name and shape;
@@ -92,8 +93,8 @@ class Weights {
   Tensor on_device(const StoredTensor& stored, const Shape& shape, DType dtype) const;
   Tensor on_device(const std::vector<float>& values, const Shape& shape, DType dtype) const;
   DType table_dtype(const StoredTensor& stored) const;
-  DType kernel_dtype(const StoredTensor& stored) const;
-  DType matrix_dtype(const StoredTensor& stored, int64_t columns, int64_t depth) const;
+  Packing kernel_packing(const StoredTensor& stored) const;
+  Packing matrix_packing(const StoredTensor& stored, int64_t columns, int64_t depth) const;
   PackedWeights packed(const std::string& name, const StoredTensor& stored, Packing packing, int64_t columns, int64_t depth,
                        const std::function<Tensor()>& published) const;
   WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype, const std::function<WeightBlock()>& make) const;

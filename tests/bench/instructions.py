@@ -18,7 +18,7 @@ from pathlib import Path
 here = Path(__file__).resolve().parent
 stages = ["gemm-120x128x384", "conv-3x3-64-64-at-1x6x6", "spatial-attention", "temporal-attention", "cross-attention",
           "norm-modulate", "gate-residual", "gelu", "mlp", "stdit3-pair"]
-fast_stages = ["gemm-120x128x384", "conv-3x3-64-64-at-1x6x6", "mlp", "stdit3-pair"]   # with --dtype auto
+fast_stages = ["gemm-120x128x384", "conv-3x3-64-64-at-1x6x6", "mlp", "stdit3-pair"]   # with --dtype bfp16
 
 
 def instructions(program, stage, dtype, repeats):
@@ -44,7 +44,7 @@ def main():
     record = here / "instructions.json"
     known = json.loads(record.read_text()) if record.exists() else {}
     counted, worse = {}, False
-    for stage, dtype in [*((stage, "float32") for stage in stages), *((stage, "auto") for stage in fast_stages)]:
+    for stage, dtype in [*((stage, "float32") for stage in stages), *((stage, "bfp16") for stage in fast_stages)]:
         name = stage if dtype == "float32" else f"{stage}, {dtype}"
         counted[name] = instructions(options.program, stage, dtype, 4) // 4
         before = known.get(name)

@@ -106,7 +106,7 @@ def print_scaling(options, ours, theirs):
 def print_fast(options, fast, exact, torch):
     modes = ["", "-bfloat16", "-compiled", "-bfloat16-compiled"]
     programs = {"fast": (fast, "ours", ""), "float32": (exact, "ours", ""), **{mode: (peer, "torch", mode) for mode, peer in zip(modes, torch)}}
-    print("| stage | ours fast, CPU s | of the float32 peak | ours float32 / fast | PyTorch float32 / fast | bfloat16 | compiled float32 "
+    print("| stage | ours fast, CPU s | of the peak of such products | ours float32 / fast | PyTorch float32 / fast | bfloat16 | compiled float32 "
           "| compiled bfloat16 | best of the four |\n|---|---|---|---|---|---|---|---|---|")
     everything = []
     for stage in options.stages or fast_stages:

@@ -2,34 +2,17 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
-#include "kernels/cpu/amx.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "tests/kernels/devices.hpp"
 #include "tests/kernels/shared_out.hpp"
 
 namespace pyracast {
 
-namespace cpu {
-/// AMX's code on tiles in memory (amx_in_memory.cpp).
-const Amx& amx_in_memory();
-}  // namespace cpu
-
 namespace {
-
-/// A back end with this one's loops, and AMX's on tiles in memory.
-std::shared_ptr<Backend> with_amx_in_memory(const Backend& backend) {
-  static std::map<std::string, std::pair<std::string, cpu::Simd>> tables;
-  auto& [name, table] = tables.try_emplace(backend.name(), "", dynamic_cast<const CpuBackend&>(backend).simd()).first->second;
-  name = std::string(dynamic_cast<const CpuBackend&>(backend).simd().name) + "-amx-in-memory";
-  table.name = name.c_str();
-  table.amx = &cpu::amx_in_memory();
-  return std::make_shared<CpuBackend>(table);
-}
 
 std::vector<std::shared_ptr<Backend>> processors() {
   auto devices = test_devices();
   std::erase_if(devices, [](const auto& device) { return !device->name().starts_with("cpu"); });
-  devices.push_back(with_amx_in_memory(*make_cpu_backend()));
   return devices;
 }
 

@@ -31,7 +31,7 @@ inline bool scales_float8_rows(const Backend& gpu) { return gpu.name().starts_wi
 /// The back ends that this machine can run, each with its name; no test is written for one device.
 inline std::vector<std::shared_ptr<Backend>> test_devices() {
   std::vector<std::shared_ptr<Backend>> devices{make_cpu_backend(CpuIsa::portable)};
-  for (const CpuIsa isa : {CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512vnni, CpuIsa::amx}) {
+  for (const CpuIsa isa : {CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512vnni}) {
     try {
       devices.push_back(make_cpu_backend(isa));
     } catch (const Error& error) {

@@ -75,13 +75,13 @@ TEST(SharedWeights, OfANetworkEqualItsOwn) {
   const StoredTensors tensors{{"m", {DType::float32, {6, 40}, std::as_bytes(std::span(*values)), values, "test"}},
                               {"k", {DType::float32, {6, 10, 2, 2}, std::as_bytes(std::span(*values)), values, "test"}},
                               {"t", {DType::float32, {40, 6}, std::as_bytes(std::span(*values)), values, "test"}}};
-  for (const auto& [dtype, block_floats] : {std::pair{DType::float32, false}, {DType::bfloat16, false}, {DType::bfloat16, true}}) {
+  for (const auto& [dtype, products] : {std::pair<DType, std::optional<Packing>>{DType::float32, {}}, {DType::bfloat16, {}}, {DType::bfloat16, DType::int16}}) {
     LaidDownWeights first;
     const auto bytes = [&](SharedWeights* shared) {
-      const Weights weights(*backend, tensors, {dtype, shared, block_floats}, "test");
+      const Weights weights(*backend, tensors, {dtype, shared, products}, "test");
       std::string all;
       for (const PackedWeights& packed : {weights.matrix("m", 6, 40), weights.kernel("k", {6, 10, 2, 2}, {.kernel = {1, 2, 2}})}) {
-        EXPECT_EQ(packed.dtype, block_floats ? DType::int16 : dtype);
+        EXPECT_EQ(packed.dtype, products ? DType::int16 : dtype);
         EXPECT_EQ(packed.columns, 6);
         EXPECT_EQ(packed.depth, 40);
         all += text_of({packed.data, packed.bytes});

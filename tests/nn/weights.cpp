@@ -57,7 +57,7 @@ TEST_F(WeightsTest, StackedLinearsGiveTheBitsOfEachInAnyOrder) {
                               {"b.bias", stored({out}, some(out, 4))}};
   const Tensor x(*backend, {2, in}, some(2 * in, 5));
   const std::vector<int64_t> order{2, 1, 0, 3, 5, 4};
-  for (const WeightStorage& storage : {WeightStorage{}, WeightStorage{DType::bfloat16}, WeightStorage{.block_floats = true}}) {
+  for (const WeightStorage& storage : {WeightStorage{}, WeightStorage{DType::bfloat16}, WeightStorage{.products = DType::int16}}) {
     const Weights weights(*backend, tensors, storage, "x");
     const std::vector<float> a = Linear(weights / "a", in, out)(x).to_host(), b = Linear(weights / "b", in, out)(x).to_host();
     const std::vector<float> as_stored = Linear::stacked(weights, {"a", "b"}, in, out, {}, true)(x).to_host();

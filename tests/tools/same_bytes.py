@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes two held-out clips of the demo model with each of its broadcast files, in float32 and in the fast mode (--dtype auto), and holds
+"""Makes two held-out clips of the demo model with each of its broadcast files, in float32 and in block floating point (--dtype bfp16), and holds
 latents and pixels against hashes that were recorded on another machine: equal bit for bit wherever there is AVX2.
 
     tests/tools/same_bytes.py PYRACAST [--record]      --record: writes same_bytes.json anew
@@ -51,7 +51,7 @@ def main():
         lines = (root / "configs/demo/train/held_out_prompts.jsonl").read_text().splitlines()[:2]
         folder.joinpath("prompts.jsonl").write_text("\n".join(json.dumps({key: json.loads(line)[key] for key in ("id", "prompt")}) for line in lines) + "\n")
         files = sorted((root / "configs/broadcast").glob("demo-*.json"))
-        for dtype in ("float32", "auto"):
+        for dtype in ("float32", "bfp16"):
             for file in [None, *files]:
                 name = f"{dtype}, {file.name if file else 'everything computed'}"
                 steps = json.loads(file.read_text()).get("steps", 30) if file else 30
