@@ -10,9 +10,11 @@
 
 namespace pyracast {
 
-// The system gives the tiles' state, 8 KiB, to a process that asks for it (Linux 5.16,
-// Documentation/x86/xstate.rst); all of its threads may use them from then on.
-std::string amx_is_kept_from_us_by() {
+namespace {
+
+/// amx_is_kept_from_us_by(). The system gives the tiles' state, 8 KiB, to a process that asks for it (Linux 5.16, Documentation/x86/xstate.rst); all of
+/// its threads may use them from then on.
+std::string what_keeps_amx() {
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned tiles_and_bfloat16 = 1u << 24 | 1u << 22, avx512_bfloat16 = 1u << 5, system_saves = 1u << 27;
@@ -32,8 +34,6 @@ std::string amx_is_kept_from_us_by() {
 #endif
 }
 
-namespace {
-
 const cpu::Simd& simd_amx() {
   static const cpu::Simd table = [] {
     cpu::Simd all = cpu::simd_avx512vnni();
@@ -45,6 +45,12 @@ const cpu::Simd& simd_amx() {
 }
 
 }  // namespace
+
+// Asked once: jobs want to know for every sample, and under a hypervisor each question to the processor is an exit.
+std::string amx_is_kept_from_us_by() {
+  static const std::string answer = what_keeps_amx();
+  return answer;
+}
 
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");

@@ -61,7 +61,7 @@ struct PackPatches {
 Packing cpu::packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, Packing as) {
   if (geometry.kernel[1] != 3 || geometry.kernel[2] != 3 || geometry.stride[1] != 1 || geometry.stride[2] != 1) return as;
   if (in_channels >= winograd_channels && out_channels >= winograd_channels) {
-    if (as.layout == WeightLayout::tiles) return as;   // the plain sum of bfloat16 is faster there, and errs less
+    if (as.layout == WeightLayout::tiles) return as;   // whose plain sum is faster than Winograd's in the other types
     const bool quantized = as.dtype == DType::int16 && in_channels >= quantized_winograd_channels;
     return {quantized ? DType::int16 : DType::float32, WeightLayout::winograd, in_channels};
   }
