@@ -69,6 +69,18 @@ BenchStage cross_attention(const BenchSizes& s) {
           }};
 }
 
+/// The last product of an attention, by itself or gated and added to what goes in.
+BenchStage projection(const BenchSizes& s, const char* name, bool gated) {
+  const Shape x{s.batch, s.frames * s.space, s.hidden}, factors{s.batch, s.hidden};
+  return {name, double(size_of(x)) * double(2 * s.hidden + (gated ? 2 : 0)), floats({x, x, gated ? x : Shape{0}, {s.hidden, s.hidden}}),
+          [=](Backend& backend, WeightStorage storage) -> Prepared {
+            const Linear linear(Weights::random(backend, storage).of_tokens(), s.hidden, s.hidden);
+            const Tensor h = token_input(backend, x), added = token_input(backend, x);
+            const Residual residual = gated ? Residual(added, random_input(backend, factors)) : Residual();
+            return [=] { linear.added_to(residual, h); };
+          }};
+}
+
 std::vector<BenchStage> row_stages(const BenchSizes& s) {
   const Shape x{s.batch, s.frames * s.space, s.hidden}, factors{s.batch, s.hidden};
   const double elements = double(size_of(x));
@@ -81,6 +93,8 @@ std::vector<BenchStage> row_stages(const BenchSizes& s) {
       {"gate-residual", 2 * elements, floats({x, x, x, factors}), [=](Backend& backend, WeightStorage) -> Prepared {
          return [h = token_input(backend, x), f = random_input(backend, factors)] { add_gated(h, h, f); };
        }},
+      projection(s, "projection", false),
+      projection(s, "projection-gated", true),
       {"gelu", 4 * 10 * elements, floats({inner, inner}), [=](Backend& backend, WeightStorage) -> Prepared {
          return [h = token_input(backend, inner)] { activate(h, Activation::gelu_tanh); };
        }},

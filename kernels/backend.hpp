@@ -167,8 +167,10 @@ struct Backend {
   virtual PackedWeights pack(View weight, Packing as) = 0;
   PackedWeights pack_exactly(View weight) { return pack(weight, weight.dtype); }
   /// out = activation(x weight^T + bias); x [rows, depth], bias [columns], of either type, or absent, out [rows, columns].
-  /// With a `residual`, like out, and no activation, out = residual + (x weight^T + bias).
-  virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) = 0;
+  /// With a `residual`, like out, and no activation, out = residual + (x weight^T + bias), and with a `gate` as of add_gated() as well,
+  /// [groups, columns] of rows that fall into as many equal runs, out = residual + gate * (x weight^T + bias).
+  virtual void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr,
+                      const View* gate = nullptr) = 0;
   /// How pack() is to lay out the weights of such a convolution, for convolution() to be fastest, where a matrix would be packed `as` that.
   virtual Packing packing(const ConvolutionGeometry&, int64_t /*in_channels*/, int64_t /*out_channels*/, Packing as) const { return as; }
   /// Cross-correlation, x [batch, time, height, width, channels]; weight packed from

@@ -53,7 +53,7 @@ Packing PlanningBackend::packing(const ConvolutionGeometry& geometry, int64_t in
   return on_gpu() ? as : cpu::packing(geometry, in_channels, out_channels, as);
 }
 
-void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out, const View*) {
+void PlanningBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation, View out, const View*, const View*) {
   count_products(x.size(), weight.columns);
   if (!on_tensor_cores() || x.size() == 0) return;
   const auto added = bias ? as(cuda::bias_type(weight.dtype, out.dtype), *bias) : nullptr;

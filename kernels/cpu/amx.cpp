@@ -182,23 +182,24 @@ void store_rows(const float* sums, int64_t rows, int64_t columns, const float* b
     for (int64_t r = 0; r < rows; ++r) {
       __m512 value = _mm512_maskz_loadu_ps(there, sums + r * amx_block + n);
       if (bias) value = _mm512_add_ps(value, added);
-      value = last(value, there, r * stride + n);
+      value = last(value, there, r, n);
       if constexpr (past_caches) _mm512_stream_ps(out + r * stride + n, value);
       else _mm512_mask_storeu_ps(out + r * stride + n, there, value);
     }
   }
 }
 
-void store(const float* sums, int64_t rows, int64_t columns, const float* bias, const float* residual, float* out, int64_t stride, bool past_caches) {
-  const auto last = [&](__m512 value, __mmask16 there, int64_t at) {
-    return residual ? _mm512_add_ps(value, _mm512_maskz_loadu_ps(there, residual + at)) : value;
+void store(const float* sums, int64_t rows, int64_t columns, const Finish& with, float* out, int64_t stride, bool past_caches) {
+  const auto last = [&](__m512 value, __mmask16 there, int64_t r, int64_t n) {
+    if (with.gate) value = _mm512_mul_ps(value, _mm512_maskz_loadu_ps(there, with.gate + n));
+    return with.residual ? _mm512_add_ps(value, _mm512_maskz_loadu_ps(there, with.residual + r * stride + n)) : value;
   };
-  if (past_caches) store_rows<true>(sums, rows, columns, bias, out, stride, last);
-  else store_rows<false>(sums, rows, columns, bias, out, stride, last);
+  if (past_caches) store_rows<true>(sums, rows, columns, with.bias, out, stride, last);
+  else store_rows<false>(sums, rows, columns, with.bias, out, stride, last);
 }
 
 void store_gelu(const float* sums, int64_t rows, int64_t columns, const float* bias, float* out, int64_t stride, bool past_caches) {
-  const auto last = [](__m512 value, __mmask16, int64_t) { return gelu(value); };
+  const auto last = [](__m512 value, __mmask16, int64_t, int64_t) { return gelu(value); };
   if (past_caches) store_rows<true>(sums, rows, columns, bias, out, stride, last);
   else store_rows<false>(sums, rows, columns, bias, out, stride, last);
 }
@@ -278,12 +279,13 @@ void round_row(const float* x, int64_t n, bfloat16* to) {
   for (int64_t k = 0; k < amx_steps(n) * amx_depth; ++k) to[k / amx_depth * amx_step + k % amx_depth] = bfloat16(k < n ? x[k] : 0.f);
 }
 
-void store(const float* sums, int64_t rows, int64_t columns, const float* bias, const float* residual, float* out, int64_t stride, bool) {
+void store(const float* sums, int64_t rows, int64_t columns, const Finish& with, float* out, int64_t stride, bool) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t n = 0; n < columns; ++n) {
       float value = sums[r * amx_block + n];
-      if (bias) value += bias[n];
-      if (residual) value += residual[r * stride + n];
+      if (with.bias) value += with.bias[n];
+      if (with.gate) value *= with.gate[n];
+      if (with.residual) value += with.residual[r * stride + n];
       out[r * stride + n] = value;
     }
 }

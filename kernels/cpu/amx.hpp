@@ -39,10 +39,9 @@ struct Amx {
   /// each step `asked` lines of memory from `next` on are asked for, 64 bytes each.
   void (*multiply)(int64_t steps, const bfloat16* left, const bfloat16* right, float* sums, int64_t stride, bool accumulate, const bfloat16* next,
                    int64_t asked);
-  /// out[r][n] = sums[r][n] + bias[n] + residual[r][n] for rows 32 floats apart in `sums`, `stride` in the others; bias and residual may be null.
+  /// Stores finished sums, without an activation: rows 32 floats apart in `sums`, `stride` in the others.
   /// `past_caches`: as Simd::modulated_norm has it, of whole rows of 32 columns; other threads see them after release().
-  void (*store)(const float* sums, int64_t rows, int64_t columns, const float* bias, const float* residual, float* out, int64_t stride,
-                bool past_caches);
+  void (*store)(const float* sums, int64_t rows, int64_t columns, const Finish& with, float* out, int64_t stride, bool past_caches);
   /// The same of gelu(sums[r][n] + bias[n]), Activation::gelu_tanh.
   void (*store_gelu)(const float* sums, int64_t rows, int64_t columns, const float* bias, float* out, int64_t stride, bool past_caches);
   /// Rounds exp(y - max y), y = scale * x + bias, as round_row() does; bias may be null. Gives 1 over the sum of what was not rounded yet. x has room

@@ -89,7 +89,7 @@ struct BiasRows {
 /// out = left * right for rows of the left factor, `stride` apart. `as_tiles`: they are left_stride apart and have room for whole tiles.
 void multiply_near(const cpu::Simd& simd, const float* left, int64_t stride, bool as_tiles, int64_t rows, const cpu::NearPanels& right, int64_t columns,
                    float* out, int64_t out_stride) {
-  const auto nothing = [](int64_t, int64_t, int64_t, float*) {};
+  const auto nothing = [](auto...) {};
   const auto multiply = [&](const auto& tiles, const auto& pack_left) {
     cpu::multiply_block<cpu::Room::whole_tiles>(tiles, 0, rows, 0, columns, right.depth, pack_left, right, out, out_stride, nothing);
   };

@@ -82,7 +82,7 @@ void CpuBackend::convolution(View x, const PackedWeights& weight, const View* bi
   const PackPatches patches{cpu::floats(x), positions, x.shape[4],
                             {x.shape[1], x.shape[2], x.shape[3]}, {out.shape[1], out.shape[2], out.shape[3]}, geometry};
   cpu::multiply(simd_, positions, weight, patches, cpu::floats(out),
-                cpu::Epilogue{simd_, cpu::floats_or_null(bias), Activation::none, cpu::floats_or_null(residual), weight.columns});
+                cpu::Epilogue{simd_, cpu::floats_or_null(bias), Activation::none, weight.columns, cpu::floats_or_null(residual)});
 }
 
 }  // namespace pyracast

@@ -67,7 +67,8 @@ class CpuBackend : public Backend {
   void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, Packing as) override;
   Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, Packing as) const override;
-  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) override;
+  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr,
+              const View* gate = nullptr) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
                    const View* residual = nullptr) override;
   void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of,

@@ -86,10 +86,11 @@ PackedWeights CpuBackend::pack(View weight, Packing as) {
   return packed;
 }
 
-void CpuBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual) {
+void CpuBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual, const View* gate) {
   const int64_t rows = x.size() / weight.depth;
   cpu::multiply(simd_, rows, weight, cpu::PackRows{cpu::floats(x), rows, weight.depth}, cpu::floats(out),
-                cpu::Epilogue{simd_, cpu::floats_or_null(bias), activation, cpu::floats_or_null(residual), weight.columns});
+                cpu::Epilogue{simd_, cpu::floats_or_null(bias), activation, weight.columns, cpu::floats_or_null(residual), cpu::floats_or_null(gate),
+                              gate ? rows / gate->shape[0] : rows});
 }
 
 }  // namespace pyracast

@@ -170,7 +170,7 @@ struct QuantizedTiles {
 
 /// out[rows, columns] = left * right for one task's block of rows [row_begin, row_end) and columns.
 /// `pack_left(row, k, count, a)` writes tile_rows rows of `count` values, left_stride apart, and gives false where all are
-/// zero; `panel` gives the right factor, and the depth of its blocks; `finish(row, column, count, c)` sees each finished piece of an output row.
+/// zero; `panel` gives the right factor, and the depth of its blocks; `finish(row, rows, column, count, c)` sees each finished piece of output rows.
 template <Room room = Room::exact, class Tiles, class PackLeft, class Panel, class Finish>
 void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end,
                     int64_t depth, PackLeft pack_left, Panel panel, float* out, int64_t out_stride, Finish finish) {
@@ -196,6 +196,8 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
         const std::span<const std::byte> now = next.first(std::min(asked, next.size()));
         for (size_t line = 0; line < now.size(); line += 64) __builtin_prefetch(now.data() + line, 0, 2);
         next = next.subspan(now.size());
+        if constexpr (requires { finish.ask_for(r, rows, n, columns); })
+          if (last) finish.ask_for(r, rows, n, columns);
         if (!any[tile]) {   // zeros change no sum
           for (int64_t i = 0; i < rows && k == 0; ++i) std::fill_n(c + i * out_stride, columns, 0.f);
         } else if (room == Room::whole_tiles || (rows == tile_rows && columns == panel_columns)) {
@@ -207,8 +209,7 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
           for (int64_t i = 0; i < rows; ++i)
             std::memcpy(c + i * out_stride, edge + i * panel_columns, size_t(columns) * 4);
         }
-        if (last)
-          for (int64_t i = 0; i < rows; ++i) finish(r + i, n, columns, c + i * out_stride);
+        if (last) finish(r, rows, n, columns, c);
       }
     }
   }
@@ -235,34 +236,55 @@ struct PackRows {
   }
 };
 
-/// c += x.
-inline void add_row(const float* x, int64_t count, float* __restrict c) {
-  for (int64_t i = 0; i < count; ++i) c[i] += x[i];
-}
-
-/// Bias, then activation, then what is added, on a finished piece of a row.
+/// Bias, then activation or gate, then what is added, on finished pieces of rows.
 struct Epilogue {
   const Simd& simd;
   const float* bias;   // may be null
   Activation activation;
-  const float* residual;   // [rows, columns], or null
   int64_t columns;
-  void operator()(int64_t row, int64_t column, int64_t count, float* c) const {
-    if (bias) add_row(bias + column, count, c);
-    if (activation != Activation::none) simd.activate(activation, c, c, count);
-    if (residual) add_row(residual + row * columns + column, count, c);
+  const float* residual = nullptr;   // [rows, columns], or null
+  const float* gate = nullptr;       // of what is added to `residual`: [groups, columns], or null
+  int64_t rows_of_group = 0;
+  /// What these pieces are added to comes from far memory: it is asked for while they are multiplied.
+  void ask_for(int64_t row, int64_t rows, int64_t column, int64_t count) const {
+    if (!residual) return;
+    for (int64_t r = row; r < row + rows; ++r)
+      for (int64_t n = 0; n < count; n += 16) __builtin_prefetch(residual + r * columns + column + n);
+  }
+  /// `c`: rows as far apart as those of the output.
+  void operator()(int64_t row, int64_t rows, int64_t column, int64_t count, float* c) const {
+    if (!bias && !residual && activation == Activation::none) return;
+    for_gates(row, rows, column, [&](int64_t r, int64_t together, const Finish& with) { simd.finish(c + r * columns, columns, together, count, with); });
   }
   /// Of `rows` rows of sums, 32 floats apart; writes them to `out` [all rows, columns].
   void operator()(const Amx& amx, int64_t row, int64_t column, int64_t rows, int64_t count, float* sums, float* out, bool past_caches) const {
     const float* added = bias ? bias + column : nullptr;
     const int64_t at = row * columns + column;
-    if (activation == Activation::gelu_tanh && !residual) return amx.store_gelu(sums, rows, count, added, out + at, columns, past_caches && count == panel_columns);
+    past_caches = past_caches && count == panel_columns;
+    if (activation == Activation::gelu_tanh) return amx.store_gelu(sums, rows, count, added, out + at, columns, past_caches);
     if (activation != Activation::none) {
-      if (added) amx.store(sums, rows, count, added, nullptr, sums, panel_columns, false);
+      if (added) amx.store(sums, rows, count, {.bias = added}, sums, panel_columns, false);
       simd.activate(activation, sums, sums, rows * panel_columns);
       added = nullptr;
     }
-    amx.store(sums, rows, count, added, residual ? residual + at : nullptr, out + at, columns, past_caches && count == panel_columns);
+    for_gates(row, rows, column, [&](int64_t r, int64_t together, Finish with) {
+      with.bias = added;
+      amx.store(sums + r * panel_columns, together, count, with, out + at + r * columns, columns, past_caches);
+    });
+  }
+
+ private:
+  /// act(r, n, how to finish them) for rows r to r + n - 1 behind `row`, from this column on, those of one gate after those of another.
+  template <class Act>
+  void for_gates(int64_t row, int64_t rows, int64_t column, Act act) const {
+    Finish with{.bias = bias ? bias + column : nullptr, .activation = activation};
+    for (int64_t r = 0; r < rows;) {
+      const int64_t together = gate ? std::min(rows - r, rows_of_group - (row + r) % rows_of_group) : rows;
+      if (gate) with.gate = gate + (row + r) / rows_of_group * columns + column;
+      if (residual) with.residual = residual + (row + r) * columns + column;
+      act(r, together, with);
+      r += together;
+    }
   }
 };
 

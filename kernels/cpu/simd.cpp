@@ -185,6 +185,13 @@ inline Vector first_of(const float* x, int64_t count) {
 #endif
 }
 
+/// Stores the first `count` of a vector's values.
+inline void store_first(Vector v, int64_t count, float* to) {
+  if (count >= width) *reinterpret_cast<Vector*>(to) = v;
+  else
+    for (int64_t l = 0; l < count; ++l) to[l] = v[l];
+}
+
 /// a * b + c, rounded once where the instruction set can: left to the compiler, some of several rows would be and some not.
 inline Vector multiply_add(Vector a, Vector b, Vector c) {
 #if defined(__AVX512F__)
@@ -330,23 +337,44 @@ void softmax(float* x, int64_t stride, int64_t rows, int64_t n, float scale, con
   });
 }
 
-void activate(Activation activation, const float* x, float* out, int64_t n) {
+/// act(f), f the function of a vector.
+template <class Act>
+inline void with_activation(Activation activation, Act act) {
   switch (activation) {
-    case Activation::none:
-      if (x != out)
-        for (int64_t i = 0; i < n; ++i) out[i] = x[i];
-      return;
-    case Activation::relu:
-      for (int64_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : 0;
-      return;
-    case Activation::silu:
-      return map(x, out, n, [](Vector v) { return v / (1.f + exponential(-v)); });
+    case Activation::none: return act([](Vector v) { return v; });
+    case Activation::relu: return act([](Vector v) { return v > 0 ? v : Vector{}; });
+    case Activation::silu: return act([](Vector v) { return v / (1.f + exponential(-v)); });
     case Activation::gelu_tanh:   // x (1 + tanh u) / 2 = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
-      return map(x, out, n, [](Vector v) {
+      return act([](Vector v) {
         const Vector u = 0.7978845608028654f * (v + 0.044715f * v * v * v);
         return v / (1.f + exponential(-2.f * u));
       });
   }
+}
+
+void activate(Activation activation, const float* x, float* out, int64_t n) {
+  with_activation(activation, [&](auto f) { map(x, out, n, f); });
+}
+
+/// sums = f(sums + bias, row, column).
+template <class F>
+inline void finish_rows(float* sums, int64_t stride, int64_t rows, int64_t n, const float* bias, F f) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < n; i += width) {
+      float* const at = sums + r * stride + i;
+      Vector v = first_of(at, n - i);
+      if (bias) v += first_of(bias + i, n - i);
+      store_first(f(v, r, i), n - i, at);
+    }
+}
+
+void finish(float* sums, int64_t stride, int64_t rows, int64_t n, const Finish& with) {
+  if (with.residual)
+    return finish_rows(sums, stride, rows, n, with.bias, [&](Vector v, int64_t r, int64_t i) {
+      const Vector to = first_of(with.residual + r * stride + i, n - i);
+      return with.gate ? to + rounded(v * first_of(with.gate + i, n - i)) : to + v;
+    });
+  with_activation(with.activation, [&](auto f) { finish_rows(sums, stride, rows, n, with.bias, [&](Vector v, int64_t, int64_t) { return f(v); }); });
 }
 
 /// A row's values less their mean, times the factor that makes their variance 1.
@@ -504,8 +532,8 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING_OF(x) #x
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
-  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, layer_norm, modulated_norm,
-                              add_gated, rms_norm, rotate, add_moments, widen, add_four, add_three, multiply_adds, chains * width};
+  static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, finish, layer_norm,
+                              modulated_norm, add_gated, rms_norm, rotate, add_moments, widen, add_four, add_three, multiply_adds, chains * width};
   return table;
 }
 

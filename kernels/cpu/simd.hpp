@@ -18,6 +18,14 @@ inline constexpr int64_t left_stride = depth_block + 16;
 /// The same of quantized rows.
 inline constexpr int64_t quantized_stride = depth_block + 32;
 
+/// What is done to the sums of a product before they are its output; each part may be null.
+struct Finish {
+  const float* bias = nullptr;
+  Activation activation = Activation::none;   ///< behind the bias, where nothing follows
+  const float* gate = nullptr;                ///< of what is added to `residual`, the product rounded
+  const float* residual = nullptr;            ///< rows as far apart as those of the sums
+};
+
 /// The loops whose speed depends on the instruction set. simd.cpp is compiled once for each set and holds nothing else:
 /// no inline function of a header is compiled for instructions that the processor may lack, and then linked in for all.
 struct Simd {
@@ -39,6 +47,8 @@ struct Simd {
   /// bias_stride apart. A row of x has room for n rounded up to 16.
   void (*softmax)(float* x, int64_t stride, int64_t rows, int64_t n, float scale, const float* bias, int64_t bias_stride);
   void (*activate)(Activation activation, const float* x, float* out, int64_t n);
+  /// Of `rows` rows of n sums, `stride` floats apart.
+  void (*finish)(float* sums, int64_t stride, int64_t rows, int64_t n, const Finish& with);
   /// weight and bias may be null.
   void (*layer_norm)(const float* x, float* out, int64_t n, float epsilon, const float* weight, const float* bias);
   /// (layer_norm() of a row without weight and bias) * (1 + scale) + shift, each operation rounded. `past_caches`: out is not kept in a cache,

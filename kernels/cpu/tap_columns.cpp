@@ -85,7 +85,7 @@ void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& w
       }
     }
     if (residual)
-      for (int64_t h = first; h < last; ++h) add_row(of_out(floats(*residual), h), width * outputs, of_out(floats(out), h));
+      simd.finish(of_out(floats(out), first), width * outputs, last - first, width * outputs, {.residual = of_out(floats(*residual), first)});
   }
 }
 

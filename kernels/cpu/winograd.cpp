@@ -134,8 +134,7 @@ void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weig
             simd.add_three(first ? added : left, products[0] + at, products[1] + at, products[2] + at, 1, sign, count, left);
             if (both) simd.add_three(first ? added : right, products[1] + at, products[2] + at, products[3] + at, -1, sign, count, right);
             if (!residual || !last) continue;
-            add_row(floats(*residual) + of_left, count, left);
-            if (both) add_row(floats(*residual) + of_left + columns, count, right);
+            simd.finish(left, columns, both ? 2 : 1, count, {.residual = floats(*residual) + of_left});
           }
       }
     });

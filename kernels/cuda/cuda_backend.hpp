@@ -95,7 +95,8 @@ class CudaBackend final : public Backend {
   void convert(View x, View out) override;
   void to_pixels(View x, PixelRounding rounding, View out) override;
   PackedWeights pack(View weight, Packing packing) override;
-  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr) override;
+  void linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual = nullptr,
+              const View* gate = nullptr) override;
   void convolution(View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
                    const View* residual = nullptr) override;
   void attention(View q, View k, View v, float scale, const AttentionBias* bias, std::span<const KeyRange> keys_of,

@@ -91,9 +91,14 @@ CudaBackend::Owned CudaBackend::floats_like(const View& x) {
   return {{memory.get(), DType::float32, x.shape}, std::move(memory)};
 }
 
-void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual) {
+void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual, const View* gate) {
   const int64_t rows = x.size() / weight.depth;
   if (rows == 0) return;
+  if (gate) {   // which no epilogue of cuBLASLt's has
+    linear(x, weight, bias, activation, out);
+    const Shape grouped{gate->shape[0], rows / gate->shape[0], weight.columns};
+    return add_gated({residual->data, residual->dtype, grouped}, {out.data, out.dtype, grouped}, *gate, {out.data, out.dtype, grouped});
+  }
   const Owned added = bias ? as(tensor_cores_ ? cuda::bias_type(weight.dtype, out.dtype) : out.dtype, *bias) : Owned();
   if (!tensor_cores_) {
     cuda::multiply(stream(), "linear", cuda::MatrixRows{cuda::floats(x), rows, weight.depth},

@@ -84,7 +84,7 @@ LatteCrossAttention::LatteCrossAttention(const Weights& weights, const LatteConf
       v_(weights / "to_v", config.hidden(), config.hidden(), config.attention_bias),
       out_(weights / "to_out" / 0, config.hidden(), config.hidden()) {}
 
-Tensor LatteCrossAttention::operator()(const Tensor& residual, const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
+Tensor LatteCrossAttention::operator()(const Residual& residual, const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
                                        const SequenceParallel& parallel) const {
   const int64_t entries = x.dim(0), batch = caption.tokens.dim(0), length = caption.tokens.dim(1), hidden = heads_ * head_size_;
   const Tensor q = q_(x).reshape({entries, -1, heads_, head_size_});
@@ -123,21 +123,22 @@ Tensor LatteBlock::operator()(Tensor x, const Tensor& time, const LatteCaption& 
   const auto& rotary = spatial ? inputs.spatial_rotary : inputs.temporal_rotary;
   const auto self_attention = [&](const Tensor& rows) {
     const Tensor bias = spatial && !inputs.spatial_bias.empty() ? run.parallel.of_attended_frames(inputs.spatial_bias) : Tensor();
-    const Tensor out = attention_.out(attention_.attend(attention_.qkv(rows), bias, rotary ? &*rotary : nullptr), rows.shape());
-    observe("attn1", [&] { return one_by_one(out); });
+    const Tensor out = attention_.attend(attention_.qkv(rows), bias, rotary ? &*rotary : nullptr).reshape(rows.shape());
+    observe("attn1", [&] { return one_by_one(attention_.out({}, out)); });
     return out;
   };
 
-  x = run.residual({spatial ? Branch::spatial_attention : Branch::temporal_attention, index_}, x, attention_modulation, [&](const Tensor& h) {
-    return run.parallel.along(axis_, h, self_attention);
+  x = run.residual({spatial ? Branch::spatial_attention : Branch::temporal_attention, index_}, x, attention_modulation,
+                   [&](const Residual& residual, const Tensor& h) {
+    return attention_.out(residual, run.parallel.along(axis_, h, self_attention));
   });
   if (spatial)
-    x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& residual, const Tensor& h) {
+    x = run.residual({Branch::spatial_cross, index_}, x, [&](const Residual& residual, const Tensor& h) {
       const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_->of_text(caption); });
       return seen("attn2", (*cross_attention_)(residual, h, caption, text, run.parallel));
     });
-  x = run.residual({spatial ? Branch::spatial_mlp : Branch::temporal_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) {
-    return seen("ff", mlp_(h));
+  x = run.residual({spatial ? Branch::spatial_mlp : Branch::temporal_mlp, index_}, x, mlp_modulation, [&](const Residual& residual, const Tensor& h) {
+    return seen("ff", mlp_.added_to(residual, h));
   });
   return seen("out", x);
 }

@@ -46,8 +46,8 @@ class LatteSelfAttention {
   /// Such sequences [n, length, beside, 3, some heads, size] to themselves -> [n, length, beside, some heads, size] (SequenceParallel::along).
   /// `bias` (empty: none) [n, length], where beside is 1, is added to the scores of each key; `rotary` may be null.
   Tensor attend(const Tensor& qkv, const Tensor& bias, const RotaryTable* rotary) const;
-  /// [..., heads, size] or [..., hidden], in the shape of x.
-  Tensor out(const Tensor& attended, const Shape& x) const { return out_(attended.reshape(x)); }
+  /// The projection of what attended, [..., hidden].
+  Tensor out(const Residual& residual, const Tensor& attended) const { return out_.added_to(residual, attended); }
 
  private:
   int64_t heads_, head_size_;
@@ -61,8 +61,7 @@ class LatteCrossAttention {
   /// Of a caption's tokens, [batch, length, hidden] each.
   KeysAndValues of_text(const LatteCaption& caption) const { return {k_(caption.tokens), v_(caption.tokens)}; }
   /// x [entries, …, hidden] to the caption of its entry.
-  /// With what it is added to, which may be empty.
-  Tensor operator()(const Tensor& residual, const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
+  Tensor operator()(const Residual& residual, const Tensor& x, const LatteCaption& caption, const KeysAndValues& text,
                     const SequenceParallel& parallel) const;
 
  private:

@@ -48,17 +48,19 @@ Tensor OpenSoraT2vBlock::operator()(Tensor x, const Tensor& time, const LatteCap
     observe(name, value);
     return value;
   };
-  x = run.residual({Branch::spatial_attention, index_}, x, attention_modulation, [&](const Tensor& h) {
+  x = run.residual({Branch::spatial_attention, index_}, x, attention_modulation, [&](const Residual& residual, const Tensor& h) {
     const auto attend = [&](const Tensor& qkv) {
       return attention_.attend(qkv, bias.empty() ? bias : run.parallel.of_attended_entries(bias), rotary);
     };
-    return seen("attn1", attention_.out(run.parallel.over_heads(attention_.qkv(h), attend), h.shape()));
+    return seen("attn1", attention_.out(residual, run.parallel.over_heads(attention_.qkv(h), attend)));
   });
-  x = run.residual({Branch::spatial_cross, index_}, x, [&](const Tensor& residual, const Tensor& h) {
+  x = run.residual({Branch::spatial_cross, index_}, x, [&](const Residual& residual, const Tensor& h) {
     const KeysAndValues& text = run.once("text", {Branch::spatial_cross, index_}, [&] { return cross_attention_.of_text(caption); });
     return seen("attn2", cross_attention_(residual, h, caption, text, run.parallel));
   });
-  x = run.residual({Branch::spatial_mlp, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("ff", mlp_(h)); });
+  x = run.residual({Branch::spatial_mlp, index_}, x, mlp_modulation, [&](const Residual& residual, const Tensor& h) {
+    return seen("ff", mlp_.added_to(residual, h));
+  });
   return seen("out", x);
 }
 

@@ -60,19 +60,19 @@ class Run {
   /// And back, in float32.
   Tensor gather(const Tensor& x) { return to_float32(parallel.gather(x)); }
 
-  /// x plus a branch: branch(residual, x), which adds it to the residual, or gives it by itself where that is empty. It is empty where somebody
-  /// wants the branch's output, and x elsewhere.
+  /// x plus a branch: branch(residual, x), which adds its output to the residual. That is empty where somebody wants the output by itself, and x
+  /// elsewhere.
   template <class F>
   Tensor residual(Site site, Tensor x, F branch) {
     const Counted counted(*this, site.branch);
     x = parallel.rest(x, plan_.resting(cached.evaluation(), site));
     if (cached.reuses(site)) return x + reused(site);
-    const bool alone = cached.wants(site) || observe;
-    const Tensor out = cached.computed(x.backend(), site, [&] { return branch(alone ? Tensor() : x, x); });
+    const bool alone = wants(site);
+    const Tensor out = cached.computed(x.backend(), site, [&] { return branch(alone ? Residual() : Residual(x), x); });
     return alone ? x + out : out;
   }
 
-  /// x plus a modulated branch: gate * branch(modulation(x)).
+  /// x plus a modulated branch: branch(residual, modulation(x)), whose output is gated.
   template <class F>
   Tensor residual(Site site, Tensor x, const Modulation& whole, F branch) {
     const Counted counted(*this, site.branch);
@@ -80,8 +80,10 @@ class Run {
     const bool reuses = cached.reuses(site), gate_first = stored_ == StoredOutput::gated && (reuses || cached.wants(site));
     if (gate_first && reuses) return x + reused(site);
     const Modulation modulation = whole.of_entries(parallel);
+    if (!reuses && !wants(site))
+      return cached.computed(x.backend(), site, [&] { return branch(Residual(x, modulation.gate), modulation(x)); });
     const auto compute = [&] {
-      const Tensor h = branch(modulation(x));
+      const Tensor h = branch(Residual(), modulation(x));
       return gate_first ? gate(h, modulation.gate) : h;
     };
     const Tensor out = reuses ? reused(site) : cached.computed(x.backend(), site, compute);
@@ -125,6 +127,9 @@ class Run {
     Branch branch_;
     CommunicationLedger before_;
   };
+
+  /// Whether somebody wants a branch's output by itself.
+  bool wants(Site site) const { return cached.wants(site) || observe; }
 
   /// The stored output, moved to where x rests.
   Tensor reused(Site site) {

@@ -57,11 +57,10 @@ Stdit3Attention::Stdit3Attention(const Weights& weights, const Stdit3Config& con
   k_norm_ = weights.tensor("k_norm.weight", {head_size_});
 }
 
-Tensor Stdit3Attention::operator()(const Tensor& x, const RotaryTable* rotary) const {
+Tensor Stdit3Attention::attend(const Tensor& x, const RotaryTable* rotary) const {
   const Tensor qkv = qkv_(x).reshape({x.dim(0), x.dim(1), x.dim(2), 3, heads_, head_size_});
   const RotaryTable turn = rotary ? *rotary : RotaryTable();
-  const Tensor h = packed_attention(qkv, q_norm_, k_norm_, norm_epsilon, turn.cosines, turn.sines, 1 / std::sqrt(float(head_size_)));
-  return proj_(h.reshape(x.shape()));
+  return packed_attention(qkv, q_norm_, k_norm_, norm_epsilon, turn.cosines, turn.sines, 1 / std::sqrt(float(head_size_))).reshape(x.shape());
 }
 
 Stdit3CrossAttention::Stdit3CrossAttention(const Weights& weights, const Stdit3Config& config)
@@ -77,7 +76,7 @@ KeysAndValues Stdit3CrossAttention::of_text(const Tensor& caption) const {
   return {part(0), part(1)};
 }
 
-Tensor Stdit3CrossAttention::operator()(const Tensor& residual, const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const {
+Tensor Stdit3CrossAttention::operator()(const Residual& residual, const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const {
   const Tensor q = q_(x).reshape({x.dim(0), x.dim(1) * x.dim(2), heads_, head_size_});
   const Tensor h = attention(q, text.keys, text.values, 1 / std::sqrt(float(head_size_)), {}, keys);
   return proj_.added_to(residual, h.reshape(x.shape()));
@@ -105,19 +104,21 @@ Tensor Stdit3Block::operator()(Tensor x, const Tensor& time, const CaptionTokens
   };
   const auto self_attention = [&](const Tensor& rows) {
     observe("modulated", [&] { return one_by_one(rows); });
-    const Tensor out = attention_(rows, axis_ == Axis::time ? &rotary : nullptr);
-    observe("attn", [&] { return one_by_one(out); });
+    const Tensor out = attention_.attend(rows, axis_ == Axis::time ? &rotary : nullptr);
+    observe("attn", [&] { return one_by_one(attention_.out({}, out)); });
     return out;
   };
 
-  x = run.residual({attention_branch_, index_}, x, attention_modulation, [&](const Tensor& h) {
-    return run.parallel.along(axis_, h, self_attention);
+  x = run.residual({attention_branch_, index_}, x, attention_modulation, [&](const Residual& residual, const Tensor& h) {
+    return attention_.out(residual, run.parallel.along(axis_, h, self_attention));
   });
-  x = run.residual({cross_branch_, index_}, x, [&](const Tensor& residual, const Tensor& h) {
+  x = run.residual({cross_branch_, index_}, x, [&](const Residual& residual, const Tensor& h) {
     const KeysAndValues& text = run.once("text", {cross_branch_, index_}, [&] { return cross_attention_.of_text(caption.tokens); });
     return seen("cross_attn", cross_attention_(residual, h, text, run.parallel.of_entries(caption.keys)));
   });
-  x = run.residual({mlp_branch_, index_}, x, mlp_modulation, [&](const Tensor& h) { return seen("mlp", mlp_(h)); });
+  x = run.residual({mlp_branch_, index_}, x, mlp_modulation, [&](const Residual& residual, const Tensor& h) {
+    return seen("mlp", mlp_.added_to(residual, h));
+  });
   return seen("out", x);
 }
 

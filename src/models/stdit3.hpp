@@ -44,12 +44,14 @@ struct Stdit3Conditioning {
   std::vector<int64_t> frame_mask;
 };
 
-/// Self attention over sequences [n, length, beside, channels] (SequenceParallel::along); keys qkv, q_norm, k_norm, proj.
+/// Self attention; keys qkv, q_norm, k_norm, proj.
 class Stdit3Attention {
  public:
   Stdit3Attention(const Weights& weights, const Stdit3Config& config);
-  /// `rotary` is null for spatial attention.
-  Tensor operator()(const Tensor& x, const RotaryTable* rotary) const;
+  /// Sequences [n, length, beside, hidden] (SequenceParallel::along), each to itself, before the projection. `rotary` is null for spatial attention.
+  Tensor attend(const Tensor& x, const RotaryTable* rotary) const;
+  /// The projection of what attended, [..., hidden].
+  Tensor out(const Residual& residual, const Tensor& attended) const { return proj_.added_to(residual, attended); }
 
  private:
   int64_t heads_, head_size_;
@@ -64,8 +66,7 @@ class Stdit3CrossAttention {
   /// Of a caption's tokens [1, all kept tokens, hidden].
   KeysAndValues of_text(const Tensor& caption) const;
   /// `keys`: those of each entry of x.
-  /// With what it is added to, which may be empty.
-  Tensor operator()(const Tensor& residual, const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const;
+  Tensor operator()(const Residual& residual, const Tensor& x, const KeysAndValues& text, std::span<const KeyRange> keys) const;
 
  private:
   int64_t heads_, head_size_;

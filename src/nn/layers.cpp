@@ -25,7 +25,9 @@ Linear Linear::stacked(const Weights& weights, const std::vector<std::string>& n
 }
 
 Tensor Linear::operator()(const Tensor& x, Activation activation) const { return linear(x, weight_, bias_, activation); }
-Tensor Linear::added_to(const Tensor& residual, const Tensor& x) const { return linear(x, weight_, bias_, Activation::none, residual); }
+Tensor Linear::added_to(const Residual& residual, const Tensor& x) const {
+  return linear(x, weight_, bias_, Activation::none, residual);
+}
 
 Convolution::Convolution(const Weights& weights, int64_t in, int64_t out, ConvolutionGeometry geometry, int stored_axes,
                          bool has_bias)

@@ -14,8 +14,8 @@ class Linear {
   static Linear stacked(const Weights& weights, const std::vector<std::string>& names, int64_t in, int64_t out_each, const std::vector<int64_t>& order,
                         bool has_bias);
   Tensor operator()(const Tensor& x, Activation activation = Activation::none) const;
-  /// residual + (*this)(x), where there is a residual.
-  Tensor added_to(const Tensor& residual, const Tensor& x) const;
+  /// (*this)(x), added to the residual.
+  Tensor added_to(const Residual& residual, const Tensor& x) const;
 
  private:
   PackedWeights weight_;
@@ -26,7 +26,8 @@ class Linear {
 struct Mlp {
   Linear first, second;
   Activation activation = Activation::gelu_tanh;
-  Tensor operator()(const Tensor& x) const { return second(first(x, activation)); }
+  Tensor operator()(const Tensor& x) const { return added_to({}, x); }
+  Tensor added_to(const Residual& residual, const Tensor& x) const { return second.added_to(residual, first(x, activation)); }
 };
 
 /// A convolution over x [batch, time, height, width, channels]. A kernel of time 1 may be stored with two or three

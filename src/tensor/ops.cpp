@@ -86,16 +86,18 @@ const View* residual_view(const char* operation, const Tensor& residual, const T
 
 }  // namespace
 
-Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation, const Tensor& residual) {
+Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation, const Residual& residual) {
   require(x.dim(-1) == weight.depth, "linear: x is ", x.shape(), ", the weight takes ", weight.depth, " features");
   require(bias.empty() || bias.shape() == Shape{weight.columns}, "linear: bias is ", bias.shape(), ", expected [",
           weight.columns, "]");
   Shape shape = x.shape();
   shape.back() = weight.columns;
   Tensor out(x.backend(), shape, x.dtype());
-  require(residual.empty() || activation == Activation::none, "linear: a residual and an activation");
-  View bias_view, added;
-  x.backend().linear(x.view(), weight, optional_view(bias, bias_view), activation, out.view(), residual_view("linear", residual, out, added));
+  require(residual.x.empty() ? residual.gate.empty() : activation == Activation::none, "linear: a residual and an activation, or a gate of no residual");
+  if (!residual.gate.empty()) grouped("linear", out, residual.gate);
+  View bias_view, added, gate;
+  x.backend().linear(x.view(), weight, optional_view(bias, bias_view), activation, out.view(), residual_view("linear", residual.x, out, added),
+                     optional_view(residual.gate, gate));
   return out;
 }
 

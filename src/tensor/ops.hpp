@@ -20,9 +20,14 @@ inline Tensor to_float32(const Tensor& x) { return converted(x, DType::float32);
 /// Pictures as 8-bit pixels (uint8), of the same shape.
 Tensor to_pixels(const Tensor& x, PixelRounding rounding);
 
-/// activation(x weight^T + bias): x [..., depth] -> [..., columns].
-/// With a `residual` (empty: none), like the result, it is residual + (x weight^T + bias); there is no activation then.
-Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none, const Tensor& residual = {});
+/// What a product is added to: x + gate * product, x like the product, the gate as in gate() (empty: ones). Where x is empty: nothing.
+struct Residual {
+  Tensor x, gate;
+  Residual(Tensor x = {}, Tensor gate = {}) : x(std::move(x)), gate(std::move(gate)) {}
+};
+
+/// activation(x weight^T + bias): x [..., depth] -> [..., columns]. Where it is added to a residual there is no activation.
+Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none, const Residual& residual = {});
 /// x [batch, time, height, width, channels] -> the same axes, output channels last.
 /// Added to a `residual` (empty: none) like the result.
 Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry, const Tensor& residual = {});

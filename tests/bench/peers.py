@@ -30,7 +30,7 @@ thread_settings = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 default_stages = """gemm-1500x1152x3456 gemm-1500x1152x1152 gemm-1500x4608x1152 conv-3x3-512-512-at-1x32x32
     conv-3x3-256-256-at-1x128x128 conv-3x3-128-128-at-1x256x256 conv-3x3-128-3-at-1x256x256 conv-3x3x3-512-512-at-5x16x16
     conv-3x3x3-128-128-at-9x64x64 conv-3x1x1-256-256-at-9x32x32 spatial-attention temporal-attention cross-attention
-    norm-modulate gate-residual gelu mlp stdit3-pair stdit3-pair-compiled latte-pair latte-pair-compiled vae-decode
+    norm-modulate gate-residual projection projection-gated gelu mlp stdit3-pair stdit3-pair-compiled latte-pair latte-pair-compiled vae-decode
     vae-decode-channels-last""".split()
 fast_stages = "gemm-1500x1152x3456 gemm-1500x4608x1152 mlp stdit3-pair latte-pair vae-decode-channels-last".split()
 scaling_stages = "gemm-1500x1152x3456 stdit3-pair latte-pair".split()

@@ -166,6 +166,9 @@ def stage(name):
         return lambda: modulated(norm, x, factor, factor)
     if name == "gate-residual":
         return lambda: x + factor * x
+    if name.startswith("projection"):
+        projection, h = nn.Linear(hidden, hidden), torch.rand(1, frames * space, hidden)
+        return lambda: x + factor * projection(h) if name.endswith("gated") else projection(h)
     if name == "gelu":
         inner = torch.rand(1, frames * space, 4 * hidden)
         return lambda: F.gelu(inner, approximate="tanh")

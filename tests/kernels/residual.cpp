@@ -1,7 +1,7 @@
 // Products that are added to something: as the product alone, and the sum.
 #include <gtest/gtest.h>
 
-#include "tests/kernels/devices.hpp"
+#include "tests/kernels/gated_linear.hpp"
 #include "tests/kernels/layer.hpp"
 
 namespace pyracast {
@@ -28,9 +28,6 @@ struct Sums {
   }
 };
 
-struct LinearSizes {
-  int64_t rows, depth, columns;
-};
 const LinearSizes linears[] = {{1, 8, 8}, {7, 40, 33}, {500, 24, 72}};
 
 const Layer convolutions[] = {
@@ -69,6 +66,29 @@ TEST(Residual, IsAddedToLinearsAndConvolutionsWithoutARoundingMore) {
       EXPECT_EQ(sums.sum, sums.expected()) << device->name() << ' ' << s.out_channels;
     }
   }
+}
+
+TEST(Residual, TakesAGatedProduct) {
+  for (const auto& device : test_devices())
+    for (const auto& [s, groups] : gated_linears) {
+      const auto [found, expected] = gated_linear_of(*device, s, groups, DType::float32, DType::float32);
+      EXPECT_EQ(found, expected) << device->name() << ' ' << s.rows;
+    }
+  const auto cpu = make_cpu_backend();
+  for (const auto& [s, groups] : gated_linears) {
+    const auto [found, expected] = gated_linear_of(*cpu, s, groups, DType::float32, DType::int16);
+    EXPECT_EQ(found, expected) << "block floats " << s.rows;
+  }
+}
+
+TEST(Residual, TakesAGatedProductOnTensorCores) {
+  const TestGpu gpu(CudaPrecision::bfloat16);
+  if (!gpu.backend) GTEST_SKIP() << gpu.absence;
+  for (const DType dtype : {DType::float32, DType::bfloat16})
+    for (const auto& [s, groups] : gated_linears) {
+      const auto [found, expected] = gated_linear_of(*gpu.backend, s, groups, dtype, DType::float32);
+      EXPECT_EQ(found, expected) << s.rows;
+    }
 }
 
 TEST(Residual, IsAddedToFastProductsToo) {

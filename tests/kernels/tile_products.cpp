@@ -5,7 +5,7 @@
 #include "kernels/cpu/amx.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/planning_backend.hpp"
-#include "tests/kernels/devices.hpp"
+#include "tests/kernels/gated_linear.hpp"
 
 namespace pyracast {
 
@@ -111,6 +111,14 @@ TEST(TileProducts, OfTheProcessorAreTheBitsOfThoseInMemory) {
     const TileProduct product{rows, depth, columns};
     EXPECT_EQ(product.on(*amx, in_tiles, Activation::none, true), product.on(*memory, in_tiles, Activation::none, true)) << rows << ' ' << depth << ' ' << columns;
   }
+}
+
+TEST(TileProducts, AreGatedOnTheWayToWhatTheyAreAddedTo) {
+  for (const auto& device : tile_devices())
+    for (const auto& [s, groups] : gated_linears) {
+      const auto [found, expected] = gated_linear_of(*device, s, groups, DType::float32, in_tiles);
+      EXPECT_EQ(found, expected) << device->name() << ' ' << s.rows;
+    }
 }
 
 TEST(TileProducts, GiveARowTheSameBitsWhateverItsNeighboursAndThreads) {

@@ -7,33 +7,39 @@
 namespace pyracast {
 namespace {
 
-/// Counts copies and sums of at least so many elements.
+struct Passes {
+  int copies = 0, sums = 0, gates = 0;
+};
+
+/// Counts passes over at least so many elements.
 class LargePasses : public PlanningBackend {
  public:
   explicit LargePasses(int64_t least) : least_(least) {}
-  void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape& shape) override { copies += size_of(shape) >= least_; }
-  void add(View, View, View out) override { sums += out.size() >= least_; }
-  int copies = 0, sums = 0;
+  void copy(View, int64_t, const Shape&, View, int64_t, const Shape&, const Shape& shape) override { passes.copies += size_of(shape) >= least_; }
+  void add(View, View, View out) override { passes.sums += out.size() >= least_; }
+  void gate(View, View, View out) override { passes.gates += out.size() >= least_; }
+  void add_gated(View, View, View, View out) override { passes.gates += out.size() >= least_; }
+  Passes passes;
   static constexpr int layers = 3, evaluations = 3;   // of what is counted: the first evaluation makes what is kept for the video
 
  private:
   int64_t least_;
 };
 
-/// Copies and sums of the last evaluation, by this schedule.
+/// Those of the last evaluation, by this schedule.
 template <class Evaluate>
-std::pair<int, int> passes(LargePasses& backend, const BroadcastSchedule& schedule, Evaluate evaluate) {
+Passes passes(LargePasses& backend, const BroadcastSchedule& schedule, Evaluate evaluate) {
   const auto alone = make_lone_communicator();
   pyracast::Run run(*alone, schedule);
   for (int evaluation = 0; evaluation < backend.evaluations; ++evaluation) {
     run.begin(evaluation);
-    backend.copies = backend.sums = 0;
+    backend.passes = {};
     evaluate(run);
   }
-  return {backend.copies, backend.sums};
+  return backend.passes;
 }
 
-std::pair<int, int> passes_of_open_sora(const BroadcastSchedule& schedule) {
+Passes passes_of_open_sora(const BroadcastSchedule& schedule) {
   LargePasses backend(int64_t(2) * 15 * 30 * 53 * 1152);
   const Stdit3 network(Weights::random(backend, {}), Stdit3Config::from_json({{"hidden_size", 1152}, {"depth", backend.layers}, {"num_heads", 16},
                                                                               {"caption_channels", 4096}, {"qk_norm", true}}, "config.json"));
@@ -44,11 +50,15 @@ std::pair<int, int> passes_of_open_sora(const BroadcastSchedule& schedule) {
   });
 }
 
-// Attention along time reads tokens where they are, and what a branch is added to without a gate comes out of the branch's last product.
+void expect(const Passes& found, const Passes& expected) {
+  EXPECT_EQ(found.copies, expected.copies);
+  EXPECT_EQ(found.sums, expected.sums);
+  EXPECT_EQ(found.gates, expected.gates);
+}
+
+// Attention along time reads tokens where they are, and the sum of a branch and what it is added to comes out of the branch's last product.
 TEST(Passes, OfOpenSoraRepeatAndAddThePositionsAlone) {
-  const auto [copies, sums] = passes_of_open_sora(BroadcastSchedule(LargePasses::evaluations, LargePasses::layers));
-  EXPECT_EQ(copies, 1);
-  EXPECT_EQ(sums, 1);
+  expect(passes_of_open_sora(BroadcastSchedule(LargePasses::evaluations, LargePasses::layers)), {.copies = 1, .sums = 1, .gates = 0});
 }
 
 TEST(Passes, OfOpenSoraAddEachOutputThatIsReused) {
@@ -56,7 +66,16 @@ TEST(Passes, OfOpenSoraAddEachOutputThatIsReused) {
   for (int block = 0; block < LargePasses::layers; ++block)
     for (const Branch branch : {Branch::spatial_cross, Branch::temporal_cross})
       schedule.set_reuse(LargePasses::evaluations - 1, {branch, block}, true);
-  EXPECT_EQ(passes_of_open_sora(schedule), std::pair(1, 1 + 2 * LargePasses::layers));
+  expect(passes_of_open_sora(schedule), {.copies = 1, .sums = 1 + 2 * LargePasses::layers, .gates = 0});
+}
+
+// What is stored is gated, by itself.
+TEST(Passes, OfOpenSoraGateEachOutputThatIsStored) {
+  BroadcastSchedule schedule(LargePasses::evaluations + 1, LargePasses::layers);
+  for (int block = 0; block < LargePasses::layers; ++block)
+    for (const Branch branch : {Branch::spatial_attention, Branch::temporal_attention})
+      schedule.set_reuse(LargePasses::evaluations, {branch, block}, true);
+  expect(passes_of_open_sora(schedule), {.copies = 1, .sums = 1 + 2 * LargePasses::layers, .gates = 2 * LargePasses::layers});
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ std::vector<float> of_two_evaluations(StoredOutput stored) {
     const auto of = [&](float value) { return Tensor(*backend, {1, 2}, {value, value}); };
     const Modulation modulation{of(0), of(0), of(gate)};
     const Tensor x = run.shard(Tensor(*backend, {1, 1, 1, 2}, {-1, 1}), site);   // normalised already
-    seen.push_back(run.residual(site, x, modulation, [](const Tensor& h) { return h + h; }).to_host()[1]);
+    seen.push_back(run.residual(site, x, modulation, [](const Residual&, const Tensor& h) { return h + h; }).to_host()[1]);
   }
   return seen;
 }
