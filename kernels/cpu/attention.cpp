@@ -241,7 +241,7 @@ void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View ou
     float* v = scratch.v.room(group * head);
     for (int64_t t = 0; t < length; ++t) {
       const float* x = cpu::floats(qkv) + (first_row + t * beside) * 3 * token + first * size;
-      if (simd_.amx && t + 2 < length)   // beside whose products this memory is far
+      if (t + 2 < length)   // this memory is far
         for (const float* part : {x, x + token, x + 2 * token})
           for (int64_t i = 0; i < group * size; i += 16) __builtin_prefetch(part + 2 * beside * 3 * token + i, 0, 2);
       take(x, with.q_norm, bool(with.cosines), q + t * q_stride, q_head, t);

@@ -188,8 +188,12 @@ inline Vector first_of(const float* x, int64_t count) {
 /// Stores the first `count` of a vector's values.
 inline void store_first(Vector v, int64_t count, float* to) {
   if (count >= width) *reinterpret_cast<Vector*>(to) = v;
+#if defined(__AVX512F__)
+  else _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), reinterpret_cast<__m512>(v));
+#else
   else
     for (int64_t l = 0; l < count; ++l) to[l] = v[l];
+#endif
 }
 
 /// a * b + c, rounded once where the instruction set can: left to the compiler, some of several rows would be and some not.
@@ -208,6 +212,7 @@ template <int Rows>
 inline void add_lanes(const Vector (&sums)[Rows][parts], float (&totals)[Rows]) {
   float lane[Rows][lanes];
   __builtin_memcpy(lane, sums, sizeof lane);
+  asm("" : "+m"(lane));   // from memory each lane costs a load, from registers a shuffle
   for (float& total : totals) total = 0;
 #pragma GCC unroll 16
   for (int l = 0; l < lanes; ++l)
@@ -219,17 +224,20 @@ inline void add_lanes(const Vector (&sums)[Rows][parts], float (&totals)[Rows]) 
 template <int Rows>
 inline void sums_of_squares(const float* x, int64_t stride, int64_t n, float (&totals)[Rows]) {
   Vector sums[Rows][parts] = {};
-  for (int64_t i = 0; i < n; i += lanes)
+  const auto add = [&](int p, int64_t at, auto values) {
 #pragma GCC unroll 4
-    for (int p = 0; p < parts; ++p) {
-      const int64_t count = n - i - p * width;
-      if (count <= 0) break;
-#pragma GCC unroll 4
-      for (int r = 0; r < Rows; ++r) {
-        const Vector v = first_of(x + r * stride + i + p * width, count);
-        sums[r][p] = multiply_add(v, v, sums[r][p]);
-      }
+    for (int r = 0; r < Rows; ++r) {
+      const Vector v = values(x + r * stride + at);
+      sums[r][p] = multiply_add(v, v, sums[r][p]);
     }
+  };
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) add(p, i + p * width, vector_at);
+#pragma GCC unroll 4
+  for (int p = 0; p < parts; ++p)
+    if (const int64_t at = i + p * width; at < n) add(p, at, [&](const float* from) { return first_of(from, n - at); });
   add_lanes<Rows>(sums, totals);
 }
 
@@ -454,9 +462,11 @@ void rms_norm(const float* x, int64_t stride, float* out, int64_t out_stride, in
     sums_of_squares<Rows>(from, stride, n, factors);
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) factors[r] = 1 / __builtin_sqrtf(factors[r] / float(n) + epsilon);
-    for (int r = 0; r < Rows; ++r) {
-      float* to = out + (row + r) * out_stride;
-      for (int64_t i = 0; i < n; ++i) to[i] = from[r * stride + i] * factors[r] * weight[i];
+    for (int64_t i = 0; i < n; i += width) {
+      const Vector factor = first_of(weight + i, n - i);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r)
+        store_first(first_of(from + r * stride + i, n - i) * factors[r] * factor, n - i, out + (row + r) * out_stride + i);
     }
   });
 }
