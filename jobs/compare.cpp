@@ -4,7 +4,6 @@
 
 #include "base/config.hpp"
 #include "base/file.hpp"
-#include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
 #include "report/comparison_page.hpp"
 
@@ -40,12 +39,17 @@ std::optional<Lpips> read_lpips(const CompareSettings& s, Backend& backend) {
   return lpips;
 }
 
+void tell_compared(size_t done, size_t all) {
+  if (done % 100 == 0) std::fprintf(stderr, "pyracast: %zu of %zu samples compared\n", done, all);
+}
+
 }  // namespace
 
 int compare(int argc, char** argv) {
   const std::string usage = "usage: pyracast compare A B [settings]   (A, B: --output folders of two runs of one manifest)\n";
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("%s\n%s", usage.c_str(), describe(settings_of<CompareSettings>()).c_str());
+    std::printf("%s\nEnds with 0: all samples of both were compared; 4: some could not be read, and are named.\n\n%s", usage.c_str(),
+                describe(settings_of<CompareSettings>()).c_str());
     return 0;
   }
   require(argc > 2 && argv[1][0] != '-' && argv[2][0] != '-', usage);
@@ -54,15 +58,16 @@ int compare(int argc, char** argv) {
   require(settings.clips >= 0, "clips is ", settings.clips, ", expected 0 or more");
   const auto backend = make_cpu_backend();
   const auto lpips = read_lpips(settings, *backend);
-  const DatasetComparison comparison = compare_datasets(a, b, lpips ? &*lpips : nullptr, *backend, [](size_t done, size_t all) {
-    if (done % 100 == 0) std::fprintf(stderr, "pyracast: %zu of %zu samples compared\n", done, all);
-  });
+  ComparisonFile file(settings.output / "compare.json");
+  constexpr size_t samples_of_page = 500;   // a page, not a database: compare.json has all
+  const DatasetComparison comparison =
+      compare_datasets(a, b, *backend, {.lpips = lpips ? &*lpips : nullptr, .worst = std::max(samples_of_page, size_t(settings.clips)),
+                                        .each = [&](const SampleComparison& sample) { file.add(sample); }, .told = tell_compared});
   std::printf("%s", comparison_table(comparison).c_str());
-  make_folder(settings.output);
-  write_atomically(settings.output / "compare.json", comparison_json(comparison).dump(1) + "\n");
+  file.finish(comparison);
   write_atomically(settings.output / "compare.html", comparison_page(comparison, size_t(settings.clips)));
   std::printf("\n%s\n", (settings.output / "compare.html").c_str());
-  return 0;
+  return int(comparison.not_comparable.count ? ExitCode::damaged : ExitCode::complete);
 }
 
 }  // namespace pyracast

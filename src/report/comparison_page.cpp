@@ -34,15 +34,14 @@ for (const pair of document.querySelectorAll('.beside')) {
 )js";
 
 std::string cards(const DatasetComparison& c) {
-  const auto mean_of = [&](auto member) { return c.mean([&](const SampleComparison& s) { return std::optional<double>(s.*member); }); };
   const RunTotals &a = c.runs[0], &b = c.runs[1];
   std::string out = "<div class=\"cards\">\n";
   out += card(fixed(a.denoising_seconds / b.denoising_seconds, 2) + " ×", "speed-up of denoising");
   out += card(fixed(a.seconds / b.seconds, 2) + " ×", "speed-up of whole samples");
-  out += card(fixed(mean_of(&SampleComparison::mean_psnr), 2) + " dB", "PSNR, mean");
-  out += card(fixed(mean_of(&SampleComparison::mean_ssim), 4), "SSIM, mean");
-  out += card(c.lpips.empty() ? "–" : fixed(mean_of(&SampleComparison::mean_lpips), 4),
-              c.lpips.empty() ? "LPIPS was not computed: give --lpips-backbone and --lpips-heads" : "LPIPS, mean (" + c.lpips + ")");
+  out += card(fixed(c.psnr.mean(), 2) + " dB", "PSNR, mean");
+  out += card(fixed(c.ssim.mean(), 4), "SSIM, mean");
+  out += card(c.lpips_backbone.empty() ? "–" : fixed(c.lpips.mean(), 4),
+              c.lpips_backbone.empty() ? "LPIPS was not computed: give --lpips-backbone and --lpips-heads" : "LPIPS, mean (" + c.lpips_backbone + ")");
   const auto reused = [](const RunTotals& run) { return run.attentions ? 100 * double(run.attentions_reused) / double(run.attentions) : 0; };
   out += card(fixed(reused(a), 1) + " → " + fixed(reused(b), 1) + " %", "attention outputs reused");
   if (a.bytes_sent || b.bytes_sent)
@@ -51,25 +50,27 @@ std::string cards(const DatasetComparison& c) {
   return out + "</div>\n";
 }
 
-/// Means over samples of what each step has; nothing where samples have different numbers of steps.
-LineChart step_chart(const DatasetComparison& c, const std::string& title, const std::string& y_label,
-                     const std::vector<std::pair<std::string, std::function<std::optional<double>(const StepComparison&)>>>& lines) {
+/// The steps of the samples of the number of evaluations that most have; none where the runs have different numbers.
+const std::vector<StepSpread>& usual_steps(const DatasetComparison& c) {
+  static const std::vector<StepSpread> none;
+  const std::vector<StepSpread>* usual = &none;
+  size_t most = 0;
+  for (const auto& [number, steps] : c.steps)
+    if (steps.front().seconds[0].count > most) usual = &steps, most = steps.front().seconds[0].count;
+  return *usual;
+}
+
+/// Means over samples of what each step has.
+LineChart step_chart(const std::vector<StepSpread>& steps, const std::string& title, const std::string& y_label,
+                     const std::vector<std::pair<std::string, std::function<const Spread&(const StepSpread&)>>>& lines) {
   LineChart chart{.title = title, .x_label = "evaluation", .y_label = y_label, .width = 640, .height = 360};
-  const size_t steps = c.samples.front().steps.size();
-  for (const auto& [name, value_of] : lines) {
+  for (const auto& [name, spread_of] : lines) {
     ChartSeries series{name, {}, {}};
-    for (size_t step = 0; step < steps; ++step) {
-      double sum = 0;
-      size_t count = 0;
-      for (const SampleComparison& sample : c.samples)
-        if (sample.steps.size() == steps)
-          if (const auto value = value_of(sample.steps[step])) {
-            sum += *value;
-            ++count;
-          }
-      if (count == 0) continue;
+    for (size_t step = 0; step < steps.size(); ++step) {
+      const Spread& spread = spread_of(steps[step]);
+      if (spread.count == 0) continue;
       series.x.push_back(double(step + 1));
-      series.y.push_back(sum / double(count));
+      series.y.push_back(spread.mean());
     }
     if (!series.x.empty()) chart.series.push_back(std::move(series));
   }
@@ -79,34 +80,23 @@ LineChart step_chart(const DatasetComparison& c, const std::string& title, const
 LineChart frame_chart(const DatasetComparison& c) {
   LineChart chart{.title = "Likeness along the video", .x_label = "frame", .y_label = "PSNR (dB)", .width = 640, .height = 360};
   ChartSeries mean{"mean of samples", {}, {}}, worst{"worst sample", {}, {}};
-  size_t longest = 0;
-  for (const SampleComparison& sample : c.samples) longest = std::max(longest, sample.psnr.size());
-  for (size_t frame = 0; frame < longest; ++frame) {
-    double sum = 0, least = INFINITY;
-    size_t count = 0;
-    for (const SampleComparison& sample : c.samples)
-      if (frame < sample.psnr.size()) {
-        sum += sample.psnr[frame];
-        least = std::min(least, sample.psnr[frame]);
-        ++count;
-      }
+  for (size_t frame = 0; frame < c.frames.size(); ++frame) {
     mean.x.push_back(double(frame));
     worst.x.push_back(double(frame));
-    mean.y.push_back(sum / double(count));
-    worst.y.push_back(least);
+    mean.y.push_back(c.frames[frame].mean());
+    worst.y.push_back(c.frames[frame].least);
   }
-  chart.series = {mean, worst};
+  if (!c.frames.empty()) chart.series = {mean, worst};
   return chart;
 }
 
 std::string charts(const DatasetComparison& c) {
-  const auto seconds = [](int run) {
-    return [run](const StepComparison& step) { return std::optional<double>(step.seconds[run]); };
-  };
-  std::vector<LineChart> all{
-      step_chart(c, "Seconds of each evaluation", "seconds", {{"first run", seconds(0)}, {"second run", seconds(1)}}),
-      step_chart(c, "Drift of the latents", "RMS difference / RMS", {{"second run against the first", [](const StepComparison& s) { return s.drift; }}}),
-      frame_chart(c)};
+  const auto seconds = [](int run) { return [run](const StepSpread& step) -> const Spread& { return step.seconds[run]; }; };
+  const auto drift = [](const StepSpread& step) -> const Spread& { return step.drift; };
+  const std::vector<StepSpread>& steps = usual_steps(c);
+  std::vector<LineChart> all{step_chart(steps, "Seconds of each evaluation", "seconds", {{"first run", seconds(0)}, {"second run", seconds(1)}}),
+                             step_chart(steps, "Drift of the latents", "RMS difference / RMS", {{"second run against the first", drift}}),
+                             frame_chart(c)};
   std::string out = "<div class=\"charts\">\n";
   for (const LineChart& chart : all)
     if (!chart.series.empty()) out += line_chart_svg(chart) + "\n";
@@ -119,7 +109,11 @@ std::string charts(const DatasetComparison& c) {
 std::string clip_pair(const SampleComparison& sample) {
   std::string out = "<figure><div class=\"beside\">\n";
   const char* const names[] = {"first run", "second run"};
-  for (int run = 0; run < 2; ++run) out += clip(read_file(sample.video[run]), names[run]);
+  for (int run = 0; run < 2; ++run) try {   // a run's frames may be kept while its MP4 is gone
+    out += clip(read_file(sample.video[run]), names[run]);
+  } catch (const Error& error) {
+    out += "<p class=\"soft\">" + escaped(error.what()) + "</p>\n";
+  }
   return out + "</div><figcaption><b>" + escaped(sample.id) + "</b> " + escaped(shortened(sample.prompt, 300)) + "<br><span class=\"soft\">PSNR " +
          fixed(sample.mean_psnr, 2) + " dB, SSIM " + fixed(sample.mean_ssim, 4) + "</span></figcaption></figure>\n";
 }
@@ -132,18 +126,26 @@ std::string settings_table(const DatasetComparison& c) {
   return out + "</table>\n";
 }
 
-std::string sample_table(const std::vector<const SampleComparison*>& samples) {
-  constexpr size_t most = 500;   // a page, not a database: compare.json has all
+std::string sample_table(const DatasetComparison& c) {
   std::string out = "<table id=\"samples\"><tr><th>sample</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th><th class=\"number\">LPIPS</th>"
                     "<th class=\"number\">drift</th><th class=\"number\">denoising, first (s)</th><th class=\"number\">second (s)</th></tr>\n";
-  for (size_t i = 0; i < std::min(most, samples.size()); ++i) {
-    const SampleComparison& s = *samples[i];
+  for (const SampleComparison& s : c.worst)
     out += "<tr><td>" + escaped(s.id) + (s.sample ? concat(" (", s.sample, ')') : "") + "</td>" + number_cell(fixed(s.mean_psnr, 2)) +
-           number_cell(fixed(s.mean_ssim, 4)) + number_cell(fixed(s.mean_lpips, 4)) + number_cell(fixed(s.latents_drift, 4)) + number_cell(fixed(s.denoising_seconds[0], 3)) +
-           number_cell(fixed(s.denoising_seconds[1], 3)) + "</tr>\n";
-  }
+           number_cell(fixed(s.mean_ssim, 4)) + number_cell(fixed(s.mean_lpips, 4)) + number_cell(fixed(s.latents_drift, 4)) +
+           number_cell(fixed(s.denoising_seconds[0], 3)) + number_cell(fixed(s.denoising_seconds[1], 3)) + "</tr>\n";
   out += "</table>\n";
-  if (samples.size() > most) out += concat("<p class=\"soft\">", samples.size() - most, " more, more alike, are in compare.json.</p>\n");
+  if (c.compared > c.worst.size()) out += concat("<p class=\"soft\">", c.compared - c.worst.size(), " more, more alike, are in compare.json.</p>\n");
+  return out;
+}
+
+/// Samples and shards that cannot be read.
+std::string not_comparable(const DatasetComparison& c) {
+  const FirstOfMany& all = c.not_comparable;
+  if (all.count == 0) return "";
+  std::string out = concat("<h2>Not compared: ", all.count, " that cannot be read</h2>\n<ul id=\"not-comparable\">\n");
+  for (const std::string& line : all.first) out += "<li>" + escaped(line) + "</li>\n";
+  out += "</ul>\n";
+  if (all.count > all.first.size()) out += concat("<p class=\"soft\">", all.count - all.first.size(), " more were only counted.</p>\n");
   return out;
 }
 
@@ -151,8 +153,8 @@ std::string left_out(const DatasetComparison& c) {
   std::string out;
   for (int run = 0; run < 2; ++run) {
     const char* which = run == 0 ? "first" : "second";
-    if (!c.only_in[run].empty()) out += concat("<p class=\"soft\">", c.only_in[run].size(), " samples are only in the ", which, " run.</p>\n");
-    if (!c.failed[run].empty()) out += concat("<p class=\"soft\">", c.failed[run].size(), " samples failed in the ", which, " run.</p>\n");
+    if (c.only_in[run].count) out += concat("<p class=\"soft\">", c.only_in[run].count, " samples are only in the ", which, " run.</p>\n");
+    if (c.failed[run].count) out += concat("<p class=\"soft\">", c.failed[run].count, " samples failed in the ", which, " run.</p>\n");
   }
   return out;
 }
@@ -160,19 +162,15 @@ std::string left_out(const DatasetComparison& c) {
 }  // namespace
 
 std::string comparison_page(const DatasetComparison& c, size_t clips) {
-  std::vector<const SampleComparison*> samples;
-  for (const SampleComparison& sample : c.samples) samples.push_back(&sample);
-  std::stable_sort(samples.begin(), samples.end(), [](const auto* a, const auto* b) { return a->mean_psnr < b->mean_psnr; });
-
   std::string out = "<h1>Two runs of one manifest</h1>\n";
   out += "<p class=\"soft\">first: " + escaped(c.runs[0].folder) + "<br>second: " + escaped(c.runs[1].folder) + "<br>" +
-         concat(c.samples.size(), " samples; ", c.pixels_kept ? "pixels as they were before encoding" : "pixels read from MP4 files, behind the codec's loss") + "</p>\n";
-  out += cards(c) + left_out(c);
+         concat(c.compared, " samples; ", c.pixels_kept ? "pixels as they were before encoding" : "pixels read from MP4 files, behind the codec's loss") + "</p>\n";
+  out += (c.compared ? cards(c) : "") + left_out(c) + not_comparable(c);
   out += "<h2>Settings that differ</h2>\n" + settings_table(c);
   out += "<h2>Along the way</h2>\n" + charts(c);
   out += concat("<h2>Side by side, least alike first</h2>\n", play_together_button, "<div class=\"clips\">\n");
-  for (size_t i = 0; i < std::min(clips, samples.size()); ++i) out += clip_pair(*samples[i]);
-  out += "</div>\n<h2>All samples, least alike first</h2>\n" + sample_table(samples);
+  for (size_t i = 0; i < std::min(clips, c.worst.size()); ++i) out += clip_pair(c.worst[i]);
+  out += "</div>\n<h2>Samples, least alike first</h2>\n" + sample_table(c);
   return html_page({.title = "pyracast compare", .style = comparison_style, .body = out, .script = concat(script, play_together_script)});
 }
 

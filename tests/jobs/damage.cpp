@@ -195,6 +195,18 @@ TEST_F(NullModel, NamesALineOfTheRunsThatIsCutAndLeavesItOut) {
   EXPECT_THAT(joined.output, HasSubstr(runs.string() + ":2: is no run"));
 }
 
+TEST_F(NullModel, IsComparedBesideAVideoThatCannotBeReadWhichIsNamed) {
+  for (const char* output : {"a", "b"}) ASSERT_EQ(run(words(0, output)).code, 0);
+  const auto compare = [&] { return run({PYRACAST, "compare", (folder / "a").string(), (folder / "b").string(), "--output", (folder / "page").string()}); };
+  EXPECT_EQ(compare().code, 0);
+  const fs::path video = files_below(folder / "b/videos", ".mp4")[2];
+  fs::resize_file(video, 100);
+  const Ended ended = compare();
+  EXPECT_EQ(ended.code, 4) << ended.output;
+  EXPECT_THAT(ended.output, AllOf(HasSubstr("10 samples of"), HasSubstr(video.string())));
+  for (const char* name : {"page/compare.html", "page/compare.json"}) EXPECT_THAT(read_text(folder / name), HasSubstr(video.string()));
+}
+
 class TwoJobs : public WithoutAModel {
  protected:
   /// A lock of this process on a rank's byte, as another job's rank holds it; -1: all bytes.
