@@ -32,6 +32,12 @@ Handle space_of(const std::vector<hsize_t>& shape, const hsize_t* most = nullptr
   return Handle(H5Screate_simple(int(shape.size()), shape.data(), most), H5Sclose, "describing a dataset's shape");
 }
 
+std::vector<hsize_t> extent_of(hid_t space, const std::string& name) {
+  std::vector<hsize_t> shape(size_t(check(H5Sget_simple_extent_ndims(space), "asking for the shape of " + name)));
+  check(H5Sget_simple_extent_dims(space, shape.data(), nullptr), "asking for the shape of " + name);
+  return shape;
+}
+
 Handle open_dataset(hid_t parent, const std::string& name) {
   return Handle(H5Dopen2(parent, name.c_str(), H5P_DEFAULT), H5Dclose, "opening the dataset " + name);
 }
@@ -55,6 +61,17 @@ size_t element_count(hid_t dataset, const std::string& name) {
   const bool elsewhere = check(H5Pget_layout(list), "asking how " + name + " is stored") == H5D_VIRTUAL;
   require(bytes > 0 && (elsewhere || count <= H5Dget_storage_size(dataset) / bytes), name, " has ", count, " values, but the file holds fewer");
   return size_t(count);
+}
+
+/// Texts of a dataset from a selection in the file (H5S_ALL: all) into a vector of `memory`'s shape.
+std::vector<std::string> read_texts(hid_t dataset, const std::string& name, hid_t memory, hid_t file) {
+  const Handle type = string_type();
+  std::vector<char*> pointers(size_t(H5Sget_simple_extent_npoints(memory)));
+  check(H5Dread(dataset, type, memory, file, H5P_DEFAULT, pointers.data()), "reading " + name);
+  std::vector<std::string> values;
+  for (const char* pointer : pointers) values.emplace_back(pointer ? pointer : "");
+  check(H5Dvlen_reclaim(type, memory, H5P_DEFAULT, pointers.data()), "freeing " + name);
+  return values;
 }
 
 }  // namespace
@@ -141,15 +158,10 @@ template std::vector<uint8_t> read_dataset(hid_t, const std::string&);
 
 template <>
 std::vector<std::string> read_dataset<std::string>(hid_t parent, const std::string& name) {
-  const Handle dataset = open_dataset(parent, name), type = string_type();
-  std::vector<char*> pointers(element_count(dataset, name));
-  std::vector<std::string> values;
-  if (pointers.empty()) return values;
-  check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()), "reading " + name);
-  for (const char* pointer : pointers) values.emplace_back(pointer ? pointer : "");
-  const Handle space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
-  check(H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data()), "freeing " + name);
-  if (check(H5Aexists(dataset, text_checksum), "looking for the checksum of " + name))
+  const Handle dataset = open_dataset(parent, name);
+  const size_t count = element_count(dataset, name);
+  const std::vector<std::string> values = count ? read_texts(dataset, name, space_of({count}), H5S_ALL) : std::vector<std::string>();
+  if (count && check(H5Aexists(dataset, text_checksum), "looking for the checksum of " + name))
     require(read_text_attribute(dataset, text_checksum) == checksum_of(values), name, " does not fit its checksum");
   return values;
 }
@@ -158,25 +170,38 @@ template <class T>
 std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, hsize_t count) {
   const Handle dataset = open_dataset(parent, name), space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
   element_count(dataset, name);
-  std::vector<hsize_t> shape(size_t(check(H5Sget_simple_extent_ndims(space), "asking for the shape of " + name)));
-  check(H5Sget_simple_extent_dims(space, shape.data(), nullptr), "asking for the shape of " + name);
+  std::vector<hsize_t> shape = extent_of(space, name);
   require(!shape.empty() && first <= shape[0] && count <= shape[0] - first, name, " ends before row ", first + count);
   std::vector<hsize_t> start(shape.size(), 0);
   start[0] = first;
   shape[0] = count;
-  check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, shape.data(), nullptr), "selecting rows of " + name);
-  const Handle memory = space_of(shape);
   size_t elements = 1;
   for (const hsize_t size : shape) elements *= size_t(size);
-  std::vector<T> values(elements);
-  if (!values.empty()) check(H5Dread(dataset, type_of<T>(), memory, space, H5P_DEFAULT, values.data()), "reading " + name);
-  return values;
+  if (elements == 0) return {};
+  check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, shape.data(), nullptr), "selecting rows of " + name);
+  const Handle memory = space_of(shape);
+  if constexpr (std::is_same_v<T, std::string>) {
+    return read_texts(dataset, name, memory, space);
+  } else {
+    std::vector<T> values(elements);
+    check(H5Dread(dataset, type_of<T>(), memory, space, H5P_DEFAULT, values.data()), "reading " + name);
+    return values;
+  }
 }
 
 template std::vector<float> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+template std::vector<double> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
 template std::vector<int64_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+template std::vector<uint64_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
 template std::vector<uint16_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
 template std::vector<uint8_t> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+template std::vector<std::string> read_rows(hid_t, const std::string&, hsize_t, hsize_t);
+
+hsize_t row_count(hid_t parent, const std::string& name) {
+  const Handle dataset = open_dataset(parent, name), space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
+  const std::vector<hsize_t> shape = extent_of(space, name);
+  return shape.empty() ? 0 : shape[0];
+}
 
 bool exists(hid_t parent, const std::string& name) {
   return check(H5Lexists(parent, name.c_str(), H5P_DEFAULT), "looking for " + name) > 0;

@@ -85,9 +85,11 @@ std::vector<T> read_dataset(hid_t parent, const std::string& name);
 template <>
 std::vector<std::string> read_dataset<std::string>(hid_t parent, const std::string& name);
 
-/// Rows [first, first + count) of a dataset of numbers.
+/// Rows [first, first + count) of a dataset; of texts, their checksum, which is over all of them, is not looked at.
 template <class T>
 std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, hsize_t count);
+/// How many rows a dataset has.
+hsize_t row_count(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value);

@@ -99,7 +99,7 @@ class Verifier {
       note(concat(kept_samples_, " samples are of rows that the manifest has no longer, kept by --on-change only-new (work/kept.jsonl)"));
     const bool derived = found_.running.empty() && check_derived_files(options_.output, found_);
     found_.settled = derived && found_.left == 0 && found_.journals == 0;
-    look_for_strays(options_.output, owned_videos_, *manifest_, tally_, found_);
+    look_for_strays(options_.output, std::move(owned_videos_), *manifest_, tally_, found_);
     if (holder != holder_of_lock(options_.output))
       throw Error(concat(options_.output.string(), ": a job began or ended while this was looking; verify again"),
                   ExitCode::environment);

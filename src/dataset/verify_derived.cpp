@@ -70,21 +70,26 @@ class DerivedFiles {
     return as_listed;
   }
 
-  /// Every column of the index against those of the shards, one after the other.
+  /// Every column of the index against those of the shards, some shards at a time: a whole column may be larger than memory, and HDF5 keeps the
+  /// sources of what is read open until it is closed.
   void compare_columns() const {
-    const hdf5::Handle index = hdf5::open_file(layout_.index());
+    constexpr size_t shards_at_once = 16;
     SampleRecord names;
     SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
       const std::string path = concat(group == SampleGroup::content ? "content/" : "provenance/", name);
-      const auto whole = hdf5::read_dataset<Member>(index, path);
-      auto at = whole.begin();
-      for (const std::string& shard : names_) {
-        const auto part = hdf5::read_dataset<Member>(hdf5::open_file(layout_.root / shard), path);
-        require(size_t(whole.end() - at) >= part.size() && std::equal(part.begin(), part.end(), at), "its column ", path,
-                " is not that of ", shard);
-        at += long(part.size());
+      hsize_t at = 0;
+      for (size_t first = 0; first < names_.size(); first += shards_at_once) {
+        const size_t end = std::min(names_.size(), first + shards_at_once);
+        std::vector<Member> part;
+        for (size_t i = first; i < end; ++i) {
+          const auto column = hdf5::read_dataset<Member>(hdf5::open_file(layout_.root / names_[i]), path);
+          part.insert(part.end(), column.begin(), column.end());
+        }
+        require(hdf5::read_rows<Member>(hdf5::open_file(layout_.index()), path, at, part.size()) == part, "its column ", path,
+                " is not that of the shards ", names_[first], " to ", names_[end - 1]);
+        at += part.size();
       }
-      require(at == whole.end(), "its column ", path, " is longer than the shards'");
+      require(hdf5::row_count(hdf5::open_file(layout_.index()), path) == at, "its column ", path, " is longer than the shards'");
     }, names);
   }
 

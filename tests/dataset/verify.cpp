@@ -1,5 +1,6 @@
 #include "dataset/verify.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -207,6 +208,25 @@ TEST_F(Verify, NamesDerivedFilesThatDoNotSayWhatTheShardsSay) {
   derive(output_, {});
   cut(layout_.index(), fs::file_size(layout_.index()) / 2);
   EXPECT_THAT(verify(0), ElementsAre(HasSubstr("index-differs index.h5")));
+}
+
+TEST_F(Verify, HoldsTheIndexAgainstTheShardsInMemoryThatDoesNotGrowWithThem) {
+  // Each shard holds one sample, of a prompt of 0.2 MB. The index is looked at in child processes.
+  const auto most_of_children = [&](int shards) {
+    for (int n = 0; n < shards; ++n) {
+      SampleRecord row = failed_sample(n);
+      row.prompt = std::string(200'000, char('a' + n % 26));
+      put_shard({row});
+    }
+    derive(output_, {});
+    verify(0);
+    struct rusage use {};
+    ::getrusage(RUSAGE_CHILDREN, &use);
+    return use.ru_maxrss << 10;
+  };
+  const auto of_few = most_of_children(40);
+  EXPECT_LT(most_of_children(100), of_few + 12'000'000) << "whose prompts are 12 MB more, which would be held several times";
+  EXPECT_THAT(found_.findings, IsEmpty());
 }
 
 TEST_F(Verify, TakesDerivedFilesThatAreBehindForWorkThatIsLeft) {
