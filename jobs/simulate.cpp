@@ -71,7 +71,7 @@ SimulatedJob job_of(const SimulateSettings& s) {
   job.requeue_delay = s.requeue_delay;
   job.allocation = s.allocation;
   if (s.plan.empty()) {
-    constexpr int64_t most_videos = 100'000'000;   // minutes to simulate
+    constexpr int64_t most_videos = 100'000'000;   // times most nodes exact as a double
     require(s.videos <= most_videos, "videos is ", s.videos, ", expected at most ", most_videos);
     require(s.videos >= 1 && s.seconds > 0, "what to simulate is not known: give --plan FILE, or --videos N --seconds S");
     job.list = {{s.seconds, uint64_t(s.videos)}};

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <functional>
 #include <limits>
-#include <queue>
 #include <utility>
 
 #include "base/error.hpp"
@@ -56,6 +54,13 @@ class Videos {
     return seconds;
   }
   void give_back(double seconds) { begun_.push_back(seconds); }
+  /// How many that come next are alike; take() gives the seconds of each.
+  uint64_t alike() const { return begun_.empty() && group_ < list_.size() ? list_[group_].count - taken_ : 0; }
+  double seconds_alike() const { return list_[group_].seconds; }
+  void take_alike(uint64_t count) {
+    taken_ += count;
+    skip_empty();
+  }
 
  private:
   const std::vector<WorkGroup>& list_;
@@ -98,6 +103,19 @@ class Simulation {
   std::vector<double> slowness_;   // [nodes]: seconds over those of a node of mean speed
   SimulatedRun run_;
 
+  struct Free {
+    double time;                   // when
+    size_t team;                   // which
+  };
+  static bool later(const Free& one, const Free& other) { return std::pair(one.time, one.team) > std::pair(other.time, other.team); }
+  static constexpr uint64_t many = 8;   // videos a team that are worth counting
+
+  double slowness_of(size_t team) const { return slowness_[team / size_t(job_.teams_per_node)]; }
+  /// Seconds of computing a video, and of writing its checkpoints.
+  std::pair<double, double> taken_by(size_t team, double work) const {
+    const double seconds = work * slowness_of(team);
+    return {seconds, checkpoints_of(seconds) * job_.checkpoint_seconds};
+  }
   size_t teams() const { return slowness_.size() * size_t(job_.teams_per_node); }
   double checkpoints_of(double seconds) const {
     return job_.checkpoint_interval > 0 ? std::max(0.0, std::ceil(seconds / job_.checkpoint_interval) - 1) : 0;
@@ -110,33 +128,73 @@ class Simulation {
     const double horizon = fails ? until_failure : job_.allocation > 0 ? job_.allocation : never;
     run_.starting += double(teams()) * std::min(job_.start_up, horizon);
     if (horizon <= job_.start_up) return end(horizon, fails);
-    using Free = std::pair<double, size_t>;   // when, which team
-    std::vector<Free> all;
-    for (size_t team = 0; team < teams(); ++team) all.emplace_back(job_.start_up, team);
-    std::priority_queue<Free, std::vector<Free>, std::greater<>> free(std::greater<>(), std::move(all));
+    std::vector<Free> free;                   // a heap: the team that is free first is at the front
+    for (size_t team = 0; team < teams(); ++team) free.push_back({job_.start_up, team});
     std::vector<double> left;                 // of videos that the horizon has cut
     double last = job_.start_up;
     size_t cut = 0;
-    while (!videos_.none() && cut < teams() && free.top().first < horizon) {
-      const auto [begin, team] = free.top();
-      free.pop();
-      const double work = videos_.take(), slowness = slowness_[team / size_t(job_.teams_per_node)], seconds = work * slowness;
-      const double writing = checkpoints_of(seconds) * job_.checkpoint_seconds, finish = begin + seconds + writing;
+    bool dealt = false;                       // all that end before the horizon
+    while (!videos_.none() && cut < teams() && free.front().time < horizon) {
+      if (!dealt && videos_.alike() > many * teams() && videos_.seconds_alike() > 0) {
+        dealt = deal_alike(free, horizon, last);
+        continue;
+      }
+      std::pop_heap(free.begin(), free.end(), later);
+      auto& [begin, team] = free.back();
+      const double work = videos_.take();
+      const auto [seconds, writing] = taken_by(team, work);
+      const double finish = begin + seconds + writing;
       if (finish <= horizon) {
         run_.computing += seconds;
         run_.checkpointing += writing;
         last = std::max(last, finish);
-        free.emplace(finish, team);
+        begin = finish;
       } else {
-        left.push_back(work - kept(seconds, horizon - begin, fails) / slowness);
-        free.emplace(horizon, team);
+        left.push_back(work - kept(seconds, horizon - begin, fails) / slowness_of(team));
+        begin = horizon;
         ++cut;
       }
+      std::push_heap(free.begin(), free.end(), later);
     }
     for (const double work : left) videos_.give_back(work);
     const double stop = videos_.none() ? last : horizon;
-    for (; !free.empty(); free.pop()) run_.idle += stop - free.top().first;
+    for (const Free& each : free) run_.idle += stop - each.time;
     end(stop, fails && !videos_.none());
+  }
+
+  /// Deals out the videos that come next and are alike, of which each team begins one whenever it is free, by counting them. What is left to be
+  /// dealt out one by one are fewer than two a team, or (then it gives true) none that a team would end before the horizon.
+  bool deal_alike(std::vector<Free>& free, double horizon, double& last) {
+    const double work = videos_.seconds_alike();
+    const uint64_t all = videos_.alike();
+    std::vector<double> each;                 // [free]: seconds of a video
+    for (const Free& team : free) each.push_back(taken_by(team.team, work).first + taken_by(team.team, work).second);
+    const auto begun = [&](size_t i, double until) { return std::max(0.0, std::ceil((until - free[i].time) / each[i])); };
+    const auto begun_by_all = [&](double until) {
+      double count = 0;
+      for (size_t i = 0; i < free.size(); ++i) count += begun(i, until);
+      return count;
+    };
+    double early = free.front().time, late = std::min(horizon, free.front().time + (double(all) + 1) * each[0]);
+    const bool all_fit_behind = begun_by_all(late) <= double(all);
+    for (int halvings = 0; halvings < 60 && !all_fit_behind; ++halvings) {
+      const double middle = early + (late - early) / 2;
+      (begun_by_all(middle) <= double(all) ? early : late) = middle;
+    }
+    const double until = all_fit_behind ? late : early;
+    uint64_t taken = 0;
+    for (size_t i = 0; i < free.size(); ++i) {
+      const double count = std::min(begun(i, until), std::max(0.0, std::floor((horizon - free[i].time) / each[i])));
+      const auto [seconds, writing] = taken_by(free[i].team, work);
+      run_.computing += count * seconds;
+      run_.checkpointing += count * writing;
+      free[i].time += count * each[i];
+      if (count > 0) last = std::max(last, free[i].time);
+      taken += uint64_t(count);
+    }
+    videos_.take_alike(taken);
+    std::make_heap(free.begin(), free.end(), later);
+    return all_fit_behind;
   }
 
   /// Of `seconds` of computing, cut off after `elapsed`, those that need not be done again.

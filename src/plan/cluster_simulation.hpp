@@ -36,7 +36,7 @@ struct SimulatedRun {
 };
 
 /// The same seed, run, nodes and settings give the same numbers; nodes fail and differ alike whatever the checkpoints. Takes time by the
-/// videos. Throws Error on numbers that cannot be.
+/// teams and starts, not by videos that are alike. Throws Error on numbers that cannot be.
 SimulatedRun simulate_cluster(const SimulatedJob& job, uint64_t seed, uint32_t run);
 
 /// The checkpoint interval that costs least to first order: Young, "A first order approximation to the optimum checkpoint interval", CACM

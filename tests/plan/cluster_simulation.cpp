@@ -120,6 +120,39 @@ TEST(ClusterSimulation, AllSecondsAreAccountedFor) {
   }
 }
 
+TEST(ClusterSimulation, CountsVideosThatAreAlikeAsIfTheyWereDealtOutOneByOne) {
+  SimulatedJob counted;
+  counted.nodes = 6, counted.teams_per_node = 2;
+  counted.list = {{300, 700}, {20, 3000}};
+  counted.start_up = 30, counted.requeue_delay = 100, counted.spread = 0.3;
+  SimulatedJob dealt = counted;   // the same videos, of which too few come together to be counted
+  dealt.list.clear();
+  for (const WorkGroup& group : counted.list)
+    for (uint64_t video = 0; video < group.count; ++video) dealt.list.push_back({group.seconds, 1});
+  for (const auto& [mtbf, allocation] : {std::pair{0.0, 0.0}, {200000.0, 0.0}, {0.0, 5000.0}, {60000.0, 9000.0}})
+    for (const double interval : {0.0, 60.0})
+      for (uint32_t run = 0; run < 20; ++run) {
+        for (SimulatedJob* job : {&counted, &dealt})
+          job->mtbf = mtbf, job->allocation = allocation, job->checkpoint_interval = interval, job->checkpoint_seconds = 2;
+        const SimulatedRun one = simulate_cluster(counted, 9, run), other = simulate_cluster(dealt, 9, run);
+        EXPECT_EQ(one.starts, other.starts);
+        EXPECT_EQ(one.failures, other.failures);
+        for (const auto member : {&SimulatedRun::wall_seconds, &SimulatedRun::computing, &SimulatedRun::checkpointing, &SimulatedRun::lost,
+                                  &SimulatedRun::starting, &SimulatedRun::idle, &SimulatedRun::allocated})
+          EXPECT_NEAR(one.*member, other.*member, 1e-9 * other.allocated) << "run " << run << ", mtbf " << mtbf << ", allocation " << allocation;
+      }
+}
+
+TEST(ClusterSimulation, OfVideosWithoutNumberComesToAnEnd) {
+  SimulatedJob job;
+  job.nodes = 1024;
+  job.list = {{600, 1'000'000'000'000}};
+  job.start_up = 60, job.spread = 0.05, job.allocation = 1e11, job.requeue_delay = 300;
+  const SimulatedRun run = simulate_cluster(job, 1, 0);
+  EXPECT_NEAR(run.wall_seconds, 1e12 * 600 / 1024, 1e-3 * run.wall_seconds);
+  EXPECT_NEAR(run.computing, run.useful, 0.03 * run.useful);
+}
+
 TEST(ClusterSimulation, StragglersMakeTheOthersWait) {
   SimulatedJob job;
   job.nodes = 64;
