@@ -11,6 +11,7 @@
 #include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
+#include "jobs/presets.hpp"
 #include "jobs/profiled_sample.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/team_answer.hpp"
@@ -31,7 +32,7 @@ struct GallerySettings {
   template <class Visit>
   static void fields(Visit&& visit, GallerySettings& s) {
     SettingsOfSamples::fields(visit, s.profile, "Gallery", "show the first so many samples of the manifest; 0: all");
-    visit("Gallery", "broadcast", s.broadcast, "broadcast files to show beside everything computed (comma between); default: the demo's "
+    visit("Gallery", "broadcast", s.broadcast, "broadcast files or presets to show beside everything computed (comma between); default: the demo's "
           "hand-made preset and its tuned schedule of the same cost, from the folder `broadcast` beside the config file");
     visit("Gallery", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of the ranks");
     visit("Gallery", "comm", s.profile.generate.comm, "how tensors travel between the ranks: mpi, nccl or auto (see generate)");
@@ -63,7 +64,8 @@ std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
   std::vector<Way> ways(1);
   ways[0].shown.name = "without reuse";
   ways[0].shown.explanation = "every output of every block is computed at every evaluation";
-  for (const fs::path& file : settings.broadcast) {
+  for (const fs::path& given : settings.broadcast) {
+    const fs::path file = broadcast_file(given);
     const Json json = read_json(file);
     Way& way = ways.emplace_back();
     way.policy = BroadcastPolicy(json, file.string());

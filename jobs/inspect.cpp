@@ -5,6 +5,7 @@
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/memory_check.hpp"
+#include "jobs/presets.hpp"
 #include "kernels/planning_backend.hpp"
 #include "pipeline/memory_plan.hpp"
 
@@ -13,14 +14,15 @@ namespace pyracast {
 namespace {
 
 struct InspectSettings {
-  std::filesystem::path config, presets = "configs/broadcast";
+  std::filesystem::path config, presets;
   ModelSettings model{.model = ""};   // told from the snapshot
   bool json = false;
 
   template <class Visit>
   static void fields(Visit&& visit, InspectSettings& s) {
     visit("Inspect", "config", s.config, "file of `key = value` settings");
-    visit("Inspect", "presets", s.presets, "folder of broadcast files to try on the model");
+    visit("Inspect", "presets", s.presets, "folder of broadcast files to try on the model; default: those that come with the program (configs/broadcast "
+          "beside it or above)");
     visit("Inspect", "json", s.json, "print JSON");
     ModelSettings::fields(visit, s.model);
   }
@@ -43,7 +45,8 @@ Json weights_of(const std::filesystem::path& folder) {
 /// The broadcast files of a folder, by name.
 std::map<std::string, BroadcastPolicy> presets_in(const std::filesystem::path& folder) {
   std::map<std::string, BroadcastPolicy> presets;
-  if (!std::filesystem::is_directory(folder)) return presets;
+  if (folder.empty()) return presets;
+  require(std::filesystem::is_directory(folder), folder.string(), ": is no folder, expected one of broadcast files (--presets)");
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (entry.path().extension() == ".json") presets.emplace(entry.path().stem(), BroadcastPolicy(read_json(entry.path()), entry.path().string()));
   return presets;
@@ -102,8 +105,8 @@ Json inspected(const InspectSettings& settings) {
     out["texts"] = {{"weights", memory.weight_bytes}, {"most", memory.most_bytes()}};
   }
   out["notes"] = model->notes();
-  if (!std::filesystem::is_directory(settings.presets))
-    out["notes"].push_back(concat("no preset was tried: ", settings.presets.string(), " is no folder here (--presets)"));
+  if (settings.presets.empty())
+    out["notes"].push_back("no preset was tried: there is no folder configs/broadcast beside the program or above it (--presets)");
   out["transformer_config"] = read_json(model->files().transformer / "config.json");
   return out;
 }
@@ -165,6 +168,7 @@ int inspect(int argc, char** argv) {
   const bool named = argc > 1 && argv[1][0] != '-';
   auto settings = read_config<InspectSettings>(argc - named, argv + named);
   if (named) settings.model.snapshot = argv[1];
+  if (settings.presets.empty()) settings.presets = presets_folder();
   if (settings.model.model.empty()) settings.model.model = family_of(settings.model.snapshot, find_given(settings.model));
   const Json out = inspected(settings);
   if (settings.json) std::printf("%s\n", out.dump(1).c_str());

@@ -9,6 +9,7 @@
 #include "jobs/jobs.hpp"
 #include "jobs/plan_manifest.hpp"
 #include "jobs/plan_settings.hpp"
+#include "jobs/presets.hpp"
 #include "pab/leaving_plan.hpp"
 #include "pipeline/planned_video.hpp"
 
@@ -31,7 +32,7 @@ struct PlanSettings {
     visit("Plan", "reuse", s.reuse, "evaluations of the network that compute each branch, of every sampler or of that of --sampler");
     visit("Plan", "checkpoints", s.checkpoints, "behind which evaluations progress is saved that is due after every so many (generate's "
           "--checkpoint-every)");
-    visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused (configs/broadcast/)");
+    visit("Plan", "broadcast", s.broadcast, "JSON file that says what is reused, or a preset by its name (those of configs/broadcast)");
     visit("Plan", "ranks-per-video", s.ranks_per_video, "ranks that make a video together");
     visit("Plan", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");
     visit("Video", "model", s.model, "opensora-1.2, latte-1, osp-1.1 or osp-1.2");
@@ -47,7 +48,9 @@ struct PlanSettings {
 constexpr std::string_view video_plans[] = {"--comm", "--reuse", "--checkpoints"};
 
 BroadcastPolicy policy_of(const PlanSettings& s) {
-  return s.broadcast.empty() ? BroadcastPolicy() : BroadcastPolicy(read_json(s.broadcast), s.broadcast.string());
+  if (s.broadcast.empty()) return {};
+  const std::filesystem::path file = broadcast_file(s.broadcast);
+  return BroadcastPolicy(read_json(file), file.string());
 }
 
 /// A line a sampler: what of a video is computed, and what is reused.

@@ -10,6 +10,7 @@
 #include "jobs/memory_check.hpp"
 #include "jobs/node_weights.hpp"
 #include "jobs/on_ranks.hpp"
+#include "jobs/presets.hpp"
 #include "jobs/tuned_schedules.hpp"
 #include "jobs/version.hpp"
 #include "report/line_chart.hpp"
@@ -46,7 +47,8 @@ void check_settings(const TuneSettings& settings) {
     request.steps = steps;
     if (const auto refusal = model->refusal(request)) fail("steps-candidates: ", *refusal);
   }
-  for (const std::filesystem::path& file : settings.against) {
+  for (const std::filesystem::path& given : settings.against) {
+    const std::filesystem::path file = broadcast_file(given);
     const BroadcastPolicy policy(read_json(file), file.string());
     if (const std::string why = policy.refusal(samples.front().request.steps); !why.empty()) fail(why);
   }

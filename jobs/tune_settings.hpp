@@ -20,7 +20,7 @@ struct TuneSettings : SettingsOfSamples {
           "else is asked for): the least error is sought");
     visit("Tune", "error", s.error, "how far the final latents may lie from those with everything computed, mean squared "
           "difference over mean square: the least cost is sought");
-    visit("Tune", "against", s.against, "broadcast files to beat (comma between): the cost of each is a budget, its error a bound");
+    visit("Tune", "against", s.against, "broadcast files or presets to beat (comma between): the cost of each is a budget, its error a bound");
     visit("Tune", "steps-candidates", s.steps_candidates, "numbers of denoising steps to tune as well, besides `steps` (comma between)");
     visit("Tune", "block-groups", s.block_groups, "groups of blocks that are computed and reused apart, of each branch; calibrating a sample takes "
           "about 6 x groups x steps denoisings");

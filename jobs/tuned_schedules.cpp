@@ -167,7 +167,8 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
   const auto beyond = [&](double error, const std::string& suffix) {
     targets.push_back({"at-error" + suffix, "error " + short_number(error), std::nullopt, error});
   };
-  for (const std::filesystem::path& file : settings_.against) {
+  for (const std::filesystem::path& given : settings_.against) {
+    const std::filesystem::path file = broadcast_file(given);
     const BroadcastPolicy policy(read_json(file), file.string());
     TunedWay way;
     way.way = file.filename().string();

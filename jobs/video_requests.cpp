@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "jobs/presets.hpp"
+
 namespace pyracast {
 
 namespace {
@@ -69,7 +71,8 @@ std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
 
 BroadcastPolicy read_broadcast(const GenerateSettings& settings) {
   if (settings.broadcast.empty()) return {};
-  return BroadcastPolicy(read_json(settings.broadcast), settings.broadcast.string());
+  const std::filesystem::path file = broadcast_file(settings.broadcast);
+  return BroadcastPolicy(read_json(file), file.string());
 }
 
 VideoRequests::VideoRequests(const GenerateSettings& settings, const VideoModel& model)

@@ -142,6 +142,29 @@ TEST_F(Inspect, SaysWhichPresetsFitTheNetworksBranches) {
   EXPECT_TRUE(pairs["teams"][0]["stored_bytes"].contains("demo-246"));
 }
 
+TEST_F(Inspect, FindsThePresetsThatComeWithTheProgramInAnyFolder) {
+  const Ended ended = run({"/bin/sh", "-c", "cd " + folder.string() + " && exec " PYRACAST " inspect " + snapshot.string() + " --json true"});
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  const Json seen = Json::parse(ended.output);
+  EXPECT_TRUE(seen["teams"][0]["stored_bytes"].contains("demo-246"));
+  EXPECT_THAT(seen["notes"].dump(), ::testing::Not(HasSubstr("no preset was tried")));
+  const Ended wrong = inspect({"--presets", (folder / "none").string()});
+  EXPECT_EQ(wrong.code, 64);
+  EXPECT_THAT(wrong.output, HasSubstr((folder / "none").string() + ": is no folder"));
+}
+
+TEST_F(Inspect, PresetsHaveTheSameNamesForEveryJob) {
+  const auto plan = [&](const std::string& broadcast) {
+    return run({"/bin/sh", "-c", "cd " + folder.string() + " && exec " PYRACAST " plan --reuse --model latte-1 --broadcast " + broadcast});
+  };
+  const Ended by_name = plan("latte-1-236");
+  EXPECT_EQ(by_name.code, 0) << by_name.output;
+  EXPECT_EQ(by_name.output, plan(BROADCAST_PRESETS "/latte-1-236.json").output);
+  EXPECT_THAT(plan("latte-1-2").output, HasSubstr("latte-1-2: is no file, and no preset of "));
+  EXPECT_THAT(plan("latte-1-236.json").output, HasSubstr("latte-1-236.json")) << "a file is never another one";
+  EXPECT_EQ(plan("latte-1-236.json").code, 64);
+}
+
 }  // namespace
 
 }  // namespace pyracast::testing
