@@ -26,6 +26,8 @@ class Case {
 
   bool has_input(const std::string& name) const { return inputs_.contains(name); }
   const Shape& input_shape(const std::string& name) const { return stored(name).shape; }
+  /// An input as it lies in the file. Throws Error where there is none of this name.
+  const StoredTensor& stored(const std::string& name) const;
   Tensor input(const std::string& name) const;
   std::vector<float> input_floats(const std::string& name) const;
   std::vector<int64_t> input_integers(const std::string& name) const;
@@ -54,8 +56,6 @@ class Case {
   WeightStorage products_;
   Json json_;
   StoredTensors inputs_;
-
-  const StoredTensor& stored(const std::string& name) const;
 };
 
 /// Tensors of one shape along a new first axis.
@@ -66,6 +66,8 @@ class Results {
  public:
   void add(const std::string& name, const Tensor& value) { add(name, value.shape(), value.to_host()); }
   void add(const std::string& name, Shape shape, std::vector<float> values);
+  /// What the case also gives as an input, computed here from others of its inputs: it is held against that.
+  void add_given(const std::string& name, const Tensor& value);
   void add_integers(const std::string& name, Shape shape, std::vector<int64_t> values);
   /// [evaluations, blocks, branches]: 1 where the branch is computed, 0 where it is reused.
   void add_computed(const std::string& name, const BroadcastSchedule& schedule, const std::vector<Branch>& branches);
@@ -78,7 +80,7 @@ class Results {
     Shape shape;
     std::vector<float> floats;
     std::vector<int64_t> integers;
-    bool is_integer = false;
+    bool is_integer = false, is_given = false;
   };
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* find(const std::string& name) const;
