@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/earlier_manifest.hpp"
+#include "dataset/manifest_check.hpp"
 #include "dataset/manifest_on_ranks.hpp"
 #include "dataset/run_settings.hpp"
 #include "jobs/allocation.hpp"
@@ -125,7 +126,7 @@ void check_settings(const GenerateSettings& settings) {
   stored_outputs(settings.model);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
-  if (settings.prompts != "-") MappedFile{settings.prompts};
+  if (settings.prompts != "-") check_beginning(settings.prompts.string());   // of standard input there is one look only
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
   transport_of(settings.comm, settings.model.device, settings.ranks_per_video);

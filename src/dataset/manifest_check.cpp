@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "dataset/manifest_reader.hpp"
 #include "dataset/scratch_folder.hpp"
 
 namespace pyracast {
@@ -19,6 +20,10 @@ void read_rejected(const std::filesystem::path& path, size_t most, ManifestCheck
 }
 
 }  // namespace
+
+void check_beginning(const std::string& path) {
+  require(ManifestReader(open_bytes(path), path).next().has_value(), path, ": holds no prompt");
+}
 
 ManifestCheck check_manifest(const std::string& source, const ManifestOptions& options, size_t most_rejected) {
   const ScratchFolder folder;

@@ -17,6 +17,10 @@ struct ManifestCheck {
   std::string refusal;                      ///< why nothing at all would be made; empty: something would
 };
 
+/// Reads a manifest's beginning. Throws Error where that cannot be read at all: it is not there, its compression, encoding or a table's header is
+/// wrong, or there is no row. What is wrong with single rows is not looked at.
+void check_beginning(const std::string& path);
+
 /// Reads a manifest (a path, or "-") as a run does, and leaves nothing behind. Throws Error where it cannot be read.
 ManifestCheck check_manifest(const std::string& source, const ManifestOptions& options, size_t most_rejected);
 

@@ -287,6 +287,11 @@ TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
   file("half.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1]}]})");
   file("half-of-blocks.json", R"({"steps": 4, "reuse": [{"branch": "unconditional_half", "evaluations": [1], "blocks": [0]}]})");
   file("bad.cfg", "steps = 4\n# a comment\ngudance = 3\n");
+  file("header.csv", "id,text\na,b\n");
+  file("array.json", "[{\"prompt\": \"a\"}]");
+  file("utf16.txt", "\xFF\xFE" "a");
+  file("cut.jsonl.gz", "\x1F\x8B\x08");
+  file("blank.jsonl", "\n\n");
   expect_refusal(command(2, manifest(1), "out"), GetParam());
 }
 
@@ -297,6 +302,12 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"NotANumber", {"--seed", "many"}, {"seed", "many"}},
     Refusal{"NoSnapshot", {"--transformer", "FOLDER/none"}, {"none", "transformer"}},
     Refusal{"NoPrompts", {"--prompts", "FOLDER/none.jsonl"}, {"none.jsonl"}},
+    Refusal{"PromptsThatAreAFolder", {"--prompts", "FOLDER"}, {"Is a directory"}},
+    Refusal{"PromptsWithoutTheirColumn", {"--prompts", "FOLDER/header.csv"}, {"header.csv", "\"text\""}},
+    Refusal{"PromptsInAnArray", {"--prompts", "FOLDER/array.json"}, {"array.json", "jq -c"}},
+    Refusal{"PromptsOfAnotherEncoding", {"--prompts", "FOLDER/utf16.txt"}, {"utf16.txt", "expected UTF-8"}},
+    Refusal{"PromptsThatAreCutOff", {"--prompts", "FOLDER/cut.jsonl.gz"}, {"cut.jsonl.gz"}},
+    Refusal{"PromptsWithoutAPrompt", {"--prompts", "FOLDER/blank.jsonl"}, {"blank.jsonl: holds no prompt"}},
     Refusal{"NoSuchModel", {"--model", "sora"}, {"sora", "opensora-1.2"}},
     Refusal{"NoSuchDevice", {"--device", "tpu"}, {"tpu", "cpu or cuda"}},
     Refusal{"NoSuchType", {"--dtype", "int3"}, {"int3", "bfloat16"}},
