@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/file.hpp"
+#include "base/json.hpp"
 #include "base/median.hpp"
 #include "dataset/child_process.hpp"
 #include "dataset/failure_class.hpp"
@@ -62,6 +64,33 @@ void judge_teams(std::map<int64_t, TeamStatus>& teams, bool running, double now)
       team.straggles = concat("has ended no sample for ", int64_t(now - team.last_ended), " s; its longest took ",
                               team.longest_seconds, " s");
   }
+}
+
+/// The shards that index.h5 lists, a line each.
+std::string listed_shards(const fs::path& index) {
+  std::string names;
+  for (const std::string& name : hdf5::read_dataset<std::string>(hdf5::open_file(index), "shards/name")) names += name + "\n";
+  return names;
+}
+
+/// What index.h5 and run.json, which the last run wrote when it ended, name and is not there.
+std::vector<std::string> missing_in(const fs::path& output) {
+  constexpr size_t most = 20;
+  const OutputLayout layout{output};
+  std::vector<std::string> missing;
+  for (const fs::path& folder : {layout.shards(), layout.videos()})
+    if (!fs::is_directory(folder)) missing.push_back(concat("the folder ", folder.filename().string(), "/ is not there"));
+  if (fs::exists(layout.index())) {
+    std::istringstream names(in_child_process([&] { return listed_shards(layout.index()); }));
+    size_t shards = 0;
+    for (std::string name; std::getline(names, name);)
+      if (!fs::exists(output / name) && shards++ < most) missing.push_back(name + " is not there, and index.h5 lists it");
+    if (shards > most) missing.push_back(concat("and ", shards - most, " shards more that index.h5 lists"));
+  }
+  const Json run = fs::exists(layout.run()) ? Json::parse(read_file(layout.run()), nullptr, false) : Json();
+  if (run.is_object() && run.contains("missing_parts"))
+    missing.push_back(concat("parts ", run["missing_parts"].dump(), " of the manifest were not joined (pyracast join adds them)"));
+  return missing;
 }
 
 }  // namespace
@@ -198,6 +227,11 @@ DatasetStatus StatusReader::read(double now) {
     judge_teams(status.teams, !status.running.empty() && status.left > 0, now);
   }
   if (status.left == 0) status.seconds_left = 0;
+  try {
+    status.missing = missing_in(output_);
+  } catch (const Error& error) {
+    status.warnings.push_back(concat("what is missing is not known: ", error.what(), " (pyracast verify says more)"));
+  }
   status.last_words = last_words(layout.logs());
   for (std::string& line : newest_warnings(layout.logs(), 5)) status.warnings.push_back(std::move(line));
   return status;

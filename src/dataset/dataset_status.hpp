@@ -33,6 +33,7 @@ struct DatasetStatus {
   double started = 0, last_ended = 0;            ///< of the latest run's samples, seconds since 1970; 0: none yet
   double samples_a_second = 0;                   ///< of the latest run
   std::optional<double> seconds_left;            ///< at the latest run's pace, by cost
+  std::vector<std::string> missing;              ///< what the dataset's own files name and is not there: shards, folders, parts of the manifest
   std::vector<std::string> warnings;             ///< the newest lines of the logs
 };
 

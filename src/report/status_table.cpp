@@ -94,6 +94,7 @@ std::string status_table(const DatasetStatus& s, double now) {
   }
   for (const auto& [number, team] : s.teams)
     if (!team.straggles.empty()) out += concat("  straggler: team ", number, " on ", team.host, " ", team.straggles, '\n');
+  for (const std::string& line : s.missing) out += "  MISSING: " + line + "\n";
   for (const std::string& line : s.warnings) out += "  " + line + "\n";
   return out;
 }
@@ -105,7 +106,7 @@ Json status_json(const DatasetStatus& s, double now) {
             {"rejected", s.rejected}, {"shards", s.shards}, {"failures", s.failures}, {"audit", audit_json(s.audit)}, {"attempt", s.attempt}, {"started", s.started},
             {"last_ended", s.last_ended}, {"samples_a_second", s.samples_a_second},
             {"seconds_left", s.seconds_left ? Json(*s.seconds_left) : Json()},
-            {"nodes", Json::array()}, {"teams", Json::array()}, {"warnings", s.warnings}};
+            {"nodes", Json::array()}, {"teams", Json::array()}, {"missing", s.missing}, {"warnings", s.warnings}};
   for (const auto& [host, node] : nodes_of(s))
     json["nodes"].push_back({{"host", host}, {"teams", node.teams}, {"samples", node.samples}, {"failed", node.failed},
                              {"samples_an_hour", samples_an_hour(s, node.samples)}, {"busy_seconds", node.busy_seconds},

@@ -84,6 +84,38 @@ TEST_F(Status, SaysWhichShardCannotBeRead) {
   EXPECT_THAT(status.warnings, ElementsAre(HasSubstr("shard-")));
 }
 
+TEST_F(Status, NamesWhatIsMissing) {
+  EXPECT_THAT(StatusReader(output_).read(0).missing, IsEmpty());
+  const fs::path shard = shard_of("d");
+  fs::remove(shard);
+  EXPECT_THAT(StatusReader(output_).read(0).missing,
+              ElementsAre(shard.lexically_relative(output_).string() + " is not there, and index.h5 lists it"));
+  fs::remove_all(layout_.videos());
+  write_atomically(layout_.run(), R"({"missing_parts": ["1/3"]})");
+  const DatasetStatus status = StatusReader(output_).read(0);
+  EXPECT_THAT(status.missing, ElementsAre(HasSubstr("videos/"), HasSubstr("shards/"), HasSubstr("[\"1/3\"]")));
+  EXPECT_THAT(status.warnings, IsEmpty());
+  fs::remove_all(layout_.shards());
+  EXPECT_THAT(StatusReader(output_).read(0).missing, testing::Contains(HasSubstr("the folder shards/")));
+}
+
+TEST_F(Status, NamesTheFirstOfManyShardsThatAreMissing) {
+  for (int n = 0; n < 25; ++n) put_shard({failed_sample(n)});
+  derive(output_, {});
+  fs::remove_all(layout_.shards());
+  fs::create_directories(layout_.shards());
+  const auto missing = StatusReader(output_).read(0).missing;
+  ASSERT_EQ(missing.size(), 21u);
+  EXPECT_THAT(missing.back(), HasSubstr("and 7 shards more"));
+}
+
+TEST_F(Status, SaysThatTheIndexCannotBeRead) {
+  cut(layout_.index(), 200);
+  const DatasetStatus status = StatusReader(output_).read(0);
+  EXPECT_EQ(status.left, 0u);
+  EXPECT_THAT(status.warnings, ElementsAre(HasSubstr("what is missing is not known")));
+}
+
 TEST_F(Status, SurvivesAnyBitThatIsFlippedInAShard) {
   const auto path = shard_of("d");
   const std::string sound = read_file(path);
