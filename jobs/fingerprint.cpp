@@ -87,6 +87,13 @@ Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings,
   return {content, sha256(text)};
 }
 
+Json recorded_anew(Json content) {
+  const Json auto_dtype = "auto";
+  if (!content.is_object() || !content.contains("settings") || content["settings"].value("dtype", Json()) != auto_dtype) return content;
+  content["settings"]["dtype"] = content.erase("products") ? "bfp16" : "bfloat16";
+  return content;
+}
+
 std::string differences(const Json& before, const Json& now) {
   std::string out;
   list_differences("", before, now, out);

@@ -17,6 +17,10 @@ struct Fingerprint {
 Fingerprint fingerprint_of(const Ranks& ranks, const GenerateSettings& settings, const SnapshotPaths& snapshot,
                            const Backend& backend);
 
+/// The content of a fingerprint as this program would have recorded it. Earlier ones recorded a --dtype of auto by that name, and what it came to on
+/// a CPU as "products": the arithmetic, and so the pixels, are those of bfp16, on a GPU those of bfloat16.
+Json recorded_anew(Json content);
+
 /// What differs between two fingerprints' content, a line each: "\n  settings/steps was 4, is 5"; empty where nothing does.
 std::string differences(const Json& before, const Json& now);
 

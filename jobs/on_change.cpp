@@ -37,8 +37,8 @@ std::string differences_from_shard(const std::string& hash, const Json& configur
 /// which name theirs; such of earlier settings are no change where run.json says that the last ones were the run's.
 std::optional<std::string> other_settings(const fs::path& folder, const Fingerprint& fingerprint) {
   if (fs::exists(fingerprint_file(folder))) {
-    const Json before = read_json(fingerprint_file(folder));
-    return before == fingerprint.content ? std::nullopt : std::optional(differences(before, fingerprint.content));
+    const std::string found = differences(recorded_anew(read_json(fingerprint_file(folder))), fingerprint.content);
+    return found.empty() ? std::nullopt : std::optional(found);
   }
   const fs::path last_run = OutputLayout{folder}.run();
   const Json last = fs::exists(last_run) ? Json::parse(read_file(last_run), nullptr, false) : Json();
@@ -47,8 +47,9 @@ std::optional<std::string> other_settings(const fs::path& folder, const Fingerpr
   for (const auto& [hash, settings] : settings_of_shards(folder)) {
     const bool known = !settings.content.is_null();
     if (hash == fingerprint.hash || (goes_on && known)) continue;
-    found = found.value_or("") + (known ? differences(settings.content, fingerprint.content)
-                                        : differences_from_shard(hash, settings.configuration, fingerprint));
+    const std::string other = known ? differences(recorded_anew(settings.content), fingerprint.content)
+                                    : differences_from_shard(hash, settings.configuration, fingerprint);
+    if (!other.empty()) found = found.value_or("") + other;
   }
   return found;
 }

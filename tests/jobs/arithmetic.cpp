@@ -34,6 +34,20 @@ TEST_F(Arithmetic, AutomaticIsRecordedAndGoneOnWithAsWhatItCameTo) {
   EXPECT_THAT(refused.output, HasSubstr("settings/dtype was \"" + automatic + "\", is \"" + other + "\""));
 }
 
+TEST_F(Arithmetic, ThatAnEarlierProgramRecordedAsAutomaticIsRecognised) {
+  ASSERT_EQ(run(command(1, manifest(1), "out", {"--dtype", "bfp16"})).code, 0);
+  const fs::path recorded = folder / "out/work/fingerprint.json";
+  auto content = nlohmann::json::parse(read_text(recorded));
+  content["settings"]["dtype"] = "auto", content["products"] = "block floating point";
+  file("out/work/fingerprint.json", content.dump());
+  const Ended refused = run(command(1, manifest(2), "out", {"--dtype", "float32"}));
+  EXPECT_EQ(refused.code, 65) << refused.output;
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("settings/dtype was \"bfp16\", is \"float32\""), ::testing::Not(HasSubstr("products"))));
+  const Ended ended = run(command(1, manifest(2), "out", {"--dtype", "bfp16"}));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(run({PYRACAST, "verify", "--output", (folder / "out").string()}).code, 0);
+}
+
 TEST_F(Arithmetic, OfBlockFloatsIsToBeHadBesideAmxAndReproduced) {
   ASSERT_EQ(run(command(1, manifest(1), "out", {"--dtype", "bfp16"})).code, 0);
   EXPECT_EQ(dtype_of("out"), "bfp16");
