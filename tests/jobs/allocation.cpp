@@ -39,15 +39,16 @@ TEST_F(Allocation, BeginsNoVideoWhereItsEndIsAtTheDoor) {
   EXPECT_EQ(content_of(folder / "out"), content_of(folder / "reference"));
 }
 
+// More than any machine makes in that time.
 TEST_F(Allocation, IsLeftInTimeWithEverythingDurable) {
-  const auto prompts = manifest(40);
+  const auto prompts = manifest(400);
   for (const int ranks : {1, 4}) {
     const std::string output = "on-" + std::to_string(ranks);
     auto more = std::vector<std::string>{"--steps", "50", "--max-walltime", "4"};
     if (ranks == 4) more.insert(more.end(), {"--ranks-per-video", "2"});
     const Ended ended = run(command(ranks, prompts, output, more));
     EXPECT_EQ(ended.code, 75) << ended.output;
-    EXPECT_LT(videos(output), 53u);
+    EXPECT_LT(videos(output), 400u);
     EXPECT_THAT(read_text(folder / output / "logs" / "rank-0.log"), HasSubstr("s are left"));
   }
 }
