@@ -160,7 +160,7 @@ TEST_F(Inspect, PresetsHaveTheSameNamesForEveryJob) {
   const Ended by_name = plan("latte-1-236");
   EXPECT_EQ(by_name.code, 0) << by_name.output;
   EXPECT_EQ(by_name.output, plan(BROADCAST_PRESETS "/latte-1-236.json").output);
-  EXPECT_THAT(plan("latte-1-2").output, HasSubstr("latte-1-2: is no file, and no preset of "));
+  EXPECT_THAT(plan("latte-1-2").output, HasSubstr("latte-1-2: is no file and no preset, expected a JSON file or one of demo-246, "));
   EXPECT_THAT(plan("latte-1-236.json").output, HasSubstr("latte-1-236.json")) << "a file is never another one";
   EXPECT_EQ(plan("latte-1-236.json").code, 64);
 }
