@@ -263,8 +263,7 @@ struct Epilogue {
     past_caches = past_caches && count == panel_columns;
     if (activation == Activation::gelu_tanh) return amx.store_gelu(sums, rows, count, added, out + at, columns, past_caches);
     if (activation != Activation::none) {
-      if (added) amx.store(sums, rows, count, {.bias = added}, sums, panel_columns, false);
-      simd.activate(activation, sums, sums, rows * panel_columns);
+      simd.finish(sums, panel_columns, rows, count, {.bias = added, .activation = activation});
       added = nullptr;
     }
     for_gates(row, rows, column, [&](int64_t r, int64_t together, Finish with) {
