@@ -115,9 +115,10 @@ struct QuantizedPanels {
 /// The scales of a block of quantized weights.
 inline const float* quantized_scales(const std::byte* block, int64_t count) { return reinterpret_cast<const float*>(block + quantized_values_bytes(count)); }
 
-/// The left factor of a task's block of rows in float32, a tile of rows at a time. Where all of a tile's rows are zeros, pack() gives false.
+/// The left factor of a task's block of rows in float32, a tile of rows of a block of depth at a time; there is room for those of so many blocks.
+/// Where all of a tile's rows are zeros, pack() gives false.
 struct FloatTiles {
-  static constexpr int64_t tile_rows = cpu::tile_rows;
+  static constexpr int64_t tile_rows = cpu::tile_rows, depth_blocks = 1;
   const Simd& simd;
   static float* rows(int64_t tile) {
     alignas(64) thread_local static float all[row_block * left_stride];
@@ -134,7 +135,7 @@ struct FloatTiles {
 
 /// Rows that lie in the cache as a tile takes them, left_stride apart; of one block of depth at most.
 struct NearTiles {
-  static constexpr int64_t tile_rows = cpu::tile_rows;
+  static constexpr int64_t tile_rows = cpu::tile_rows, depth_blocks = 1;
   const Simd& simd;
   const float* rows;
   bool pack(std::nullptr_t, int64_t, int64_t, int64_t, int64_t, int64_t) const { return true; }
@@ -143,16 +144,17 @@ struct NearTiles {
   }
 };
 
-/// FloatTiles in block floating point: each row of a block of depth has a scale of its own.
+/// FloatTiles in block floating point: each row of a block of depth has a scale of its own. They take half the room, so that the second-level cache
+/// holds those of more depth.
 struct QuantizedTiles {
-  static constexpr int64_t tile_rows = cpu::tile_rows;
+  static constexpr int64_t tile_rows = cpu::tile_rows, depth_blocks = 6;
   const Simd& simd;
   static int16_t* rows(int64_t tile) {
-    alignas(64) thread_local static int16_t all[row_block * quantized_stride];
+    alignas(64) thread_local static int16_t all[depth_blocks * row_block * quantized_stride];
     return all + tile * tile_rows * quantized_stride;
   }
   static float* scales(int64_t tile) {
-    thread_local static float all[row_block];
+    thread_local static float all[depth_blocks * row_block];
     return all + tile * tile_rows;
   }
   template <class PackLeft>
@@ -174,42 +176,48 @@ struct QuantizedTiles {
 template <Room room = Room::exact, class Tiles, class PackLeft, class Panel, class Finish>
 void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int64_t column_begin, int64_t column_end,
                     int64_t depth, PackLeft pack_left, Panel panel, float* out, int64_t out_stride, Finish finish) {
-  constexpr int64_t tile_rows = Tiles::tile_rows;
+  constexpr int64_t tile_rows = Tiles::tile_rows, tiles_of_block = row_block / tile_rows;
   alignas(64) float edge[tile_rows * panel_columns];
-  bool any[row_block / tile_rows];
+  bool any[Tiles::depth_blocks * tiles_of_block];
+  const int64_t block = panel.block();
   const size_t tile_count = size_t((row_end - row_begin + tile_rows - 1) / tile_rows);
-  for (int64_t k = 0; k < depth; k += panel.block()) {
-    const int64_t count = std::min(panel.block(), depth - k);
-    const bool last = k + count == depth;
-    for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile)
-      any[tile] = tiles.pack(pack_left, tile, r, std::min(tile_rows, row_end - r), k, count);
+  for (int64_t first = 0; first < depth; first += Tiles::depth_blocks * block) {
+    const int64_t end = std::min(depth, first + Tiles::depth_blocks * block);
+    for (int64_t k = first, tiles_before = 0; k < end; k += block, tiles_before += tiles_of_block)
+      for (int64_t r = row_begin, tile = tiles_before; r < row_end; r += tile_rows, ++tile)
+        any[tile] = tiles.pack(pack_left, tile, r, std::min(tile_rows, row_end - r), k, std::min(block, end - k));
     for (int64_t n = column_begin; n < column_end; n += panel_columns) {
-      const auto* right = panel(n / panel_columns, k, count);
       const int64_t columns = std::min(panel_columns, column_end - n);
-      // The next panel comes from far memory: each tile of this one asks for some of it.
-      std::span<const std::byte> next;
-      if (n + panel_columns < column_end) next = panel.stored(n / panel_columns + 1, k, count);
-      const size_t asked = (next.size() / tile_count + 63) / 64 * 64;
-      for (int64_t r = row_begin, tile = 0; r < row_end; r += tile_rows, ++tile) {
-        const int64_t rows = std::min(tile_rows, row_end - r);
-        float* c = out + r * out_stride + n;
-        const std::span<const std::byte> now = next.first(std::min(asked, next.size()));
-        for (size_t line = 0; line < now.size(); line += 64) __builtin_prefetch(now.data() + line, 0, 2);
-        next = next.subspan(now.size());
-        if constexpr (requires { finish.ask_for(r, rows, n, columns); })
-          if (last) finish.ask_for(r, rows, n, columns);
-        if (!any[tile]) {   // zeros change no sum
-          for (int64_t i = 0; i < rows && k == 0; ++i) std::fill_n(c + i * out_stride, columns, 0.f);
-        } else if (room == Room::whole_tiles || (rows == tile_rows && columns == panel_columns)) {
-          tiles.multiply(tile, rows, count, right, columns, c, out_stride, k > 0);
-        } else {
-          for (int64_t i = 0; i < rows && k > 0; ++i)
-            std::memcpy(edge + i * panel_columns, c + i * out_stride, size_t(columns) * 4);
-          tiles.multiply(tile, rows, count, right, columns, edge, panel_columns, k > 0);
-          for (int64_t i = 0; i < rows; ++i)
-            std::memcpy(c + i * out_stride, edge + i * panel_columns, size_t(columns) * 4);
+      for (int64_t k = first, tiles_before = 0; k < end; k += block, tiles_before += tiles_of_block) {
+        const int64_t count = std::min(block, end - k);
+        const bool last = k + count == depth;
+        const auto* right = panel(n / panel_columns, k, count);
+        // What of the right factor is next comes from far memory: each tile of this asks for some of it.
+        std::span<const std::byte> next;
+        if (k + block < end) next = panel.stored(n / panel_columns, k + block, std::min(block, end - k - block));
+        else if (n + panel_columns < column_end) next = panel.stored(n / panel_columns + 1, first, std::min(block, end - first));
+        const size_t asked = (next.size() / tile_count + 63) / 64 * 64;
+        for (int64_t r = row_begin, tile = tiles_before; r < row_end; r += tile_rows, ++tile) {
+          const int64_t rows = std::min(tile_rows, row_end - r);
+          float* c = out + r * out_stride + n;
+          const std::span<const std::byte> now = next.first(std::min(asked, next.size()));
+          for (size_t line = 0; line < now.size(); line += 64) __builtin_prefetch(now.data() + line, 0, 2);
+          next = next.subspan(now.size());
+          if constexpr (requires { finish.ask_for(r, rows, n, columns); })
+            if (last) finish.ask_for(r, rows, n, columns);
+          if (!any[tile]) {   // zeros change no sum
+            for (int64_t i = 0; i < rows && k == 0; ++i) std::fill_n(c + i * out_stride, columns, 0.f);
+          } else if (room == Room::whole_tiles || (rows == tile_rows && columns == panel_columns)) {
+            tiles.multiply(tile, rows, count, right, columns, c, out_stride, k > 0);
+          } else {
+            for (int64_t i = 0; i < rows && k > 0; ++i)
+              std::memcpy(edge + i * panel_columns, c + i * out_stride, size_t(columns) * 4);
+            tiles.multiply(tile, rows, count, right, columns, edge, panel_columns, k > 0);
+            for (int64_t i = 0; i < rows; ++i)
+              std::memcpy(c + i * out_stride, edge + i * panel_columns, size_t(columns) * 4);
+          }
+          if (last) finish(r, rows, n, columns, c);
         }
-        if (last) finish(r, rows, n, columns, c);
       }
     }
   }
