@@ -364,25 +364,29 @@ void activate(Activation activation, const float* x, float* out, int64_t n) {
   with_activation(activation, [&](auto f) { map(x, out, n, f); });
 }
 
-/// sums = f(sums + bias, row, column).
+/// sums = f(sums + bias, row, column, how to read there).
 template <class F>
 inline void finish_rows(float* sums, int64_t stride, int64_t rows, int64_t n, const float* bias, F f) {
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < n; i += width) {
-      float* const at = sums + r * stride + i;
-      Vector v = first_of(at, n - i);
-      if (bias) v += first_of(bias + i, n - i);
-      store_first(f(v, r, i), n - i, at);
-    }
+  const int64_t whole = n / width * width;
+  for (int64_t r = 0; r < rows; ++r) {
+    float* const row = sums + r * stride;
+    const auto finished = [&](int64_t i, auto read) {
+      Vector v = read(row + i);
+      if (bias) v += read(bias + i);
+      return f(v, r, i, read);
+    };
+    for (int64_t i = 0; i < whole; i += width) *reinterpret_cast<Vector*>(row + i) = finished(i, vector_at);
+    if (whole < n) store_first(finished(whole, [&](const float* from) { return first_of(from, n - whole); }), n - whole, row + whole);
+  }
 }
 
 void finish(float* sums, int64_t stride, int64_t rows, int64_t n, const Finish& with) {
   if (with.residual)
-    return finish_rows(sums, stride, rows, n, with.bias, [&](Vector v, int64_t r, int64_t i) {
-      const Vector to = first_of(with.residual + r * stride + i, n - i);
-      return with.gate ? to + rounded(v * first_of(with.gate + i, n - i)) : to + v;
+    return finish_rows(sums, stride, rows, n, with.bias, [&](Vector v, int64_t r, int64_t i, auto read) {
+      const Vector to = read(with.residual + r * stride + i);
+      return with.gate ? to + rounded(v * read(with.gate + i)) : to + v;
     });
-  with_activation(with.activation, [&](auto f) { finish_rows(sums, stride, rows, n, with.bias, [&](Vector v, int64_t, int64_t) { return f(v); }); });
+  with_activation(with.activation, [&](auto f) { finish_rows(sums, stride, rows, n, with.bias, [&](Vector v, auto...) { return f(v); }); });
 }
 
 /// A row's values less their mean, times the factor that makes their variance 1.
