@@ -6,8 +6,8 @@
 #include "base/file.hpp"
 #include "jobs/audit.hpp"
 #include "jobs/device.hpp"
+#include "jobs/presets.hpp"
 #include "jobs/share_text.hpp"
-#include "jobs/video_requests.hpp"
 
 namespace pyracast {
 
@@ -54,7 +54,7 @@ Json content_of(const GenerateSettings& settings, const SnapshotPaths& snapshot,
   for (const auto& [name, setting] : all.items())
     if (changes_pixels(name)) content["settings"][name] = setting;
   content["settings"]["dtype"] = resolved_dtype(settings.model);
-  content["broadcast"] = read_broadcast(settings).json();
+  content["broadcast"] = broadcast_policy(settings.broadcast).json();
   if (const Audit audit(settings); audit.enabled()) content["audit"] = audit.json();
   content["device"] = name_of_results(backend);
   if (backend.name().starts_with("cpu-")) content["convolutions"] = "Winograd's F(2x2, 3x3), taps as columns";   // other sums than the plain one

@@ -47,15 +47,9 @@ struct PlanSettings {
 
 constexpr std::string_view video_plans[] = {"--comm", "--reuse", "--checkpoints"};
 
-BroadcastPolicy policy_of(const PlanSettings& s) {
-  if (s.broadcast.empty()) return {};
-  const std::filesystem::path file = broadcast_file(s.broadcast);
-  return BroadcastPolicy(read_json(file), file.string());
-}
-
 /// A line a sampler: what of a video is computed, and what is reused.
 void print_reuse(const PlanSettings& s, const PlannedSize& size, DType dtype) {
-  const BroadcastPolicy policy = policy_of(s);
+  const BroadcastPolicy policy = broadcast_policy(s.broadcast);
   std::vector<std::string> samplers{s.sampler};
   if (s.sampler.empty() && s.model != "opensora-1.2") samplers = sampler_names();
   const PlannedVideo published = planned_video(s.model, size, dtype);
@@ -120,7 +114,7 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
   require(s.ranks_per_video >= 1, "ranks-per-video is ", s.ranks_per_video, ", expected 1 or more");
   require(!s.cfg_parallel || s.ranks_per_video % 2 == 0, "cfg-parallel needs a team with two equal halves, but ranks-per-video is ",
           s.ranks_per_video, ": use an even number, or leave cfg-parallel out");
-  const BroadcastPolicy policy = policy_of(s);
+  const BroadcastPolicy policy = broadcast_policy(s.broadcast);
   for (const std::string& line : policy.warnings(video.timesteps, video.blocks, video.order)) std::fprintf(stderr, "pyracast: %s\n", line.c_str());
   const BroadcastSchedule schedule = policy.schedule(video.timesteps, video.blocks, video.steps);
   const BroadcastSchedule everything(schedule.evaluations(), video.blocks);
@@ -163,7 +157,7 @@ std::string ranges_of(const std::vector<int>& numbers) {
 }
 
 void print_checkpoints(const PlanSettings& s, const PlannedVideo& video) {
-  const BroadcastSchedule schedule = policy_of(s).schedule(video.timesteps, video.blocks, video.steps);
+  const BroadcastSchedule schedule = broadcast_policy(s.broadcast).schedule(video.timesteps, video.blocks, video.steps);
   const int64_t halves = schedule.parts_halves() ? 1 : 2;
   const LeavingPlan plan(schedule, video.order, halves * video.time * video.space * video.hidden * int64_t(size_of(DType::float32)));
   std::map<int, std::vector<int>> behind;   // evaluations by how many outputs are stored behind them

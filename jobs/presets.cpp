@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 
 namespace pyracast {
 
@@ -36,6 +37,12 @@ fs::path broadcast_file(const fs::path& given) {
   const fs::path preset = folder / (given.filename().string() + ".json");   // a config file's folder may stand before the name
   require(fs::exists(preset), given.string(), ": is no file and no preset, expected a JSON file or one of ", names_in(folder));
   return preset;
+}
+
+BroadcastPolicy broadcast_policy(const fs::path& given) {
+  if (given.empty()) return {};
+  const fs::path file = broadcast_file(given);
+  return BroadcastPolicy(read_json(file), file.string());
 }
 
 }  // namespace pyracast

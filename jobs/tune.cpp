@@ -48,8 +48,7 @@ void check_settings(const TuneSettings& settings) {
     if (const auto refusal = model->refusal(request)) fail("steps-candidates: ", *refusal);
   }
   for (const std::filesystem::path& given : settings.against) {
-    const std::filesystem::path file = broadcast_file(given);
-    const BroadcastPolicy policy(read_json(file), file.string());
+    const BroadcastPolicy policy = broadcast_policy(given);
     if (const std::string why = policy.refusal(samples.front().request.steps); !why.empty()) fail(why);
   }
   if (!settings.costs.empty()) read_costs(settings.costs);

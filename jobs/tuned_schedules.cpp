@@ -169,7 +169,7 @@ std::vector<TunedSchedules::Target> TunedSchedules::targets(std::vector<TunedWay
   };
   for (const std::filesystem::path& given : settings_.against) {
     const std::filesystem::path file = broadcast_file(given);
-    const BroadcastPolicy policy(read_json(file), file.string());
+    const BroadcastPolicy policy = broadcast_policy(file);
     TunedWay way;
     way.way = file.filename().string();
     way.steps = samples_.steps();

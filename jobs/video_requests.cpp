@@ -69,14 +69,8 @@ std::pair<uint64_t, uint64_t> part_of(const std::string& text) {
 
 }  // namespace
 
-BroadcastPolicy read_broadcast(const GenerateSettings& settings) {
-  if (settings.broadcast.empty()) return {};
-  const std::filesystem::path file = broadcast_file(settings.broadcast);
-  return BroadcastPolicy(read_json(file), file.string());
-}
-
 VideoRequests::VideoRequests(const GenerateSettings& settings, const VideoModel& model)
-    : settings_(settings), model_(model), broadcast_(read_broadcast(settings)) {
+    : settings_(settings), model_(model), broadcast_(broadcast_policy(settings.broadcast)) {
   require_in_limits(settings);
   if (const auto why = refusal(plain_prompt())) fail("the settings make no video: ", *why);
 }

@@ -5,9 +5,6 @@
 
 namespace pyracast {
 
-/// The policy of a run's settings; everything is computed where they name none.
-BroadcastPolicy read_broadcast(const GenerateSettings& settings);
-
 /// Makes requests of manifest rows: what a row does not say comes from the run's settings, then from the snapshot.
 class VideoRequests {
  public:
