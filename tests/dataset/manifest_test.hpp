@@ -1,30 +1,22 @@
 #pragma once
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
-#include "base/error.hpp"
 #include "base/file.hpp"
 #include "dataset/manifest_reader.hpp"
+#include "tests/base/temporary_folder.hpp"
 
 namespace pyracast {
 
 /// A test with a folder of its own, removed with all that is in it.
 class ManifestTest : public testing::Test {
  protected:
-  ManifestTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pyracast-manifest-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~ManifestTest() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path write(const std::string& name, std::string_view content) const {
-    std::ofstream(folder_ / name, std::ios::binary) << content;
-    return folder_ / name;
+    return temporary_.write(name, std::string(content));
   }
 
   /// The objects of rejected.jsonl.
@@ -35,7 +27,8 @@ class ManifestTest : public testing::Test {
     return rows;
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
 };
 
 /// All rows of a manifest held in memory.
@@ -52,16 +45,6 @@ inline std::vector<std::string> texts_of(std::string_view content, const std::st
   for (const ManifestRow& row : rows_of(content, name))
     texts.push_back(row.prompt ? row.prompt->text : concat("line ", row.line, ": ", row.reason));
   return texts;
-}
-
-template <class Act>
-std::string error_of(Act act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace pyracast

@@ -8,7 +8,7 @@
 #include "dataset/layout.hpp"
 #include "dataset/shard_reader.hpp"
 #include "dataset/shard_writer.hpp"
-#include "shard_temporary_folder.hpp"
+#include "tests/base/temporary_folder.hpp"
 
 namespace pyracast {
 

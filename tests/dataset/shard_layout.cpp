@@ -6,7 +6,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
-#include "shard_temporary_folder.hpp"
+#include "tests/base/temporary_folder.hpp"
 
 namespace pyracast {
 namespace {
