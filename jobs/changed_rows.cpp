@@ -32,7 +32,7 @@ std::string ChangedRows::change_of(const SampleRecord& made, const Prompt& row, 
   if (made.fps != asked.fps) return change("fps", made.fps, asked.fps);
   if (made.steps != asked.steps) return change("steps", made.steps, asked.steps);
   if (made.guidance != asked.guidance) return change("guidance", made.guidance, asked.guidance);
-  if (made.settings != asked.settings) return change("settings", made.settings, asked.settings);
+  if (const std::string was = settings_asked_for(made); was != asked.settings) return change("settings", was, asked.settings);
   return "";
 }
 

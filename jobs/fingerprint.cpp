@@ -36,7 +36,7 @@ bool changes_pixels(const std::string& name) {
       "config", "prompts", "output", "strict", "part", "on-change", "check-files", "checkpoint-every", "give-up-after", "verbose", "max-walltime",
       "walltime-reserve", "stop-signals", "snapshot", "transformer", "vae", "text-encoder", "tokenizer", "scheduler", "text-encoding",
       "broadcast", "audit", "audit-bound", "audit-fallback", "device", "stored-outputs", "cpu-isa", "gpu-attention", "threads", "ranks-per-video",
-      "machine", "cfg-parallel", "comm", "collective-timeout", "shard-samples", "shard-megabytes"};
+      "machine", "cfg-parallel", "comm", "collective-timeout", "shard-samples", "shard-megabytes", "references"};
   return std::find(without_effect.begin(), without_effect.end(), name) == without_effect.end();
 }
 

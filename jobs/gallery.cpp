@@ -88,6 +88,7 @@ std::optional<VideoResult> made(const GenerateSettings& settings, const SampleTo
                                 OutputPlace stored_outputs, const TeamChannels& team, VideoPipeline& pipeline) {
   const auto noise = noise_of(sample.row, sample.number, settings, weight_storage(settings.model).dtype.value_or(DType::float32));
   VideoRun run{*noise};
+  run.read_reference = reader_of_references(settings);
   run.broadcast = policy;
   run.stored_outputs = stored_outputs;
   run.agree = [&](Outcome own) { return agreed(team.for_numbers(), own == Outcome::going_on && asked_to_stop() ? Outcome::stopped : own); };

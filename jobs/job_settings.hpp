@@ -81,7 +81,8 @@ struct GenerateSettings {
   double eta = 0;
   std::optional<std::string> negative_prompt;
   std::optional<double> aesthetic, motion;
-  std::optional<std::string> camera;
+  std::optional<std::string> camera, mask_strategy;
+  std::filesystem::path references;
   std::filesystem::path broadcast;
   std::string audit = "0%";
   std::optional<double> audit_bound;
@@ -134,6 +135,10 @@ struct GenerateSettings {
           "appended");
     visit("Sampling", "motion", s.motion, "motion score appended to prompts that name none");
     visit("Sampling", "camera", s.camera, "camera motion appended to prompts that name none");
+    visit("Sampling", "references", s.references, "folder that a row's reference_path starts from; default: the manifest's");
+    visit("Sampling", "mask-strategy", s.mask_strategy, "which latent frames of references go where, of rows with a reference_path that name none: "
+          "clip, reference, its first frame, where that goes, how many, how much they may change (0 to 1); e.g. 0: the video begins with the "
+          "first reference's first frame");
     visit("Sampling", "clips", s.clips, "clips a video; each continues the one before");
     visit("Sampling", "condition-latents", s.condition_latents, "latent frames of the clip before that a clip continues from (a multiple of 5)");
     visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");

@@ -55,6 +55,7 @@ std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, cons
   VideoRequest request = sample.request;
   request.steps = how.steps;
   VideoRun run{*noise};
+  run.read_reference = reader_of_references(settings);
   run.broadcast = std::move(how.broadcast);
   run.stored_outputs = how.stored_outputs;
   run.listener = std::move(how.listener);

@@ -47,9 +47,8 @@ class Remaker {
         channels_(open_channels(team, settings_.cfg_parallel, settings_.collective_timeout,
                                 transport_of(settings_.comm, settings_.model.device, team.size), *backend_)) {
     const Fingerprint now = fingerprint_of(ranks, settings_, model_->files(), *backend_);
-    if (now.hash != fingerprint)
-      throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
-                               differences(run.content, now.content),
+    if (const std::string other = differences(recorded_anew(run.content), now.content); !other.empty())
+      throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:", other,
                                "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of "
                                "GPU."),
                         ExitCode::fingerprint_mismatch);
@@ -116,6 +115,7 @@ class Remaker {
     auto again = make_audited(audit_, row, sample, team_.leads(), [&](bool reuses) {
       const auto noise = noise_of(row, sample, settings_, weight_storage(settings_.model).dtype.value_or(DType::float32));
       VideoRun run{*noise};
+      run.read_reference = reader_of_references(settings_);
       if (reuses) run.broadcast = requests_.broadcast();
       run.stored_outputs = stored_outputs_;
       run.keeps_step_latents = saves(settings_, "step-latents");
@@ -141,6 +141,7 @@ class Remaker {
     writer.close();
     const ShardReader made(sealed_shards(OutputLayout{scratch.path()}.shards()).at(0));
     out = compare_samples(stored.whole(), dataset, made.whole(0), scratch.path());
+    if (failed && !out.differing.empty()) out.first += concat(": it failed: ", result.reason);
     return true;
   }
 };

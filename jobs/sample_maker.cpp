@@ -86,6 +86,7 @@ VideoResult SampleMaker::make_pass(const Sample& sample, bool reuses, bool decod
   const std::string& id = sample.row.id;
   const auto noise = noise_of(sample.row, sample.number, settings, weight_storage(settings.model).dtype.value_or(DType::float32));
   VideoRun run{*noise};
+  run.read_reference = reader_of_references(settings);
   if (reuses) run.broadcast = job_.requests.broadcast();
   run.stored_outputs = job_.stored_outputs;
   run.decodes = decodes;

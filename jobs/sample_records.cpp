@@ -4,9 +4,14 @@
 #include <cstring>
 
 #include "base/file.hpp"
+#include "dataset/reference.hpp"
 #include "jobs/device.hpp"
 
 namespace pyracast {
+
+namespace {
+constexpr const char* reference_sha256 = "reference_sha256";   // of the files, in the settings of a sample that was made with some
+}
 
 uint64_t seed_of(const Prompt& row, const GenerateSettings& settings) { return row.seed.value_or(settings.seed); }
 
@@ -19,6 +24,16 @@ std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const 
   return std::make_unique<TorchNoise>(own + sample, dtype);
 }
 
+std::filesystem::path folder_of_references(const GenerateSettings& settings) {
+  return settings.references.empty() ? settings.prompts.parent_path() : settings.references;
+}
+
+std::function<Reference(const std::string& file, const VideoRequest& request)> reader_of_references(const GenerateSettings& settings) {
+  return [folder = folder_of_references(settings)](const std::string& file, const VideoRequest& request) {
+    return read_reference(folder / file, int(request.height), int(request.width), int(request.frames));
+  };
+}
+
 bool saves(const GenerateSettings& settings, const char* what) {
   return std::find(settings.save.begin(), settings.save.end(), what) != settings.save.end();
 }
@@ -27,6 +42,13 @@ void check_save(const std::vector<std::string>& save) {
   for (const std::string& what : save)
     require(what == "frames" || what == "latents" || what == "step-latents" || what == "embeddings", "save names \"", what,
             "\", expected frames, latents, step-latents, embeddings");
+}
+
+std::string settings_asked_for(const SampleRecord& made) {
+  if (made.settings.find(reference_sha256) == std::string::npos) return made.settings;
+  Json further = Json::parse(made.settings);
+  further.erase(reference_sha256);
+  return further.dump();
 }
 
 SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoRequest& request, const GenerateSettings& settings,
@@ -51,6 +73,8 @@ SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoReq
   if (request.hints.aesthetic) further["aesthetic"] = *request.hints.aesthetic;
   if (request.hints.motion) further["motion"] = *request.hints.motion;
   if (request.hints.camera) further["camera"] = *request.hints.camera;
+  if (!request.reference_path.empty()) further["reference_path"] = request.reference_path;
+  if (!request.mask_strategy.empty()) further["mask_strategy"] = request.mask_strategy;
   if (broadcast.enabled()) further["broadcast"] = sha256(broadcast.json().dump());
   record.settings = further.dump();
   return record;
@@ -62,6 +86,11 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& r
   record.status = int64_t(result.outcome == Outcome::failed ? SampleStatus::failed : SampleStatus::done);
   record.reason = result.reason;
   record.encoded_prompt = result.encoded_prompt;
+  if (!result.reference_sha256.empty()) {
+    Json further = Json::parse(record.settings);
+    further[reference_sha256] = result.reference_sha256;
+    record.settings = further.dump();
+  }
   if (result.video.frames) {
     record.height = result.video.height;
     record.width = result.video.width;

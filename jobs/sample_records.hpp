@@ -12,6 +12,12 @@ uint64_t seed_of(const Prompt& row, const GenerateSettings& settings);
 /// The noise of a sample, as the settings say (philox or torch).
 std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype);
 
+/// The folder that the reference_path of a manifest's rows starts from.
+std::filesystem::path folder_of_references(const GenerateSettings& settings);
+
+/// What reads the references of the settings' manifest (VideoRun::read_reference).
+std::function<Reference(const std::string& file, const VideoRequest& request)> reader_of_references(const GenerateSettings& settings);
+
 /// The dataset's row of a sample as far as it is known before anything is made: id, number, prompt, seed, size, steps, settings.
 SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoRequest& request, const GenerateSettings& settings,
                               const BroadcastPolicy& broadcast);
@@ -19,6 +25,9 @@ SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoReq
 /// The dataset's row of a result; what the settings do not ask to save is left out. Where and when are the caller's.
 SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
                        const GenerateSettings& settings, const BroadcastPolicy& broadcast);
+
+/// The settings of a row of the dataset but for what only its making told: as record_asked_for() has them.
+std::string settings_asked_for(const SampleRecord& made);
 
 /// Throws Error unless `save` names nothing but frames, latents and embeddings.
 void check_save(const std::vector<std::string>& save);

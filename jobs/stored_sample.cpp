@@ -5,6 +5,7 @@
 #include "base/file.hpp"
 #include "dataset/journal.hpp"
 #include "dataset/shard_reader.hpp"
+#include "jobs/fingerprint.hpp"
 #include "pipeline/open_sora.hpp"
 
 namespace pyracast {
@@ -87,12 +88,13 @@ GenerateSettings settings_of_run(const RunSettings& run, const ReproduceSettings
   read_configuration(run.configuration, settings);
   for (const auto& [given, place] : {std::pair{&now.snapshot, &settings.model.snapshot}, {&now.transformer, &settings.model.transformer},
                                      {&now.vae, &settings.model.vae}, {&now.text_encoder, &settings.model.text_encoder},
-                                     {&now.tokenizer, &settings.model.tokenizer}, {&now.scheduler, &settings.model.scheduler}})
+                                     {&now.tokenizer, &settings.model.tokenizer}, {&now.scheduler, &settings.model.scheduler},
+                                     {&now.references, &settings.references}})
     if (!given->empty()) *place = *given;
   // The device, arithmetic and instruction set that the run had, not what it asked for ("auto"): they decide bits.
   const std::string device = run.content.at("device").get<std::string>();
   settings.model.device = device.starts_with("cpu") ? "cpu" : "cuda";
-  settings.model.dtype = run.content.at("settings").at("dtype").get<std::string>();
+  settings.model.dtype = recorded_anew(run.content).at("settings").at("dtype").get<std::string>();
   settings.model.cpu_isa = device == "cpu-portable" ? "portable" : "auto";
   settings.model.gpu_attention = device.find("-cudnn") != std::string::npos ? "cudnn" : "own";
   settings.model.threads = now.threads;
@@ -126,6 +128,8 @@ Prompt row_of(const SampleRecord& record, const GenerateSettings& settings, bool
   row.aesthetic = further.value("aesthetic", 0.0);   // 0: none is told
   if (further.contains("motion")) row.motion = further.at("motion").get<double>();
   if (further.contains("camera")) row.camera = further.at("camera").get<std::string>();
+  if (further.contains("reference_path")) row.reference_path = further.at("reference_path").get<std::string>();
+  if (further.contains("mask_strategy")) row.mask_strategy = further.at("mask_strategy").get<std::string>();
   return row;
 }
 

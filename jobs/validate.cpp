@@ -6,6 +6,7 @@
 #include "jobs/audit.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/device.hpp"
+#include "jobs/sample_records.hpp"
 #include "jobs/video_requests.hpp"
 
 namespace pyracast {
@@ -28,6 +29,15 @@ struct ValidateSettings {
   }
 };
 
+/// Why no video can be made of these references, as far as a look at the folder tells; nothing where one can.
+std::optional<std::string> missing_reference(const References& references, const std::filesystem::path& folder) {
+  for (const std::string& file : references.files)
+    if (!std::filesystem::is_regular_file(folder / file))
+      return concat("reference_path names ", (folder / file).string(), ", which is no file that is there (relative names start from the manifest's folder, "
+                    "or from --references)");
+  return std::nullopt;
+}
+
 /// What the model has to say against a row. Only its configuration is read, and nothing where no place of it is given: then the
 /// published one counts.
 ManifestOptions options_of(const GenerateSettings& settings) {
@@ -38,6 +48,10 @@ ManifestOptions options_of(const GenerateSettings& settings) {
   };
   const auto asked = std::make_shared<Model>(settings);
   ManifestOptions options = manifest_options(settings, asked->requests);
+  options.check = [asked, folder = folder_of_references(settings)](const Prompt& row) {
+    auto refusal = asked->requests.refusal(row);
+    return refusal ? refusal : missing_reference(asked->model->references(asked->requests(row)), folder);
+  };
   options.cost = [asked](const Prompt& row) { return asked->requests.cost(row); };   // which keeps the model alive
   return options;
 }

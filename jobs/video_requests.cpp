@@ -50,6 +50,7 @@ void require_in_limits(const GenerateSettings& s) {
   hold("aesthetic", s.aesthetic);
   hold("motion", s.motion);
   hold("camera", s.camera);
+  hold("mask_strategy", s.mask_strategy);
   constexpr int most_clips = 10000;
   const auto is_share = [](double x) { return x >= 0 && x <= 1; };
   require(is_share(s.eta), "eta is ", s.eta, ", expected 0 to 1");
@@ -101,6 +102,8 @@ VideoRequest VideoRequests::operator()(const Prompt& row) const {
   if (aesthetic != 0) request.hints.aesthetic = aesthetic;
   request.hints.motion = row.motion ? row.motion : s.motion;
   request.hints.camera = row.camera ? row.camera : s.camera;
+  request.reference_path = row.reference_path.value_or("");
+  request.mask_strategy = row.mask_strategy ? *row.mask_strategy : row.reference_path ? s.mask_strategy.value_or("") : "";
   return request;
 }
 
@@ -111,6 +114,8 @@ std::optional<std::string> VideoRequests::refusal(const Prompt& row) const {
     const VideoRequest request = (*this)(row);
     if (const std::string why = broadcast_.refusal(request.steps); !why.empty()) return why;
     if (const std::string why = broadcast_.refusal_of_guidance(request.guidance, settings_.cfg_parallel); !why.empty()) return why;
+    if (settings_.noise == "torch" && (request.clips > 1 || !model_.references(request).files.empty()))
+      return "noise torch is defined for videos of one clip without references: use noise philox for others";
     return model_.refusal(request);
   } catch (const Error& error) {
     return error.what();

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace pyracast {
@@ -12,6 +13,12 @@ struct Video {
   std::vector<uint8_t> rgb;
 
   size_t frame_bytes() const { return size_t(height) * width * 3; }
+};
+
+/// What frames of a video are taken from: a picture, which is a video of one frame, or a video, in the size that is wanted.
+struct Reference {
+  Video video;
+  std::string sha256;   ///< of the file, 64 hexadecimal digits
 };
 
 }  // namespace pyracast

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,7 +20,11 @@ void write_mp4(const std::filesystem::path& path, const Video& video, const Vide
 /// The same under the name itself and without making it durable; a file that could not be finished is removed.
 void encode_mp4(const std::filesystem::path& path, const Video& video, const VideoMetadata& metadata, int crf);
 
-/// All frames of the first video stream. Throws Error naming the file.
+/// act(frame), a video of one frame, for each frame of the first video stream of a file that libav reads, or of a picture; gives the video without
+/// pixels. Throws Error naming the file.
+Video for_each_frame(const std::filesystem::path& path, const std::function<void(const Video& frame)>& act);
+
+/// All of them together.
 Video read_mp4(const std::filesystem::path& path);
 
 /// What read_mp4 would give without the pixels: decodes every frame, keeps none, and takes damage that a decoder could

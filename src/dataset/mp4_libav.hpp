@@ -44,14 +44,20 @@ T* check(T* pointer, const std::filesystem::path& path, const char* what) {
   return pointer;
 }
 
-/// Converts between packed RGB (full range) and yuv420p (BT.709, limited range), the same way on every processor.
-inline Scaler make_scaler(int width, int height, AVPixelFormat from, AVPixelFormat to, const std::filesystem::path& path) {
+/// How brightness and colours are written where they are not RGB: a table of libswscale (SWS_CS_…), and whether 0 is black, not 16.
+struct Colours {
+  int space = SWS_CS_ITU709;
+  bool full_range = false;
+};
+
+/// Converts between packed RGB and another format of pixels with such colours, the same way on every processor.
+inline Scaler make_scaler(int width, int height, AVPixelFormat from, AVPixelFormat to, const std::filesystem::path& path, Colours colours = {}) {
   const int flags = SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP;
   Scaler scaler(check(sws_getContext(width, height, from, width, height, to, flags, nullptr, nullptr, nullptr), path,
                       "converter of pixel formats"));
-  const int* bt709 = sws_getCoefficients(SWS_CS_ITU709);
-  check(sws_setColorspaceDetails(scaler.get(), bt709, from == AV_PIX_FMT_RGB24, bt709, to == AV_PIX_FMT_RGB24, 0,
-                                 1 << 16, 1 << 16), path, "setting the colour space");
+  const int* space = sws_getCoefficients(colours.space);
+  check(sws_setColorspaceDetails(scaler.get(), space, from == AV_PIX_FMT_RGB24 || colours.full_range, space,
+                                 to == AV_PIX_FMT_RGB24 || colours.full_range, 0, 1 << 16, 1 << 16), path, "setting the colour space");
   return scaler;
 }
 

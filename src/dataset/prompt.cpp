@@ -39,6 +39,8 @@ void for_each_column(Visit visit) {
   visit("aesthetic", &Prompt::aesthetic, -1000, 1000);
   visit("motion", &Prompt::motion, -1000, 1000);
   visit("camera", &Prompt::camera, 1, longest_name);
+  visit("reference_path", &Prompt::reference_path, 1, longest_prompt);
+  visit("mask_strategy", &Prompt::mask_strategy, 1, longest_name);
 }
 
 template <class T>

@@ -26,6 +26,8 @@ struct Prompt {
   std::optional<double> guidance;
   std::optional<double> aesthetic, motion;  ///< scores the model was trained to be told
   std::optional<std::string> camera;        ///< camera motion in words
+  std::optional<std::string> reference_path;  ///< pictures and videos that frames are taken from, ";" between
+  std::optional<std::string> mask_strategy;   ///< which of their latent frames, and where they go (text/prompt.hpp)
 
   bool operator==(const Prompt&) const = default;
 };

@@ -4,6 +4,19 @@
 
 namespace pyracast {
 
+CopiedFrames copied_frames(const MaskStrategyRow& row, int64_t available, int64_t frames, std::optional<int64_t> align) {
+  CopiedFrames copied{row.reference_start < 0 ? available + row.reference_start : row.reference_start,
+                      row.target_start < 0 ? frames + row.target_start : row.target_start};
+  if (align) {
+    copied.from = find_nearest_point(copied.from, *align, available);
+    copied.to = find_nearest_point(copied.to, *align, frames);
+  }
+  copied.length = std::min({row.length, frames - copied.to, available - copied.from});
+  require(copied.from >= 0 && copied.to >= 0 && copied.length >= 0, "the mask strategy copies frame ", row.reference_start, " of a reference of ",
+          available, " latent frames to frame ", row.target_start, " of ", frames);
+  return copied;
+}
+
 std::vector<float> apply_mask_strategy(Tensor& latents, std::span<const Tensor> references,
                                        std::span<const MaskStrategyRow> rows, int64_t loop,
                                        std::optional<int64_t> align) {
@@ -14,16 +27,7 @@ std::vector<float> apply_mask_strategy(Tensor& latents, std::span<const Tensor> 
     require(row.reference >= 0 && row.reference < int64_t(references.size()), "the mask strategy names reference ",
             row.reference, ", but there are ", references.size());
     const Tensor& reference = references[size_t(row.reference)];
-    const int64_t available = reference.dim(1);
-    int64_t from = row.reference_start < 0 ? available + row.reference_start : row.reference_start;
-    int64_t to = row.target_start < 0 ? frames + row.target_start : row.target_start;
-    if (align) {
-      from = find_nearest_point(from, *align, available);
-      to = find_nearest_point(to, *align, frames);
-    }
-    const int64_t length = std::min({row.length, frames - to, available - from});
-    require(from >= 0 && to >= 0 && length >= 0, "the mask strategy copies frame ", row.reference_start,
-            " of a reference of ", available, " latent frames to frame ", row.target_start, " of ", frames);
+    const auto [from, to, length] = copied_frames(row, reference.dim(1), frames, align);
     const Tensor copied = slice(reference, 1, from, from + length);
     Shape shape = copied.shape();
     shape.insert(shape.begin(), 1);

@@ -13,7 +13,7 @@ std::vector<float> PhiloxNoise::draw(NoiseUse use, int clip, int step, const Sha
 
 std::vector<float> TorchNoise::draw(NoiseUse use, int clip, int step, const Shape& shape) {
   require(clip == 0 && (use == NoiseUse::latents || use == NoiseUse::renoise),
-          "noise torch is defined for videos of one clip; use noise philox for more");
+          "noise torch is defined for videos of one clip without references; use noise philox for others");
   std::vector<float> values(size_t(size_of(shape)));
   if (use == NoiseUse::latents) {
     generator_.randn(values, dtype_);

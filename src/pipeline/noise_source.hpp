@@ -30,7 +30,8 @@ class PhiloxNoise final : public NoiseSource {
 };
 
 /// What the published pipeline draws on a CPU after torch.manual_seed(seed): the latents of its first clip in the
-/// model's type, then a tensor of that shape a step. Videos of several clips have no such reference: an Error.
+/// model's type, then a tensor of that shape a step. Videos of several clips, or with frames from references, have no such
+/// counterpart: an Error.
 class TorchNoise final : public NoiseSource {
  public:
   TorchNoise(uint64_t seed, DType dtype) : generator_(seed), dtype_(dtype) {}

@@ -28,6 +28,22 @@ Tensor pixels_of(const Tensor& pictures, int64_t first) {
   return permute(pixels, {0, 2, 3, 4, 1}).reshape({pixels.dim(2), pixels.dim(3), pixels.dim(4), 3});
 }
 
+/// Latent frames of a clip, at most: the last chunk may be shorter.
+int64_t latents_of(const VideoRequest& request) { return (request.frames + frames_per_chunk - 1) / frames_per_chunk * latents_per_chunk; }
+
+References references_of(const VideoRequest& request) {
+  return pyracast::references_of(request.prompt, request.reference_path, request.mask_strategy, request.clips);
+}
+
+/// Pixels [frames, height, width, 3] of 8 bits -> [1, 3, frames, height, width] from -1 to 1.
+Tensor normalised_pictures(Backend& backend, const Video& video) {
+  const size_t positions = video.rgb.size() / 3;
+  std::vector<float> values(video.rgb.size());
+  for (size_t i = 0; i < positions; ++i)
+    for (size_t c = 0; c < 3; ++c) values[c * positions + i] = (float(video.rgb[3 * i + c]) / 255 - 0.5f) / 0.5f;
+  return Tensor(backend, {1, 3, video.frames, video.height, video.width}, values);
+}
+
 RectifiedFlowSettings flow_settings(const Json& index, const std::string& where) {
   RectifiedFlowSettings flow;
   flow.use_timestep_transform = value_or(index, "use_timestep_transform", flow.use_timestep_transform, where);
@@ -45,6 +61,14 @@ class OpenSoraModel final : public VideoModel {
   }
 
   bool takes_hints() const override { return true; }
+
+  References references(const VideoRequest& request) const override {
+    const References found = references_of(request);
+    for (const MaskStrategyRow& row : found.rows)
+      require(-latents_of(request) <= row.target_start && row.target_start < latents_of(request), "mask_strategy puts a frame at latent frame ",
+              row.target_start, ": a clip of ", request.frames, " frames has at most ", latents_of(request));
+    return found;
+  }
 
   std::vector<TextToEncode> texts(const VideoRequest& request) const override { return open_sora_texts(request, config_.model_max_length); }
 
@@ -70,9 +94,9 @@ class OpenSoraModel final : public VideoModel {
     if (request.eta != 0) return "eta: Open-Sora v1.2's rectified flow has none; leave it out";
     if (request.clips > 1 && request.condition_latents % latents_per_chunk)
       return concat("clips continued from ", request.condition_latents, " latent frames: a multiple of ", latents_per_chunk, " is needed");
-    const int64_t latents = (request.frames + frames_per_chunk - 1) / frames_per_chunk * latents_per_chunk;   // the last chunk may be shorter
-    if (request.clips > 1 && request.condition_latents > latents)
-      return concat("clips continued from ", request.condition_latents, " latent frames: a clip of ", request.frames, " frames has at most ", latents);
+    if (request.clips > 1 && request.condition_latents > latents_of(request))
+      return concat("clips continued from ", request.condition_latents, " latent frames: a clip of ", request.frames, " frames has at most ",
+                    latents_of(request));
     return std::nullopt;
   }
 };
@@ -188,8 +212,39 @@ std::vector<TextToEncode> open_sora_texts(const VideoRequest& request, int64_t m
   return texts;
 }
 
+// With noise of its own for each clip and index.
+Tensor OpenSora::encode_reference(const Tensor& pictures, NoiseSource& noise, int clip, int index) const {
+  const auto drawn = [&](NoiseUse use, const Shape& shape) { return Tensor(backend_, shape, noise.draw(use, clip, index, shape)); };
+  const int64_t frames = pictures.dim(2), channels = parts_.transformer.config().in_channels, height = pictures.dim(3) / spatial_stride,
+                width = pictures.dim(4) / spatial_stride, latent_frames = parts_.vae.latent_frames(frames);
+  return parts_.vae.encode(pictures, drawn(NoiseUse::encode_spatial, {frames, channels, height, width}),
+                           drawn(NoiseUse::encode_temporal, {1, channels, latent_frames, height, width}))
+      .reshape({channels, latent_frames, height, width});
+}
+
+std::vector<Reference> OpenSora::read_references(const VideoRequest& request, const VideoRun& run) const {
+  const auto [files, rows] = references_of(request);
+  require(files.empty() || run.read_reference, "references cannot be read by this job");
+  std::vector<Reference> references;
+  for (const std::string& file : files) references.push_back(run.read_reference(file, request));
+  for (const MaskStrategyRow& row : rows) {
+    const int64_t available = parts_.vae.latent_frames(references[size_t(row.reference)].video.frames);
+    require(copied_frames(row, available, latent_shape(request)[2], request.align).length > 0, "mask_strategy takes nothing from frame ",
+            row.reference_start, " on of reference ", row.reference, ", which has ", available, " latent frames");
+  }
+  return references;
+}
+
+std::vector<Tensor> OpenSora::encode_references(const std::vector<Reference>& references, const VideoRun& run) const {
+  if (!references.empty()) team_.set_doing("encoding the references");
+  std::vector<Tensor> latents;
+  for (const Reference& reference : references)
+    latents.push_back(encode_reference(normalised_pictures(backend_, reference.video), run.noise, 0, int(latents.size())));
+  return latents;
+}
+
 std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
-                                          VideoProgress& progress, const Observer& observe) {
+                                          std::vector<Tensor> references, VideoProgress& progress, const Observer& observe) {
   VideoResult& result = progress.result;
   const int clip = progress.clip;
   const Moment text_begun = backend_.moment();
@@ -200,20 +255,12 @@ std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const Vid
   observe("text_embeddings", encoded.embedding);
 
   const Shape shape = latent_shape(request);
-  std::vector<Tensor> references;
-  std::vector<MaskStrategyRow> rows;
-  if (clip > 0) {
+  std::vector<MaskStrategyRow> rows = references_of(request).rows;
+  if (clip > 0) {   // the clip before is one more reference, and what it says comes last
     const Tensor previous(backend_, progress.previous.shape, progress.previous.values);
-    const int64_t frames = previous.dim(2);
-    const auto drawn = [&](NoiseUse use, const Shape& noise_shape) {
-      return Tensor(backend_, noise_shape, run.noise.draw(use, clip, 0, noise_shape));
-    };
-    const Tensor reference = parts_.vae.encode(
-        previous, drawn(NoiseUse::encode_spatial, {frames, shape[1], shape[3], shape[4]}),
-        drawn(NoiseUse::encode_temporal, {1, shape[1], parts_.vae.latent_frames(frames), shape[3], shape[4]}));
-    observe("ref_latent", reference);
-    references.push_back(reference.reshape({reference.dim(1), reference.dim(2), shape[3], shape[4]}));
-    rows.push_back({.loop = clip, .reference = 0, .reference_start = -request.condition_latents, .target_start = 0,
+    references.push_back(encode_reference(previous, run.noise, clip, 0));
+    observe("ref_latent", [&] { return references.back().reshape({1, shape[1], -1, shape[3], shape[4]}); });
+    rows.push_back({.loop = clip, .reference = int64_t(references.size()) - 1, .reference_start = -request.condition_latents, .target_start = 0,
                     .length = request.condition_latents, .edit_ratio = request.condition_edit});
   }
   Tensor latents(backend_, shape, run.noise.draw(NoiseUse::latents, clip, 0, shape));
@@ -248,8 +295,10 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
   VideoProgress progress = run.continued ? *run.continued : VideoProgress();
   VideoResult& result = progress.result;
   std::vector<TextToEncode> texts;
+  std::vector<Reference> references;
   try {
     texts = open_sora_texts(request, parts_.transformer.config().model_max_length, run.encode_padding);
+    references = read_references(request, run);
   } catch (const Error& error) {
     result.outcome = Outcome::failed;
     result.reason = error.what();
@@ -257,10 +306,17 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
   result.outcome = run.agreed(result.outcome);
   if (result.outcome != Outcome::going_on) return result;
 
-  if (!run.continued) result.video = {0, int(request.height), int(request.width), request.fps, {}};
+  std::vector<std::string> hashes;
+  for (const Reference& reference : references) hashes.push_back(reference.sha256);
+  if (!run.continued || result.reference_sha256 != hashes) {   // else it was begun with files that have changed since
+    progress = VideoProgress();
+    result.reference_sha256 = std::move(hashes);
+    result.video = {0, int(request.height), int(request.width), request.fps, {}};
+  }
+  const std::vector<Tensor> encoded = encode_references(references, run);
   for (; progress.clip < request.clips; ++progress.clip, progress.evaluations = 0) {
     const Observer observe = run.observe ? run.observe / concat("loop", progress.clip) : Observer();
-    const auto latents = make_clip(request, run, texts, progress, observe);
+    const auto latents = make_clip(request, run, texts, encoded, progress, observe);
     progress.let_text_arrive();
     if (!latents) return result;
     result.latent_shape = {latents->dim(1), latents->dim(2), latents->dim(3), latents->dim(4)};

@@ -41,7 +41,12 @@ class OpenSora final : public VideoPipeline {
   /// The latents of the clip that `progress` is at [1, channels, time, height, width]; nothing when the team stopped or failed (then its result
   /// says so).
   std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
-                                  VideoProgress& progress, const Observer& observe);
+                                  std::vector<Tensor> references, VideoProgress& progress, const Observer& observe);
+  /// Latents [channels, time, height, width] of pictures [1, 3, frames, height, width] from -1 to 1.
+  Tensor encode_reference(const Tensor& pictures, NoiseSource& noise, int clip, int index) const;
+  /// Throws Error on files that cannot be read, and on a mask strategy that does not fit them.
+  std::vector<Reference> read_references(const VideoRequest& request, const VideoRun& run) const;
+  std::vector<Tensor> encode_references(const std::vector<Reference>& references, const VideoRun& run) const;
   /// Pictures of latents [1, 3, frames, height, width], about -1 to 1, and what puts those from one frame on behind the frames of a result;
   /// one with pictures that are not finite has failed.
   struct Decoded {

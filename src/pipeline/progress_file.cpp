@@ -53,7 +53,8 @@ Json about(const ProgressLabel& label, const VideoProgress& p, const std::vector
   Json json{{"format", format}, {"fingerprint", label.fingerprint}, {"id", label.id}, {"sample", label.sample}, {"clip", p.clip},
             {"evaluations", p.evaluations}, {"sampler_step", p.sampler_step}, {"sampler_history", p.sampler_history.size()},
             {"frames", r.video.frames}, {"height", r.video.height}, {"width", r.video.width}, {"fps", r.video.fps},
-            {"latent_shape", r.latent_shape}, {"encoded_prompt", r.encoded_prompt}, {"embedding_shape", r.embedding_shape},
+            {"latent_shape", r.latent_shape}, {"encoded_prompt", r.encoded_prompt}, {"reference_sha256", r.reference_sha256},
+            {"embedding_shape", r.embedding_shape},
             {"text_seconds", r.text_seconds}, {"decode_seconds", r.decode_seconds}, {"continuations", r.continuations},
             {"continued_after", r.continued_after}, {"outputs", Json::array()}, {"costs", Json::array()}};
   for (const auto& [site, unconditional] : sites) json["outputs"].push_back({int(site.branch), site.block, int(unconditional)});
@@ -203,6 +204,7 @@ LabelledProgress parse_progress(std::span<const std::byte> bytes, const std::str
     r.latents = values_of<float>(tensors, "latents_before", DType::float32);
     r.step_latents = values_of<float>(tensors, "step_latents", DType::float32);
     json.at("encoded_prompt").get_to(r.encoded_prompt);
+    r.reference_sha256 = json.value("reference_sha256", r.reference_sha256);   // none in files of earlier versions
     json.at("embedding_shape").get_to(r.embedding_shape);
     r.embedding = values_of<float>(tensors, "embedding", DType::float32);
     json.at("text_seconds").get_to(r.text_seconds);

@@ -42,9 +42,20 @@ std::optional<std::string> VideoModel::refusal(const VideoRequest& request) cons
   if (request.steps < 1) return concat(request.steps, " denoising steps: at least 1 is needed");
   if (request.clips < 1) return concat(request.clips, " clips: at least 1 is needed");
   if (!(request.fps > 0 && request.fps <= 1000)) return concat(request.fps, " frames a second: expected more than 0, at most 1000");
+  try {
+    references(request);
+  } catch (const Error& error) {
+    return error.what();
+  }
   if (says_nothing(request.prompt))
     return "the prompt says nothing once it is cleaned as the models' training texts were: links, tags, marks and Chinese characters are taken out";
   return refusal_of_family(request);
+}
+
+References VideoModel::references(const VideoRequest& request) const {
+  require(request.reference_path.empty() && request.mask_strategy.empty(), request.reference_path.empty() ? "a mask_strategy" : "a reference_path",
+          ": only Open-Sora v1.2 takes frames from references; leave it out");
+  return {};
 }
 
 ImageSize VideoModel::size_of(const std::string& resolution, const std::string&) const {

@@ -49,6 +49,9 @@ class VideoModel {
   /// Whether prompts are told an aesthetic score, a motion score and a camera motion.
   virtual bool takes_hints() const { return false; }
 
+  /// What frames of such a video are taken from. Throws Error on references that cannot be.
+  virtual References references(const VideoRequest& request) const;
+
   /// The texts that such a video needs encoded. Throws Error on a prompt that asks for what is not there.
   virtual std::vector<TextToEncode> texts(const VideoRequest&) const { return {}; }
   /// What encodes them.

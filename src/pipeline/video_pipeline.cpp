@@ -19,6 +19,12 @@ Arrival text_arrival(const Tensor& embedding, const Moment& begun, Backend& back
   };
 }
 
+Reference blank_reference(const VideoRequest& request, int64_t frames) {
+  Video video{int(frames), int(request.height), int(request.width)};
+  video.rgb.resize(size_t(frames) * video.frame_bytes());
+  return {std::move(video), ""};
+}
+
 BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const BroadcastPolicy& policy) const {
   if (const std::string why = policy.refusal_of_guidance(request.guidance, false); !why.empty()) throw Error(why);
   return policy.schedule(whole(timesteps(request)), blocks(), request.steps);

@@ -31,7 +31,8 @@ struct VideoRequest {
   PromptHints hints;                           ///< aesthetic score, motion score, camera motion
   int64_t condition_latents = 5;               ///< latent frames of the clip before that a clip continues from
   double condition_edit = 0;
-  int64_t align = 5;                           ///< such frames start at multiples of this
+  int64_t align = 5;                           ///< such frames, and those of references, start at multiples of this
+  std::string reference_path, mask_strategy;   ///< what frames are taken from and where they go (references_of), but for what the prompt says
 };
 
 /// How an evaluation of the network, or a phase, ended; the larger of two ranks' answers is the team's. saving: the first rank wants
@@ -60,6 +61,7 @@ struct VideoResult {
   std::vector<float> latents;
   std::vector<float> step_latents;          ///< where they are kept: after each evaluation, one behind the other
   std::string encoded_prompt;               ///< of the first clip, decorated and cleaned
+  std::vector<std::string> reference_sha256;  ///< of the files that the request's references were
   Shape embedding_shape;                    ///< [tokens, width]
   std::vector<float> embedding;             ///< of the first clip's text
   double text_seconds = 0, decode_seconds = 0;
@@ -138,6 +140,9 @@ struct VideoRun {
   /// never stops.
   std::function<Outcome(Outcome)> agree;
   Observer observe = {};
+  /// Reads a file that references_of() names as pictures of the request's size, at most as many as a clip has. Throws Error naming the file.
+  /// Absent: there is nobody who could.
+  std::function<Reference(const std::string& file, const VideoRequest& request)> read_reference = {};
   /// Open-Sora: encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
   BroadcastPolicy broadcast = {};
@@ -159,6 +164,9 @@ struct VideoRun {
 
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };
+
+/// Stands for a reference where only the work and memory of a video are looked at: so many black frames.
+Reference blank_reference(const VideoRequest& request, int64_t frames);
 
 /// One model, loaded. All ranks of a team call the same functions with the same requests.
 class VideoPipeline {

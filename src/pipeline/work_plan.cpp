@@ -66,6 +66,7 @@ WorkPlan plan_work(const VideoModel& model, WeightStorage storage, const VideoRe
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};
   run.broadcast = policy;
+  run.read_reference = [](const std::string&, const VideoRequest& of) { return blank_reference(of, 1); };
   run.listener = [&](int, Site site, const Tensor&) { count.computed(site.branch); };
   const VideoResult result = pipeline->generate(request, run);
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);

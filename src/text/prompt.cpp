@@ -126,6 +126,29 @@ std::vector<MaskStrategyRow> parse_mask_strategy(std::string_view text) {
   return rows;
 }
 
+References references_of(const std::string& prompt, const std::string& reference_path, const std::string& mask_strategy, int clips) {
+  const PromptOptions own = split_options(prompt);
+  const std::string& path = reference_path.empty() ? own.reference : reference_path;
+  const std::string& strategy = mask_strategy.empty() ? own.mask_strategy : mask_strategy;
+  References found{path.empty() ? std::vector<std::string>() : split(path, ';'), parse_mask_strategy(strategy)};
+  require(found.files.empty() || !found.rows.empty(), "reference_path is \"", path, "\", but no mask_strategy says which of its frames go where: give "
+          "one, \"0\" for a video that begins with the first reference's first frame");
+  std::vector<bool> is_named(found.files.size());
+  for (const MaskStrategyRow& row : found.rows) {
+    require(row.reference >= 0 && row.reference < int64_t(found.files.size()), "mask_strategy \"", strategy, "\" names reference ", row.reference,
+            " (counted from 0), but reference_path has ", found.files.size());
+    require(row.loop >= 0 && row.loop < clips, "mask_strategy \"", strategy, "\" is about clip ", row.loop, " (counted from 0), but the video has ", clips);
+    require(row.length > 0, "mask_strategy \"", strategy, "\" copies ", row.length, " latent frames, expected 1 or more");
+    require(row.edit_ratio >= 0 && row.edit_ratio <= 1, "mask_strategy \"", strategy, "\" has an edit ratio of ", row.edit_ratio, ", expected 0 to 1");
+    is_named[size_t(row.reference)] = true;
+  }
+  for (size_t i = 0; i < found.files.size(); ++i) {
+    require(!found.files[i].empty(), "reference_path is \"", path, "\": the name of reference ", i, " is empty");
+    require(is_named[i], "mask_strategy \"", strategy, "\" takes nothing from reference ", i, ", ", found.files[i], ": leave that out");
+  }
+  return found;
+}
+
 int64_t find_nearest_point(int64_t value, int64_t point, int64_t max_value) {
   const auto floor_divide = [](int64_t a, int64_t b) { return a / b - (a % b < 0); };
   int64_t multiple = floor_divide(value, point);
@@ -140,8 +163,6 @@ int64_t dframe_to_frame(int64_t latents) {
 
 std::vector<std::string> texts_per_clip(const std::string& prompt, const PromptHints& hints, int clips) {
   const PromptOptions options = split_options(prompt);
-  require(options.reference.empty() && options.mask_strategy.empty(), "the prompt asks for reference frames (",
-          options.reference.empty() ? "mask_strategy" : "reference_path", "), which this version does not read");
   PromptSegments segments = split_segments(options.prompt);
   for (std::string& text : segments.texts) text = clean(decorate(text, hints));
   const std::string merged = merge_segments(segments);

@@ -49,13 +49,23 @@ struct MaskStrategyRow {
 /// anything else.
 std::vector<MaskStrategyRow> parse_mask_strategy(std::string_view text);
 
+/// The files that the clips of a video take latent frames from, and which.
+struct References {
+  std::vector<std::string> files;
+  std::vector<MaskStrategyRow> rows;
+};
+
+/// Of `reference_path`, names with ";" between, and `mask_strategy`; where one of them is empty, of the prompt's own. Throws Error on a strategy of
+/// files or clips that are not there, on one that copies no frame or edits more than all of it, and on a file that no row of it names.
+References references_of(const std::string& prompt, const std::string& reference_path, const std::string& mask_strategy, int clips);
+
 /// `value` snapped to a multiple of `point`: to the next one where it is nearer and lies within `max_value`.
 int64_t find_nearest_point(int64_t value, int64_t point, int64_t max_value);
 /// Frames of so many latent frames, a multiple of 5.
 int64_t dframe_to_frame(int64_t latents);
 
 /// What the text encoder is given for each clip of a video: options split off, the segments decorated, cleaned and
-/// spread over the clips. Throws Error on a prompt that asks for what is not there (references).
+/// spread over the clips. Throws Error on options or segments that are none.
 std::vector<std::string> texts_per_clip(const std::string& prompt, const PromptHints& hints, int clips);
 
 }  // namespace pyracast

@@ -22,6 +22,8 @@ Prompt full_prompt() {
   prompt.aesthetic = 6.5;
   prompt.motion = 0;
   prompt.camera = "pan left";
+  prompt.reference_path = "pictures/a.png;clips/b.mp4";
+  prompt.mask_strategy = "0;0,1,0,-1";
   return prompt;
 }
 

@@ -7,6 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "jobs/fingerprint.hpp"
+#include "jobs/stored_sample.hpp"
+
 namespace pyracast::testing {
 
 namespace {
@@ -54,6 +57,17 @@ TEST_F(Reproduce, NeedsTheDatasetAlone) {
   fs::rename(folder / "out", folder / "moved");
   fs::remove(folder / "moved/run.json");
   EXPECT_EQ(reproduce({"--id", "b"}, 1, "moved").code, 0) << "a run that died has left no run.json";
+}
+
+// Such have another fingerprint; what they say decides.
+TEST(SettingsOfEarlierVersions, AreTheSameWhereASettingThatCameLaterIsNotSet) {
+  const Json before{{"settings", {{"seed", 42}, {"dtype", "auto"}}}, {"products", "block floating point"}};
+  Json now{{"settings", {{"seed", 42}, {"dtype", "bfp16"}, {"mask-strategy", nullptr}}}};
+  EXPECT_EQ(differences(recorded_anew(before), now), "");
+  now["settings"]["mask-strategy"] = "0";
+  EXPECT_THAT(differences(recorded_anew(before), now), HasSubstr("settings/mask-strategy was null, is \"0\""));
+  const Json content{{"settings", {{"dtype", "auto"}}}, {"products", "block floating point"}, {"device", "cpu-avx2"}, {"broadcast", nullptr}};
+  EXPECT_EQ(settings_of_run({content, Json::object(), Json()}, {}, "").model.dtype, "bfp16");
 }
 
 TEST_F(Reproduce, FindsSamplesThatOnlyAJournalHolds) {

@@ -75,10 +75,125 @@ TEST_F(OpenSoraTest, FailsWhereAnotherRankFails) {
 }
 
 TEST_F(OpenSoraTest, ABadPromptIsAFailure) {
-  request.prompt = R"(a cat {"reference_path": "a.png"})";
+  request.prompt = "a cat {red}";
   const VideoResult result = generate();
   EXPECT_EQ(result.outcome, Outcome::failed);
-  EXPECT_THAT(result.reason, HasSubstr("reference"));
+  EXPECT_THAT(result.reason, HasSubstr("not JSON"));
+}
+
+/// A request whose references are pictures that are one colour each: the number in their names.
+struct OpenSoraReferences : OpenSoraTest {
+  int read = 0;
+  std::string contents = "as it was";
+
+  void SetUp() override {
+    request.frames = 17;
+    run.read_reference = [this](const std::string& file, const VideoRequest& of) {
+      ++read;
+      const int frames = file.ends_with(".mp4") ? 17 : 1;
+      Video video{frames, int(of.height), int(of.width)};
+      video.rgb.assign(size_t(frames) * video.frame_bytes(), uint8_t(std::stoi(file)));
+      return Reference{video, contents};
+    };
+  }
+  /// Of the last clip, [channels][time][positions].
+  std::vector<float> latent_frame(const VideoResult& result, int64_t frame) const {
+    const int64_t channels = result.latent_shape[0], frames = result.latent_shape[1], positions = result.latent_shape[2] * result.latent_shape[3];
+    std::vector<float> values;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t p = 0; p < positions; ++p) values.push_back(result.latents[size_t((c * frames + frame) * positions + p)]);
+    return values;
+  }
+};
+
+TEST_F(OpenSoraReferences, AreWhatTheVideoKeepsAtTheirFrames) {
+  request.reference_path = "200;40.mp4";
+  request.mask_strategy = "0;0,1,0,5,2";   // five latent frames are all of 17 frames: the second row would be outside
+  EXPECT_THAT(model->refusal(request).value_or(""), HasSubstr("latent frame 5: a clip of 17 frames has at most 5"));
+  request.frames = 34;
+  ASSERT_EQ(model->refusal(request), std::nullopt);
+  const VideoResult result = generate();
+  ASSERT_EQ(result.outcome, Outcome::going_on) << result.reason;
+  EXPECT_EQ(read, 2);
+  EXPECT_THAT(result.reference_sha256, testing::ElementsAre("as it was", "as it was"));
+  const auto level = [&](int frame) {
+    double sum = 0;
+    for (size_t i = 0; i < result.video.frame_bytes(); ++i) sum += result.video.rgb[size_t(frame) * result.video.frame_bytes() + i];
+    return sum / double(result.video.frame_bytes());
+  };
+  EXPECT_NEAR(level(0), 200, 40);
+  EXPECT_NEAR(level(17), 40, 40);
+  // Frames that may not change at all keep the bits of what was encoded, whatever the steps and the rest of the video.
+  request.steps = 5;
+  request.prompt = "a dog";
+  const VideoResult other = generate();
+  for (const int64_t frame : {0, 5, 6}) EXPECT_EQ(latent_frame(result, frame), latent_frame(other, frame)) << frame;
+  EXPECT_NE(latent_frame(result, 1), latent_frame(other, 1));
+}
+
+TEST_F(OpenSoraReferences, InThePromptAreThoseOfTheRow) {
+  request.reference_path = "200";
+  request.mask_strategy = "0,0,0,0,1,0.3";
+  const VideoResult by_row = generate();
+  request.prompt += R"( {"reference_path": "200", "mask_strategy": "0,0,0,0,1,0.3"})";
+  request.reference_path = request.mask_strategy = "";
+  const VideoResult by_prompt = generate();
+  ASSERT_EQ(by_row.outcome, Outcome::going_on) << by_row.reason;
+  EXPECT_EQ(by_row.video.rgb, by_prompt.video.rgb);
+  EXPECT_EQ(by_row.encoded_prompt, by_prompt.encoded_prompt);
+}
+
+TEST_F(OpenSoraReferences, GoBesideTheClipThatIsContinued) {
+  request.clips = 2;
+  request.frames = 34;
+  request.mask_strategy = "0;1,0,0,5";
+  request.reference_path = "200";
+  const VideoResult result = generate();
+  ASSERT_EQ(result.outcome, Outcome::going_on) << result.reason;
+  EXPECT_EQ(result.video.frames, 34 + 17);
+  const std::vector<float> of_picture = latent_frame(result, 5);
+  request.clips = 1;
+  request.mask_strategy = "0";
+  EXPECT_EQ(of_picture, latent_frame(generate(), 0));
+}
+
+TEST_F(OpenSoraReferences, ThatDoNotFitAreAFailure) {
+  request.reference_path = "200";
+  request.mask_strategy = "0,0,5";
+  EXPECT_THAT(generate().reason, HasSubstr("copies frame 5 of a reference of 1 latent frames"));
+  request.mask_strategy = "0";
+  run.read_reference = [](const std::string&, const VideoRequest&) -> Reference { throw Error("a reference cannot be read: it is gone"); };
+  const VideoResult gone = generate();
+  EXPECT_EQ(gone.outcome, Outcome::failed);
+  EXPECT_EQ(gone.reason, "a reference cannot be read: it is gone");
+  run.read_reference = nullptr;
+  EXPECT_THAT(generate().reason, HasSubstr("cannot be read by this job"));
+}
+
+TEST_F(OpenSoraReferences, ThatHaveChangedBeginTheirVideoAnew) {
+  struct Kept : ProgressKeeper {
+    std::optional<VideoProgress> progress;
+    bool is_due(int, double, double) const override { return true; }
+    double seconds_to_save(int64_t) const override { return 0; }
+    void save(const VideoProgress& saved, const StoredOutputs&) noexcept override { progress = saved; }
+  } kept;
+  request.reference_path = "200";
+  request.mask_strategy = "0";
+  request.steps = 4;
+  run.keeper = &kept;
+  const VideoResult whole = generate();
+  ASSERT_TRUE(kept.progress);
+  run.keeper = nullptr;
+  kept.progress->result.continuations = 1;
+  run.continued = &*kept.progress;
+  const VideoResult continued = generate();
+  EXPECT_EQ(continued.continuations, 1);
+  EXPECT_EQ(continued.latents, whole.latents);
+  contents = "changed";
+  const VideoResult anew = generate();
+  EXPECT_EQ(anew.continuations, 0);
+  EXPECT_EQ(anew.evaluations.size(), 4u);
+  EXPECT_EQ(anew.latents, whole.latents);
 }
 
 TEST_F(OpenSoraTest, RefusesSizesThatMakeNoVideo) {

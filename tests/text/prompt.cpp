@@ -79,6 +79,30 @@ TEST(MaskStrategy, RefusesWhatIsNotANumber) {
   EXPECT_THAT(error_of([] { parse_mask_strategy("0,0,0,0,1,0,7"); }), HasSubstr("at most 6"));
 }
 
+TEST(ReferencesOf, ARowsOwnGoBeforeThoseInThePrompt) {
+  const References found = references_of(R"(a cat {"reference_path": "a.png;b/c.mp4", "mask_strategy": "0;0,1,0,-1"})", "", "", 1);
+  EXPECT_THAT(found.files, ElementsAre("a.png", "b/c.mp4"));
+  ASSERT_EQ(found.rows.size(), 2u);
+  EXPECT_EQ(found.rows[1].reference, 1);
+  EXPECT_EQ(found.rows[1].target_start, -1);
+  EXPECT_THAT(references_of(R"(a cat {"reference_path": "a.png", "mask_strategy": "0"})", "d.png", "", 1).files, ElementsAre("d.png"));
+  EXPECT_THAT(references_of("a cat", "", "", 1).files, IsEmpty());
+}
+
+TEST(ReferencesOf, RefusesAStrategyThatDoesNotFitTheFilesOrTheClips) {
+  const auto refusal = [](const char* files, const char* strategy) { return error_of([&] { references_of("a cat", files, strategy, 1); }); };
+  EXPECT_NO_THROW(references_of("a cat", "a.png", "0", 1));
+  EXPECT_THAT(refusal("a.png", ""), HasSubstr("no mask_strategy"));
+  EXPECT_THAT(refusal("", "0"), HasSubstr("reference_path has 0"));
+  EXPECT_THAT(refusal("a.png", "0,1"), HasSubstr("names reference 1"));
+  EXPECT_THAT(refusal("a.png", "1"), HasSubstr("about clip 1"));
+  EXPECT_NO_THROW(references_of("a cat", "a.png", "1", 2));
+  EXPECT_THAT(refusal("a.png", "0,0,0,0,0"), HasSubstr("copies 0 latent frames"));
+  EXPECT_THAT(refusal("a.png", "0,0,0,0,1,1.5"), HasSubstr("edit ratio of 1.5"));
+  EXPECT_THAT(refusal("a.png;b.png", "0"), HasSubstr("nothing from reference 1, b.png"));
+  EXPECT_THAT(refusal("a.png;;c.png", "0;0,1;0,2"), HasSubstr("name of reference 1 is empty"));
+}
+
 TEST(NearestPoint, SnapsToMultiples) {
   EXPECT_EQ(find_nearest_point(7, 5, 30), 5);
   EXPECT_EQ(find_nearest_point(8, 5, 30), 10);
@@ -97,8 +121,8 @@ TEST(TextsPerClip, AreDecoratedAndCleanedSegmentBySegment) {
               ElementsAre("a cat aesthetic score: 6.5.", "a dog aesthetic score: 6.5.", "a dog aesthetic score: 6.5."));
 }
 
-TEST(TextsPerClip, RefusesReferences) {
-  EXPECT_THAT(error_of([] { texts_per_clip(R"(a cat {"reference_path": "a.png"})", {}, 1); }), HasSubstr("reference"));
+TEST(TextsPerClip, LeaveOutWhatThePromptSaysOfReferences) {
+  EXPECT_THAT(texts_per_clip(R"(a cat {"reference_path": "a.png", "mask_strategy": "0"})", {}, 1), ElementsAre("a cat"));
 }
 
 }  // namespace
