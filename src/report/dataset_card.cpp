@@ -109,7 +109,7 @@ std::string dataset_card(const DatasetSummary& s) {
   out +=
       "## What is where\n\n`metadata.jsonl` has a line a video: `file_name`, the prompt as given and as encoded, seed, size, steps, "
       "guidance, SHA-256, and\n"
-      "what its pixels show. `load_dataset(\"videofolder\", data_dir=...)` reads it. `index.h5` and `shards/` hold the same as "
+      "what its pixels show. `load_dataset` of this folder, as it lies or by its name on the Hub, reads it. `index.h5` and `shards/` hold the same as "
       "columns, and\n"
       "when, where and in which time each video was made, step by step. `near_duplicates.jsonl` names videos that look nearly "
       "alike.\n\n"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Programs that are not ours read all that `pyracast generate` writes, on 1, 2 and 4 ranks: ffprobe every MP4, h5dump and h5py
 every shard and the index. usage: outside_readers.py PYRACAST SNAPSHOT
+What docs/dataset-format.md says a reader should do is done as well, also where HDF5 may open too few files.
 Ends with 77 (skipped) where ffprobe, h5dump or h5py is missing."""
 import json
 import os
@@ -52,6 +53,30 @@ def check_hdf5(folder, rows):
     assert sorted(seen) == sorted((row["id"], row["sample"]) for row in rows), seen
 
 
+READING = """
+import h5py, json, resource, sys, types
+try:
+    import pandas
+except ImportError:   # the rest is looked at without it
+    def read_json(path, lines, dtype): return [json.loads(line) for line in open(path)]
+    sys.modules["pandas"] = types.SimpleNamespace(read_json=read_json)
+code, folder, most_files = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(most_files), int(most_files)))
+exec(code.replace('"DIR"', repr(folder)))
+assert latents.shape[0] == 4 and embedding.size and done.all(), (latents.shape, embedding.size, done)
+"""
+
+
+def check_documented_reading(folder):
+    """The lines of docs/dataset-format.md do as they say, and do not take shards that HDF5 cannot open for samples."""
+    text = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "dataset-format.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    def read(most_files): return subprocess.run([sys.executable, "-c", READING, code, str(folder), str(most_files)], capture_output=True, text=True)
+    enough, too_few = read(1000), read(6)   # the streams, the index, and two of its four shards
+    assert enough.returncode == 0, enough.stderr
+    assert "a shard is missing or could not be opened" in too_few.stderr, too_few.stderr
+
+
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PROMPTS))
@@ -63,4 +88,6 @@ with tempfile.TemporaryDirectory() as folder:
         assert len(rows) == 4, rows
         check_videos(output, rows)
         check_hdf5(output, rows)
+        if ranks == 4:   # a sample a shard
+            check_documented_reading(output)
         print(f"{ranks} ranks: {len(rows)} videos, {len(list(output.glob('shards/*/*.h5')))} shards read")

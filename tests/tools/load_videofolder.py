@@ -7,8 +7,9 @@ import datasets
 import pandas
 
 folder = pathlib.Path(sys.argv[1])
-rows = pandas.read_json(folder / "metadata.jsonl", lines=True)
-loaded = datasets.load_dataset("videofolder", data_dir=str(folder), split="train").cast_column("video", datasets.Video(decode=False))
+rows = pandas.read_json(folder / "metadata.jsonl", lines=True, dtype=False)
+loaded = datasets.load_dataset("videofolder", data_dir=str(folder), data_files=["metadata.jsonl", "videos/**"],
+                               split="train").cast_column("video", datasets.Video(decode=False))
 assert len(loaded) == len(rows), (len(loaded), len(rows))
 by_id = {(row["id"], row["sample"]): row for row in rows.to_dict("records")}
 for row in loaded:
