@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 
@@ -65,7 +66,7 @@ class StageTimes {
     run_();
   }
 
-  /// One run, beside the peak in flop a second.
+  /// One run, beside the peak in flop a second; NaN, which JSON has as null: not measured.
   void measure(double peak) {
     peaks_.push_back(peak);
     const double start = process_cpu_seconds();
@@ -141,22 +142,26 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
   const CpuIsa isa = dtype == "amx" ? CpuIsa::amx : isa_of(s.cpu_isa);   // whose peak the stages are held against
   const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
   if (s.on_request) return answer_requests(stages, backend, storage, isa);
-  const double peak = s.without_peaks ? 0 : measured_flop_rate(isa), copy = s.without_peaks ? 0 : measured_copy_rate();
+  const auto rate = [&] { return s.without_peaks ? NAN : measured_flop_rate(isa); };
+  const double peak = rate(), copy = s.without_peaks ? NAN : measured_copy_rate();
   Json all{{"device", backend.name()}, {"threads", omp_get_max_threads()}, {"size", s.size}, {"dtype", dtype},
            {"peak_gflop_per_second", peak / 1e9}, {"copy_gbyte_per_second", copy / 1e9}, {"stages", Json::array()}};
-  if (!s.json)
-    std::printf("one thread's peak: %.1f GFLOP/s of multiply-adds on %s, %.1f GB/s of copying\n\n%-30s %12s %21s %9s %8s %7s\n", peak / 1e9,
-                isa == CpuIsa::amx ? "tiles" : "registers", copy / 1e9, "stage", "CPU s", "least – most", "GFLOP/s", "GB/s", "of peak");
+  if (!s.json && !s.without_peaks)
+    std::printf("one thread's peak: %.1f GFLOP/s of multiply-adds on %s, %.1f GB/s of copying\n\n", peak / 1e9,
+                isa == CpuIsa::amx ? "tiles" : "registers", copy / 1e9);
+  if (!s.json) std::printf("%-30s %12s %21s %9s %8s %7s\n", "stage", "CPU s", "least – most", "GFLOP/s", "GB/s", s.without_peaks ? "" : "of peak");
   for (const BenchStage& stage : stages) {
     if (!named(s.stages, stage.name)) continue;
     StageTimes times(stage, backend, storage);
-    for (int i = 0; i < s.repeats; ++i) times.measure(s.without_peaks ? 1 : measured_flop_rate(isa));
+    for (int i = 0; i < s.repeats; ++i) times.measure(rate());
     const Json row = times.json();
     all["stages"].push_back(row);
     const auto number = [&](const char* key) { return row.at(key).get<double>(); };
     if (s.json) continue;
-    std::printf("%-30s %12.6f %9.6f – %9.6f %9.1f %8.1f %6.1f%%\n", stage.name.c_str(), number("cpu_seconds"), number("least"), number("most"),
-                number("gflop_per_second"), number("gbyte_per_second"), 100 * number("share_of_peak"));
+    std::printf("%-30s %12.6f %9.6f – %9.6f %9.1f %8.1f", stage.name.c_str(), number("cpu_seconds"), number("least"), number("most"),
+                number("gflop_per_second"), number("gbyte_per_second"));
+    if (!s.without_peaks) std::printf(" %6.1f%%", 100 * number("share_of_peak"));
+    std::printf("\n");
     std::fflush(stdout);
   }
   require(!all["stages"].empty(), "stages is \"", s.stages, "\", which names none; with \"all\" they are listed");

@@ -53,6 +53,19 @@ TEST_F(Bench, TimesTheHostsOwnWorkAtPublishedSizesWithoutComputing) {
   EXPECT_EQ(run({PYRACAST, "bench", "--host-only", "true", "--stages", "gelu"}).code, 64) << "stages compute";
 }
 
+TEST_F(Bench, SaysNothingOfAPeakThatItDoesNotMeasure) {
+  std::vector<std::string> words{PYRACAST, "bench", "--size", "demo", "--stages", "gelu", "--repeats", "1", "--without-peaks"};
+  const Ended table = run(words);
+  ASSERT_EQ(table.code, 0) << table.output;
+  EXPECT_THAT(table.output, ::testing::Not(HasSubstr("peak")));
+  EXPECT_THAT(table.output, ::testing::Not(HasSubstr("%")));
+  words.push_back("--json");
+  const Json json = Json::parse(run(words).output);
+  for (const Json& value : {json["peak_gflop_per_second"], json["copy_gbyte_per_second"], json["stages"][0]["share_of_peak"]})
+    EXPECT_TRUE(value.is_null()) << json;
+  EXPECT_GT(json["stages"][0]["gflop_per_second"], 0);
+}
+
 TEST_F(Bench, RefusesModelsThatDoNotExistAndSizesThatCannotBe) {
   const auto refused = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {PYRACAST, "bench", "--phases", "step"});
