@@ -245,7 +245,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, ends, 3, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");
   const auto [given_up, is_left, has_failures] = ends;
   if (!is_left) on_first_at_the_disk(ranks, [&] { std::filesystem::remove_all(OutputLayout{settings.output}.texts()); });   // of no more use
-  spdlog::info("the job ends: {}", given_up ? "given up" : is_left ? "more to do" : has_failures ? "complete with failures" : "complete");
+  log_end(given_up ? "given up" : is_left ? "more to do" : has_failures ? "complete with failures" : "complete");
   if (given_up && ranks.rank() == 0)
     std::fprintf(stderr, "pyracast: given up: %lld samples of a team failed one after the other; `status` says why, and `retry` makes them undone "
                  "when that is mended\n", (long long)settings.give_up_after);

@@ -6,6 +6,7 @@
 
 #include "base/config.hpp"
 #include "base/file.hpp"
+#include "base/log.hpp"
 #include "comm/heartbeat.hpp"
 #include "jobs/signals.hpp"
 
@@ -34,11 +35,13 @@ int on_ranks(int argc, char** argv, Deadline deadline, ExitCode (*run)(const Ran
     return told(ranks, run(ranks, settings));
   } catch (const AgreedError& error) {
     if (ranks.rank() == 0) std::fprintf(stderr, "pyracast: %s\n", error.what());
+    log_end(concat("with ", int(error.code), ", ", error.what()));
     return told(ranks, error.code);
-  } catch (const Error& error) {
-    ranks.abort(error.what(), int(error.code));
   } catch (const std::exception& error) {
-    ranks.abort(error.what(), int(ExitCode::environment));
+    const auto* coded = dynamic_cast<const Error*>(&error);
+    const int code = int(coded ? coded->code : ExitCode::environment);
+    log_end(concat("with ", code, ", ", error.what()));
+    ranks.abort(error.what(), code);
   }
 }
 

@@ -14,10 +14,16 @@ void open_log(const std::filesystem::path& file) {
     to_stderr->set_level(spdlog::level::warn);
     auto logger = std::make_shared<spdlog::logger>("pyracast", spdlog::sinks_init_list{to_file, to_stderr});
     logger->flush_on(spdlog::level::info);
-    spdlog::set_default_logger(logger);
+    spdlog::set_default_logger(logger);   // and known by its name
   } catch (const spdlog::spdlog_ex& error) {
     fail(file.string(), ": the log cannot be written: ", error.what());
   }
+}
+
+void log_end(std::string_view words) {
+  std::string_view line = words.substr(0, words.find('\n'));
+  if (line.ends_with(':')) line.remove_suffix(1);   // the lines behind it are left out
+  if (const auto log = spdlog::get("pyracast")) log->info("the job ends: {}", line);
 }
 
 }  // namespace pyracast

@@ -68,6 +68,7 @@ Json audit_json(const AuditTally& audit) {
 std::string state_of(const DatasetStatus& status) {
   if (!status.running.empty()) return "running: " + status.running;
   if (!status.last_words.empty()) return "no job is running; the last one ended: " + status.last_words;
+  if (status.left == 0) return "no job is running, and no sample is left to be made";   // joined, or copied without its logs
   return "no job is running, and the last one has not said how it ended (killed?): the same command continues";
 }
 

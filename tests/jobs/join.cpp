@@ -42,6 +42,8 @@ TEST_F(Join, MakesTheDatasetOfOneRunOfItsPartsAndAddsPartsLater) {
   ASSERT_EQ(join({"part-2"}).code, 0);
   EXPECT_EQ(content_of(folder / "joined"), content_of(folder / "whole"));
   EXPECT_EQ(verify("joined", "prompts.jsonl"), 0);
+  EXPECT_THAT(run({PYRACAST, "status", "--output", (folder / "joined").string()}).output,
+              HasSubstr("no job is running, and no sample is left to be made\n")) << "none has run in it that could have been killed";
   EXPECT_THAT(read_text(folder / "joined/run.json"), AllOf(HasSubstr("\"part\": \"0/1\""), Not(HasSubstr("missing_parts"))));
   const Ended again = join({"part-0", "part-1", "part-2"});
   EXPECT_EQ(again.code, 0) << again.output;
