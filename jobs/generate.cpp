@@ -112,8 +112,20 @@ std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettin
   }
 }
 
-/// Everything about the settings that can be wrong before anything is written.
+/// Everything about the settings that can be wrong before anything is written, beside their values.
 void check_settings(const GenerateSettings& settings) {
+  require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
+  if (settings.prompts != "-") check_beginning(settings.prompts.string());   // of standard input there is one look only
+  require(!settings.output.empty(), "where to write is not known: give --output DIR");
+  const auto model = find_model(settings.model);
+  manifest_options(settings, VideoRequests(settings, *model));
+  open_device(settings.model);
+}
+
+}  // namespace
+
+void check_values(const GenerateSettings& settings) {
+  require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
   check_save(settings.save);
   check_threads(settings.model.threads);
   Audit{settings};
@@ -122,22 +134,16 @@ void check_settings(const GenerateSettings& settings) {
   on_change_of(settings.on_change);
   require(settings.walltime.max_walltime >= 0 && settings.walltime.walltime_reserve >= 0, "max-walltime and walltime-reserve must not be negative");
   weight_storage(settings.model);
+  gpu_attention_of(settings.model.gpu_attention);
   text_encoding(settings.model);
   stored_outputs(settings.model);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
-  require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
-  if (settings.prompts != "-") check_beginning(settings.prompts.string());   // of standard input there is one look only
-  require(!settings.output.empty(), "where to write is not known: give --output DIR");
-  require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples and shard-megabytes must be positive");
+  require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples is ", settings.shard_samples, " and shard-megabytes ",
+          settings.shard_megabytes, ", expected 1 or more");
   transport_of(settings.comm, settings.model.device, settings.ranks_per_video);
   require(settings.give_up_after >= 0, "give-up-after is ", settings.give_up_after, ", expected 0 (never) or more");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");
-  const auto model = find_model(settings.model);
-  manifest_options(settings, VideoRequests(settings, *model));
-  open_device(settings.model);
 }
-
-}  // namespace
 
 ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   ranks.on_first([&] { check_settings(asked); });
@@ -262,7 +268,7 @@ int on_ranks_of(const char* name, int argc, char** argv, ExitCode (*job)(const R
     return 0;
   }
   const auto deadline = [](const GenerateSettings& settings) {
-    require(settings.collective_timeout > 0, "collective-timeout is ", settings.collective_timeout, " s, expected more than 0");
+    check_values(settings);
     return 1.5 * settings.collective_timeout;   // a team's own deadline says more, and comes first
   };
   return on_ranks<GenerateSettings>(argc, argv, deadline, job);

@@ -185,13 +185,15 @@ int plan_video(int argc, char** argv) {
   return 0;
 }
 
-/// Whether one video is to be planned: else a manifest.
+/// Whether one video is to be planned: else a manifest, whose job has a `comm` that names what tensors travel by.
 bool asks_for_video(int argc, char** argv) {
-  return std::any_of(argv + 1, argv + argc, [](std::string_view word) {
-    return std::any_of(std::begin(video_plans), std::end(video_plans), [&](std::string_view name) {
-      return word.starts_with(name) && (word.size() == name.size() || word[name.size()] == '=');
-    });
-  });
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i], name = word.substr(0, word.find('='));
+    const std::string_view given = name != word ? word.substr(name.size() + 1) : i + 1 < argc ? argv[i + 1] : "";
+    const bool names_transport = name == "--comm" && (given == "auto" || given == "mpi" || given == "nccl");
+    if (!names_transport && std::find(std::begin(video_plans), std::end(video_plans), name) != std::end(video_plans)) return true;
+  }
+  return false;
 }
 
 }  // namespace

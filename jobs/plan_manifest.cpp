@@ -7,6 +7,7 @@
 #include "dataset/layout.hpp"
 #include "jobs/choose_teams.hpp"
 #include "jobs/device.hpp"
+#include "jobs/generate.hpp"
 #include "jobs/manifest_buckets.hpp"
 #include "jobs/measure_machine.hpp"
 #include "jobs/memory_check.hpp"
@@ -269,7 +270,10 @@ int plan_on_machine(int argc, char** argv) {
   GenerateSettings generate = settings.generate;
   require(!generate.prompts.empty() || !generate.machine.empty(),
           "what to plan is not known: give --prompts FILE --machine FILE, or one of --measure FILE, --comm, --reuse, --checkpoints N");
-  require(settings.nodes >= 0, "nodes is ", settings.nodes, ", expected 1 or more, or 0 (as the machine file says)");
+  check_values(generate);
+  constexpr int most_nodes = 65536;
+  require(settings.nodes >= 0 && settings.nodes <= most_nodes, "nodes is ", settings.nodes, ", expected 1 to ", most_nodes,
+          ", or 0 (as the machine file says)");
   require(!settings.latency || *settings.latency > 0, "latency is ", settings.latency.value_or(0), " s, expected more than 0");
   const std::vector<Machine> machines = machines_of(generate);
   const auto model = find_model(generate.model);
@@ -309,7 +313,7 @@ bool asks_to_measure(int argc, char** argv) {
 int plan_manifest(int argc, char** argv) {
   if (!asks_to_measure(argc, argv)) return plan_on_machine(argc, argv);
   const auto deadline = [](const JobPlanSettings& settings) {
-    require(settings.generate.collective_timeout > 0, "collective-timeout is ", settings.generate.collective_timeout, " s, expected more than 0");
+    check_values(settings.generate);
     return 1.5 * settings.generate.collective_timeout;
   };
   return on_ranks<JobPlanSettings>(argc, argv, deadline, measure_machine);

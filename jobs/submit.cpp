@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/file.hpp"
+#include "jobs/generate.hpp"
 #include "jobs/job_settings.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/submit.hpp"
@@ -111,6 +112,7 @@ void check_generate(const SubmitSettings& s, const GenerateSettings& generate) {
   require(!generate.prompts.empty() && generate.prompts != "-", "which prompts to make is not known: give --prompts FILE (behind --)");
   MappedFile{generate.prompts};
   require(!generate.output.empty(), "where to write is not known: give --output DIR (behind --)");
+  check_values(generate);
   require(s.form != "array" || generate.part == "0/1", "part is ", generate.part, ": an array gives each job its own");
   const TeamSize team = generate.ranks_per_video;
   require(team.automatic() || (team > 0 && s.tasks_per_node % team == 0), "ranks-per-video is ",

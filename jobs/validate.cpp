@@ -6,6 +6,7 @@
 #include "jobs/audit.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/device.hpp"
+#include "jobs/generate.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/video_requests.hpp"
 
@@ -96,6 +97,7 @@ int validate(int argc, char** argv) {
   }
   const auto settings = read_config<ValidateSettings>(argc, argv);
   require(!settings.generate.prompts.empty(), "which manifest to check is not known: give --prompts FILE");
+  check_values(settings.generate);
   require(settings.show >= 0, "show is ", settings.show, ", expected 0 or more");
   const ManifestCheck check = check_manifest(settings.generate.prompts.string(), options_of(settings.generate), size_t(settings.show));
   const auto pace = seconds_a_cost(settings.like);

@@ -206,6 +206,22 @@ INSTANTIATE_TEST_SUITE_P(Plan, Auto, ::testing::Values(
     Refusal{"WithAnotherModel", {"--machine", "FOLDER/of-latte.json"}, {"measured with model latte-1", "model is opensora-1.2"}}),
                          [](const auto& info) { return info.param.name; });
 
+TEST_F(Plan, RefusesWhatGenerateWouldRefuse) {
+  manifest(1);
+  const auto refused = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--machine", machine(1).string()});
+    const Ended ended = run(words("plan", 0, more));
+    EXPECT_EQ(ended.code, 64) << ended.output;
+    return ended.output;
+  };
+  EXPECT_THAT(refused({"--save", "everything"}), HasSubstr("save names \"everything\""));
+  EXPECT_THAT(refused({"--shard-samples", "0"}), HasSubstr("shard-samples is 0"));
+  EXPECT_THAT(refused({"--comm", "nccl"}), HasSubstr("comm is nccl, which moves data between GPUs, but device is cpu"));
+  EXPECT_THAT(refused({"--nodes", "100000000"}), HasSubstr("nodes is 100000000, expected 1 to 65536"));
+  EXPECT_EQ(run({PYRACAST, "plan", "--steps", "4", "--comm"}).code, 0) << "--comm by itself asks for the plan of one video";
+  EXPECT_EQ(run({PYRACAST, "plan", "--comm", "true", "--steps=4"}).code, 0);
+}
+
 TEST_F(Plan, SizesOfTeamsAreNumbersOrAuto) {
   for (const char* const wrong : {"0", "automatic", "1.5", ""}) {
     const Ended refused = run(command(1, manifest(1), "out", {"--ranks-per-video", wrong}));

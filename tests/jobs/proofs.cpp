@@ -184,6 +184,9 @@ TEST_F(Proofs, ValidateSaysWhatGenerateWouldRefuse) {
   EXPECT_EQ(found["samples"], 3);
   EXPECT_GT(found["team_seconds"], 0);
   EXPECT_EQ(run({PYRACAST, "validate", "--prompts", (folder / "none").string()}).code, 64);
+  const Ended value = run({PYRACAST, "validate", "--model", "null", "--prompts", manifest(1).string(), "--checkpoint-every", "5m"});
+  EXPECT_EQ(value.code, 64);
+  EXPECT_THAT(value.output, HasSubstr("checkpoint-every is \"5m\", expected seconds (60s)"));
 }
 
 TEST_F(Proofs, DoctorSaysYesToThisMachineOnOneRankAndOnSeveral) {

@@ -101,6 +101,8 @@ INSTANTIATE_TEST_SUITE_P(, SubmitRefuses, ::testing::Values(
     Nonsense{"NoGpusForCuda", {}, {"--device", "cuda"}, {"gpus-per-task is 0", "--gpus-per-task 1"}},
     Nonsense{"NoSignalForTheWarning", {}, {"--stop-signals", "TERM"}, {"neither USR1 nor USR2"}},
     Nonsense{"UnknownSettingOfGenerate", {}, {"--gudance", "3"}, {"gudance", "guidance"}},
+    Nonsense{"ValueThatGenerateRefuses", {}, {"--crf", "52"}, {"crf is 52, expected 0 to 51"}},
+    Nonsense{"ThreadsThatGenerateRefuses", {}, {"--threads", "-1"}, {"threads is -1"}},
     Nonsense{"NoSuchManifest", {}, {"--prompts", "/nowhere.jsonl"}, {"/nowhere.jsonl"}},
     Nonsense{"PartOfAPart", {"--form", "array", "--parts", "2"}, {"--part", "1/2"}, {"part is 1/2", "its own"}},
     Nonsense{"SbatchOptionsThatAreNone", {"--sbatch", "exclusive"}, {}, {"sbatch holds \"exclusive\""}},
