@@ -176,7 +176,8 @@ struct SettingsOfSamples {
   template <class Visit>
   static void fields(Visit&& visit, SettingsOfSamples& s, const char* group, const char* help) {
     GenerateSettings::fields([&](const std::string& of, const std::string& name, auto& member, const char* its_help) {
-      if (says_which_videos(of, name)) visit(of.c_str(), name.c_str(), member, its_help);
+      const bool is_output = name == "output";   // no dataset
+      if (says_which_videos(of, name)) visit(of.c_str(), name.c_str(), member, is_output ? "folder for the files that this job writes" : its_help);
     }, s.generate);
     visit(group, "samples", s.samples, help);
   }

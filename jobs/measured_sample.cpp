@@ -1,5 +1,6 @@
 #include "jobs/measured_sample.hpp"
 
+#include "dataset/layout.hpp"
 #include "dataset/manifest_reader.hpp"
 #include "jobs/device.hpp"
 #include "jobs/sample_records.hpp"
@@ -26,6 +27,7 @@ void check_settings_of_samples(const SettingsOfSamples& settings, const char* to
   require(!s.prompts.empty(), "which prompts to ", to_do, " is not known: give --prompts FILE");
   require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
   require(!s.output.empty(), "where to write is not known: give --output DIR");
+  check_folder(s.output);
 }
 
 std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_t limit, const VideoRequests& requests) {

@@ -45,11 +45,8 @@ OutputFolder::OutputFolder(const Ranks& ranks, const std::filesystem::path& fold
   require(!folder.empty(), "where to write is not known: give --output DIR");
   ranks.on_first([&] {
     check_free_for_dataset(folder, given);
-    std::error_code error;
-    for (const char* part : {"", "work", "logs", "videos", "shards"}) {
-      std::filesystem::create_directories(folder / part, error);
-      if (error) fail_at_the_disk(folder / part, "cannot be made", error.value());
-    }
+    make_folder(folder);
+    for (const char* part : {"work", "logs", "videos", "shards"}) make_folder(folder / part);
     lock_all(ranks, folder);
   });
   share(ranks, folder);

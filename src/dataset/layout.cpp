@@ -1,6 +1,9 @@
 #include "dataset/layout.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -93,13 +96,20 @@ std::string video_path(std::string_view id, int sample) {
                 sample > 0 ? concat('_', sample) : "", ".mp4");
 }
 
+void check_folder(const std::filesystem::path& folder) {
+  std::filesystem::path there = std::filesystem::absolute(folder);
+  while (!std::filesystem::exists(std::filesystem::symlink_status(there)) && there.has_relative_path()) there = there.parent_path();
+  if (!std::filesystem::is_directory(there)) fail_at_the_disk(there, "is no folder", ENOTDIR);
+  if (::access(there.c_str(), W_OK | X_OK) != 0) fail_at_the_disk(there, "cannot be written in", errno);
+}
+
 void make_folder(const std::filesystem::path& folder) {
   if (folder.empty() || std::filesystem::is_directory(folder)) return;
   const std::filesystem::path parent = folder.has_parent_path() ? folder.parent_path() : ".";
   if (parent != folder) make_folder(parent);
   std::error_code error;
   std::filesystem::create_directory(folder, error);   // another process may have been first: no error then
-  if (error) fail_at_the_disk(folder, "cannot be made", error.value());
+  if (error) fail_at_the_disk(folder, error == std::errc::file_exists ? "is no folder" : "cannot be made", error.value());
   sync_folder(parent);
 }
 

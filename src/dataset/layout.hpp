@@ -34,6 +34,10 @@ std::string safe_name(std::string_view id);
 /// different (id, sample) never share a path, save for equal 64-bit hashes.
 std::string video_path(std::string_view id, int sample);
 
+/// Throws Error where make_folder could not make the folder, or nothing could be written in it; makes nothing. For jobs that compute long before
+/// they write.
+void check_folder(const std::filesystem::path& folder);
+
 /// Creates a folder with its parents and makes their names durable (fsync of each parent that got a new entry).
 void make_folder(const std::filesystem::path& folder);
 

@@ -122,6 +122,16 @@ TEST_F(Profile, NamesThePackageBeforeItComputesWhereGnuplotIsMissing) {
   EXPECT_EQ(ended.output.find("sample 1"), std::string::npos);
 }
 
+TEST_F(Profile, NamesAFolderThatItCannotWriteInBeforeItComputes) {
+  file("report", "a file");
+  for (const char* output : {"report", "report/of/profile"}) {
+    const Ended ended = run(profile(0, three_prompts(), output));
+    EXPECT_EQ(ended.code, 69) << ended.output;
+    EXPECT_THAT(ended.output, HasSubstr("report: is no folder"));
+    EXPECT_EQ(ended.output.find("sample 1"), std::string::npos) << ended.output;
+  }
+}
+
 class ProfileRefuses : public Profile, public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(ProfileRefuses, WithOneLineThatSaysWhatToDo) {
