@@ -50,7 +50,7 @@ void fail_at_the_disk(const std::filesystem::path& path, std::string_view what, 
 }
 
 int open_descriptor(const std::filesystem::path& path, int flags) {
-  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
   if (descriptor >= 0) return descriptor;
   const int error = errno;
   const bool to_read = (flags & (O_WRONLY | O_RDWR | O_CREAT)) == 0;

@@ -44,7 +44,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder, std::chrono::seconds
     if (descriptor_ >= 0) ::close(descriptor_);
     throw Error(message, ExitCode::environment);
   };
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail_with(concat(path.string(), ": cannot be opened: ", std::strerror(errno)));
   struct flock whole = whole_file();
   const auto deadline = std::chrono::steady_clock::now() + patience;

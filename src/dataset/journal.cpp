@@ -22,7 +22,7 @@ uint32_t checksum(std::span<const uint8_t> bytes) { return uint32_t(crc32_z(0, b
 
 JournalWriter::JournalWriter(const std::filesystem::path& path, const std::string& fingerprint) : path_(path) {
   require(fingerprint.size() == fingerprint_size, "a fingerprint of ", fingerprint.size(), " characters, expected ", fingerprint_size);
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail_at_the_disk(path, "the journal cannot be made", errno);
   const std::string header = magic + fingerprint;
   write({reinterpret_cast<const uint8_t*>(header.data()), header.size()});

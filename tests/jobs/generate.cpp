@@ -173,8 +173,21 @@ TEST_F(Generate, EndsWithTheEnvironmentsCodeWhereTheFolderCannotBeWritten) {
   const Ended ended = run(command(0, prompts, "out"));
   EXPECT_EQ(ended.code, 69) << ended.output;
   EXPECT_THAT(ended.output, HasSubstr("metadata.jsonl.tmp"));
+  EXPECT_THAT(run({PYRACAST, "status", "--output", (folder / "out").string()}).output, HasSubstr("the last one ended: with 69, "));
   fs::remove_all(folder / "out" / "metadata.jsonl.tmp");
   EXPECT_EQ(run(command(0, prompts, "out")).code, 0);
+}
+
+TEST_F(Generate, MakesFilesThatAGroupMayWriteWhereTheUmaskSaysSo) {
+  std::string line = "umask 002; exec";
+  for (const std::string& word : command(0, manifest(1), "out")) line += " '" + word + "'";
+  const Ended ended = run({"sh", "-c", line});
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  for (const auto& entry : fs::recursive_directory_iterator(folder / "out"))
+    EXPECT_NE(entry.status().permissions() & fs::perms::group_write, fs::perms::none) << entry.path();
+  const Ended file_in_the_way = run(command(0, manifest(1), "out/run.json"));
+  EXPECT_EQ(file_in_the_way.code, 69);
+  EXPECT_THAT(file_in_the_way.output, HasSubstr("run.json: is no folder"));
 }
 
 TEST_F(Generate, EndsWhereRanksComputeOnProcessorsThatGiveOtherBits) {
