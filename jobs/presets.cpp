@@ -42,7 +42,9 @@ fs::path broadcast_file(const fs::path& given) {
 BroadcastPolicy broadcast_policy(const fs::path& given) {
   if (given.empty()) return {};
   const fs::path file = broadcast_file(given);
-  return BroadcastPolicy(read_json(file), file.string());
+  const Json json = read_json(file);
+  require(json.is_object(), file.string(), ": is ", json.type_name(), ", expected an object");   // null is no file's way to say that nothing is reused
+  return BroadcastPolicy(json, file.string());
 }
 
 }  // namespace pyracast

@@ -49,6 +49,19 @@ bool fits(const Json& items, const std::vector<T>*) {
   return true;
 }
 
+template <class T>
+std::string expected_type(const T*) {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  else if constexpr (std::is_integral_v<T>) return std::is_signed_v<T> ? "a whole number" : "a whole number, 0 or more";
+  else if constexpr (std::is_floating_point_v<T>) return "a number";
+  else if constexpr (std::is_same_v<T, std::string>) return "text";
+  else return "another type";
+}
+template <class T>
+std::string expected_type(const std::vector<T>*) {
+  return "a list, each of it " + expected_type(static_cast<const T*>(nullptr));
+}
+
 }  // namespace json_detail
 
 template <class T>
@@ -59,7 +72,7 @@ T value(const Json& object, const char* key, const std::string& where) {
     if (json_detail::fits(item, static_cast<const T*>(nullptr))) return item.get<T>();
   } catch (const Json::exception&) {
   }
-  fail(where, ": \"", key, "\" is ", item.dump(), ", which has not the expected type");
+  fail(where, ": \"", key, "\" is ", item.dump(), ", expected ", json_detail::expected_type(static_cast<const T*>(nullptr)));
 }
 
 template <class T>

@@ -254,8 +254,9 @@ size_t prompt_column(std::string_view name) {
   if (const auto found = std::find(known.begin(), known.end(), name); found != known.end())
     return size_t(found - known.begin());
   const std::string start(name.substr(0, valid_utf8_bytes(name.substr(0, 100))));
-  fail("unknown column \"", start, "\"; the nearest known one is \"", nearest_word(start, {known.begin(), known.end()}),
-       "\"");
+  std::string names;
+  for (const std::string_view name : known) names += (names.empty() ? "" : ", ") + std::string(name);
+  fail("unknown column \"", start, "\"; the nearest known one is \"", nearest_word(start, {known.begin(), known.end()}), "\" (all: ", names, ')');
 }
 
 Prompt prompt_from_json(std::string_view text) {

@@ -293,6 +293,8 @@ class GenerateRefuses : public GenerateTest, public ::testing::WithParamInterfac
 TEST_P(GenerateRefuses, WithOneLineThatSaysWhatToDo) {
   file("window.json", R"({"spatial_broadcast": true, "spatial_range": 2, "spatial_threshold": [900, 100]})");
   file("range.json", R"({"cross_broadcast": true, "cross_range": 0, "cross_threshold": [100, 900]})");
+  file("null.json", "null");
+  file("text.json", R"({"cross_broadcast": true, "cross_range": "6", "cross_threshold": [100, 900]})");
   file("key.json", R"({"spatial_gap": 2})");
   file("table.json", R"({"steps": 9, "reuse": [{"branch": "spatial_attention", "evaluations": [3]}]})");
   file("first.json", R"({"steps": 4, "reuse": [{"branch": "spatial_attention", "evaluations": [0]}]})");
@@ -316,7 +318,7 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"NoSnapshot", {"--transformer", "FOLDER/none"}, {"none", "transformer"}},
     Refusal{"NoPrompts", {"--prompts", "FOLDER/none.jsonl"}, {"none.jsonl"}},
     Refusal{"PromptsThatAreAFolder", {"--prompts", "FOLDER"}, {"Is a directory"}},
-    Refusal{"PromptsWithoutTheirColumn", {"--prompts", "FOLDER/header.csv"}, {"header.csv", "\"text\""}},
+    Refusal{"PromptsWithoutTheirColumn", {"--prompts", "FOLDER/header.csv"}, {"header.csv", "\"text\"", "(all: id, prompt, "}},
     Refusal{"PromptsInAnArray", {"--prompts", "FOLDER/array.json"}, {"array.json", "jq -c"}},
     Refusal{"PromptsOfAnotherEncoding", {"--prompts", "FOLDER/utf16.txt"}, {"utf16.txt", "expected UTF-8"}},
     Refusal{"PromptsThatAreCutOff", {"--prompts", "FOLDER/cut.jsonl.gz"}, {"cut.jsonl.gz"}},
@@ -333,6 +335,8 @@ INSTANTIATE_TEST_SUITE_P(, GenerateRefuses, ::testing::Values(
     Refusal{"BroadcastThatIsNoJson", {"--broadcast", "FOLDER/bad.cfg"}, {"bad.cfg"}},
     Refusal{"WindowTurnedAround", {"--broadcast", "FOLDER/window.json"}, {"window.json", "spatial_threshold is [900, 100]", "[low, high]"}},
     Refusal{"RangeOfNothing", {"--broadcast", "FOLDER/range.json"}, {"range.json", "cross_range is 0", "1 (compute always) or more"}},
+    Refusal{"BroadcastOfNull", {"--broadcast", "FOLDER/null.json"}, {"null.json: is null, expected an object"}},
+    Refusal{"RangeInQuotes", {"--broadcast", "FOLDER/text.json"}, {"text.json: \"cross_range\" is \"6\", expected a whole number"}},
     Refusal{"UnknownBroadcastKey", {"--broadcast", "FOLDER/key.json"}, {"key.json", "spatial_gap", "PABConfig"}},
     Refusal{"TableOfOtherSteps", {"--broadcast", "FOLDER/table.json"}, {"table.json", "a table of 9 steps", "use 9 steps"}},
     Refusal{"ReuseAtTheBeginning", {"--broadcast", "FOLDER/first.json"}, {"first.json", "evaluation 0", "nothing to reuse"}},
