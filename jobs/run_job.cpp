@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "jobs/job_settings.hpp"
 #include "jobs/jobs.hpp"
@@ -27,8 +29,11 @@ int run_job(int argc, char** argv) {
     print_help();
     return 0;
   }
+  const auto asks_for_help = [](std::string_view word) { return word == "--help" || word == "-h"; };
+  char** const last = std::find(argv + 2, argv + argc, std::string_view("--"));   // behind it are the words for another job
+  char help[] = "--help", *helped[] = {argv[1], help, nullptr};
   for (const JobEntry& job : all_jobs())
-    if (name == job.name) return job.run(argc - 1, argv + 1);
+    if (name == job.name) return std::any_of(argv + 2, last, asks_for_help) ? job.run(2, helped) : job.run(argc - 1, argv + 1);
   std::vector<std::string> names;
   for (const JobEntry& job : all_jobs()) names.push_back(job.name);
   fail("the job \"", name, "\" does not exist; the nearest is \"", nearest_word(name, names), "\" (pyracast --help lists them)");

@@ -130,6 +130,7 @@ SettingSources read_settings(int argc, char** argv, const std::vector<SettingDes
     if (option.unregistered) {
       const std::string& token = option.original_tokens.at(0);
       const std::string key = token.substr(std::min(token.find_first_not_of('-'), token.size()));
+      require(token.starts_with("--"), "command line: ", token, " is not expected here (settings start with --)");
       unknown_key(token, key.substr(0, key.find('=')), known);
     }
     // Only a switch may stand without a value (Boost refused the others), and has taken the word behind it for one.

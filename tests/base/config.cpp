@@ -108,6 +108,7 @@ TEST_F(ConfigTest, RefusesALineThatIsNoSetting) {
   EXPECT_THAT(error("steps = 3\njust words\n"), AllOf(HasSubstr(at(2)), HasSubstr("expected key = value")));
   EXPECT_THAT(error("config = other.cfg\n"), HasSubstr("cannot name another"));
   EXPECT_THAT(error_of([] { read({"words"}); }), AllOf(HasSubstr("\"words\""), HasSubstr("start with --")));
+  EXPECT_THAT(error_of([] { read({"-steps", "3"}); }), HasSubstr("command line: -steps is not expected here (settings start with --)"));
   EXPECT_THAT(error_of([] { read({"--steps"}); }), AllOf(HasSubstr("command line"), HasSubstr("--steps")));
 }
 

@@ -387,7 +387,7 @@ TEST(Program, RefusesWordsThatNoJobTakes) {
     const Ended refused = Program({"sh", "-c", std::string(PYRACAST) + words + " < /dev/null"}, log).wait();
     EXPECT_EQ(refused.code, 64) << words << ": " << refused.output;
   }
-  for (const char* const words : {" models --help", " clean --help", " help"}) {
+  for (const char* const words : {" models --help", " clean --help", " help", " status --output x --help", " inspect -h"}) {
     const Ended helped = Program({"sh", "-c", std::string(PYRACAST) + words + " < /dev/null"}, log).wait();
     EXPECT_EQ(helped.code, 0) << words;
     EXPECT_THAT(helped.output, HasSubstr("usage: pyracast")) << words;
