@@ -49,16 +49,21 @@ def submit_command(here):
 
 @scenario
 def array(here):
-    """Each job of an array makes its part; one that is warned is requeued alone, though it has the whole array's number."""
+    """Each job of an array makes its part; one that is warned is requeued alone, though it has the whole array's number; parts must be all."""
     settings = work(here.manifest(16), 60)
     first = Job.submit("generate-array.sbatch", here.folder / "%a.log", here.program, here.folder / "array", *settings,
                        options=["-N2", "--ntasks-per-node=1", "--array=0-2%2"])
     jobs = [Job(f"{first.number}_{task}", here.folder / f"{task}.log") for task in range(3)]
+    from_one = Job.submit("generate-array.sbatch", here.folder / "one-%a.log", here.program, here.folder / "from-one", *settings,
+                          options=["-N1", "--ntasks-per-node=1", "--array=1-1"])
     eventually("the last part is at work", 90, lambda: list((here.folder / "array" / "part-2" / "videos").glob("**/*.mp4")))
     check(jobs[2].show()["JobId"] == first.number, "the last task has the array's number")
     jobs[2].signal()
     for job in jobs:
         job.completes()
+    refused = Job(f"{from_one.number}_1", here.folder / "one-1.log")
+    refused.waits_for("FAILED")
+    check("give PARTS=N" in refused.text() and not (here.folder / "from-one").exists(), "an array from 1 on has no part 0: it is refused")
     check([job.restarts() for job in jobs] == [0, 0, 1], f"restarts {[job.restarts() for job in jobs]}")
     parts = [here.folder / "array" / f"part-{part}" for part in range(3)]
     made, wanted = {}, datasets.rows(here.reference(settings), "content")
