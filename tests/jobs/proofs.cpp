@@ -109,6 +109,20 @@ TEST_F(Proofs, ASetIsExtendedWithMorePromptsOrSamples) {
   EXPECT_EQ(content_of(folder / "out"), content_of(folder / "at-once"));
 }
 
+TEST_F(Proofs, ASampleWhoseFileAndRowAreGoneLeavesTheSet) {
+  const std::string kept = "{\"id\": \"a\", \"prompt\": \"a red circle\"}\n";
+  const auto prompts = file("prompts.jsonl", kept + "{\"id\": \"bad\", \"prompt\": \"a blue star\"}\n");
+  ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
+  for (const auto& entry : fs::recursive_directory_iterator(folder / "out/videos"))
+    if (entry.path().filename() == "bad.mp4") fs::remove(entry.path());
+  file("prompts.jsonl", kept + "{\"id\": \"bad-2\", \"prompt\": \"a blue star\", \"seed\": 7}\n");
+  const Ended replaced = run(command(1, prompts, "out"));
+  ASSERT_EQ(replaced.code, 0) << replaced.output;
+  EXPECT_EQ(job("verify", "out").code, 0);
+  ASSERT_EQ(run(command(1, prompts, "at-once")).code, 0);
+  EXPECT_EQ(content_of(folder / "out"), content_of(folder / "at-once"));
+}
+
 TEST_F(Proofs, FailedSamplesAreTriedAgainAfterRetry) {
   fs::copy(DEMO_SNAPSHOT, folder / "broken", fs::copy_options::recursive);
   std::fstream weights(folder / "broken/transformer/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);

@@ -217,7 +217,8 @@ TEST_F(DatasetReport, CardSaysWhatIsInTheSetAndHowItWasMade) {
   EXPECT_EQ(card.substr(0, 4), "---\n");
   EXPECT_THAT(card, AllOf(HasSubstr("license: unknown\n"), HasSubstr("size_categories:\n- n<1K\n"), HasSubstr(card_mark),
                           HasSubstr("| videos | 2, 1 failed |"), HasSubstr("| size | 16 x 32 pixels, 3 frames |"),
-                          HasSubstr("`load_dataset` of this folder"), HasSubstr("\"spatial_range\": 2"), HasSubstr("- `vae/model.safetensors` abc"), HasSubstr(run_fingerprint),
+                          HasSubstr("`load_dataset` of this folder"), HasSubstr("\"spatial_range\": 2"),
+                          HasSubstr("- `vae/model.safetensors` abc"), HasSubstr(run_fingerprint),
                           Not(HasSubstr("/secret"))));
 }
 
