@@ -5,6 +5,7 @@
 #include "base/file.hpp"
 #include "comm/team.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/manifest_text.hpp"
 #include "dataset/mp4.hpp"
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
@@ -42,7 +43,7 @@ struct GallerySettings {
 /// The settings with defaults filled in. Throws Error on what cannot be shown.
 GallerySettings completed(GallerySettings s) {
   GenerateSettings& g = s.profile.generate;
-  require(!g.prompts.empty() && g.prompts != "-", "which prompts to show is not known: give --prompts FILE");
+  require(!g.prompts.empty() && !is_stream(g.prompts.string()), "which prompts to show is not known: give --prompts FILE, no pipe");
   require(!g.output.empty(), "where to write is not known: give --output DIR");
   require(s.profile.samples >= 0, "samples is ", s.profile.samples, ", expected 0 (all) or more");
   if (!s.broadcast.empty()) return s;

@@ -7,6 +7,7 @@
 #include "dataset/earlier_manifest.hpp"
 #include "dataset/manifest_check.hpp"
 #include "dataset/manifest_on_ranks.hpp"
+#include "dataset/manifest_text.hpp"
 #include "dataset/run_settings.hpp"
 #include "jobs/allocation.hpp"
 #include "jobs/choose_teams.hpp"
@@ -115,7 +116,7 @@ std::pair<Team, TeamChannels> open_team(const Ranks& ranks, const GenerateSettin
 /// Everything about the settings that can be wrong before anything is written, beside their values.
 void check_settings(const GenerateSettings& settings) {
   require(!settings.prompts.empty(), "which prompts to make is not known: give --prompts FILE");
-  if (settings.prompts != "-") check_beginning(settings.prompts.string());   // of standard input there is one look only
+  if (!is_stream(settings.prompts.string())) check_beginning(settings.prompts.string());   // else there is one look only
   require(!settings.output.empty(), "where to write is not known: give --output DIR");
   const auto model = find_model(settings.model);
   manifest_options(settings, VideoRequests(settings, *model));

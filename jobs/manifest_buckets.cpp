@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataset/manifest.hpp"
+#include "dataset/manifest_text.hpp"
 #include "dataset/scratch_folder.hpp"
 #include "jobs/audit.hpp"
 #include "jobs/device.hpp"
@@ -15,7 +16,7 @@ VideoShape shape_of(const VideoRequest& request) { return {request.height, reque
 
 ManifestBuckets buckets_of(const GenerateSettings& settings, const VideoRequests& requests, const std::function<void(const VideoRequest&)>& see) {
   require(!settings.prompts.empty(), "which manifest to plan is not known: give --prompts FILE");
-  require(settings.prompts != "-", "prompts is \"-\", expected a file: a plan reads it before the job does");
+  require(!is_stream(settings.prompts.string()), "prompts is ", settings.prompts, ", expected a file: a plan reads it before the job does");
   const ScratchFolder folder;
   const Manifest manifest = Manifest::build(settings.prompts.string(), folder.path(), manifest_options(settings, requests));
   ManifestBuckets found{{}, {}, manifest.size(), manifest.total_samples(), manifest.merged(), manifest.rejected()};

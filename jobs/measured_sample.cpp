@@ -2,6 +2,7 @@
 
 #include "dataset/layout.hpp"
 #include "dataset/manifest_reader.hpp"
+#include "dataset/manifest_text.hpp"
 #include "jobs/device.hpp"
 #include "jobs/sample_records.hpp"
 #include "jobs/signals.hpp"
@@ -25,7 +26,7 @@ void check_settings_of_samples(const SettingsOfSamples& settings, const char* to
   weight_storage(s.model);
   stored_outputs(s.model);
   require(!s.prompts.empty(), "which prompts to ", to_do, " is not known: give --prompts FILE");
-  require(s.prompts != "-", "prompts is \"-\", expected a file: every rank reads the manifest");
+  require(!is_stream(s.prompts.string()), "prompts is ", s.prompts, ", expected a file: every rank reads the manifest");
   require(!s.output.empty(), "where to write is not known: give --output DIR");
   check_folder(s.output);
 }

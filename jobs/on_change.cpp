@@ -8,6 +8,7 @@
 #include "dataset/earlier_manifest.hpp"
 #include "dataset/for_each_row.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/manifest_text.hpp"
 #include "dataset/run_settings.hpp"
 #include "dataset/scratch_folder.hpp"
 #include "dataset/shard_file.hpp"
@@ -63,7 +64,7 @@ bool is_begun(const fs::path& folder) {
 std::string changed_in(const fs::path& folder, const GenerateSettings& settings, const Fingerprint& fingerprint,
                        const VideoRequests& requests, const ManifestOptions& options) {
   if (const auto other = other_settings(folder, fingerprint)) return *other;
-  require(settings.prompts != "-", "--on-change fork reads the manifest twice, which standard input does not allow: give a file");
+  require(!is_stream(settings.prompts.string()), "--on-change fork reads the manifest twice, which standard input and pipes do not allow: give a file");
   const ScratchFolder scratch;
   const Manifest manifest = Manifest::build(settings.prompts.string(), scratch.path(), options);
   if (is_accepted(folder, manifest.fingerprint())) return "";

@@ -51,6 +51,7 @@ po::options_description options_of(const std::vector<SettingDescription>& known)
 SettingSources read_file_settings(const std::filesystem::path& path, const std::vector<SettingDescription>& known) {
   std::ifstream in(path);
   require(in.good() && !std::filesystem::is_directory(path), path.string(), ": the config file cannot be opened");
+  require(!std::filesystem::is_fifo(path), path.string(), ": is a pipe, expected a file: every rank reads the settings, and more than once");
   SettingSources sources;
   std::string line;
   for (int number = 1; std::getline(in, line); ++number) {

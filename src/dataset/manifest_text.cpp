@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -56,6 +57,8 @@ class GzipFile {
 ByteSource open_bytes(const std::string& path) {
   return [file = std::make_shared<GzipFile>(path)](std::span<char> into) { return file->read(into); };
 }
+
+bool is_stream(const std::string& path) { return path == "-" || std::filesystem::is_other(path); }
 
 ByteSource bytes_of(std::string_view text) {
   return [text](std::span<char> into) mutable {

@@ -14,6 +14,9 @@ using ByteSource = std::function<size_t(std::span<char>)>;
 /// naming the file where it cannot be read or the gzip data are damaged or cut off.
 ByteSource open_bytes(const std::string& path);
 
+/// Whether the bytes can be had once only: of standard input ("-"), and of a pipe, as `<(zcat prompts.gz)` of a shell is one.
+bool is_stream(const std::string& path);
+
 /// The bytes of a text that must outlive the source.
 ByteSource bytes_of(std::string_view text);
 

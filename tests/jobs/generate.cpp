@@ -279,6 +279,24 @@ TEST_F(Generate, ReadsPromptsFromStandardInput) {
   EXPECT_EQ(videos_in(folder / "out"), 2u);
 }
 
+TEST_F(Generate, ReadsAllOfAPipe) {
+  const auto from_pipe = [&](const std::vector<std::string>& words) {
+    std::string line;
+    for (const std::string& word : words) line += word.starts_with("<(") ? word + ' ' : "'" + word + "' ";
+    return run({"bash", "-c", line});
+  };
+  const std::string pipe = "<(printf 'a red circle\\na blue square\\n')";
+  const Ended ended = from_pipe(command(0, pipe, "out"));
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  EXPECT_EQ(videos_in(folder / "out"), 2u);
+  const Ended forked = from_pipe(command(0, pipe, "out", {"--on-change", "fork"}));
+  EXPECT_EQ(forked.code, 64);
+  EXPECT_THAT(forked.output, HasSubstr("reads the manifest twice"));
+  const Ended config = from_pipe(command(0, manifest(1), "other", {"--config", "<(printf 'seed = 7\\n')"}));
+  EXPECT_EQ(config.code, 64);
+  EXPECT_THAT(config.output, HasSubstr("is a pipe, expected a file"));
+}
+
 TEST_F(Generate, KeepsFramesAndLatentsOnRequest) {
   const Ended ended = run(command(1, manifest(1), "out", {"--save", "frames,latents"}));
   ASSERT_EQ(ended.code, 0) << ended.output;
