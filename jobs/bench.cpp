@@ -100,6 +100,20 @@ bool named(const std::string& list, const std::string& name) {
   return false;
 }
 
+/// Throws Error where a name of the list stands for nothing.
+void check_names(const char* what, const std::string& list, const std::vector<std::string>& known) {
+  std::istringstream items(list);
+  for (std::string item; std::getline(items, item, ',');)
+    require(std::any_of(known.begin(), known.end(), [&](const std::string& name) { return named(item, name); }), what, " names \"", item,
+            "\", the nearest is \"", nearest_word(item, known), "\" (\"all\" stands for all)");
+}
+
+std::vector<std::string> names_of(const std::vector<BenchStage>& stages) {
+  std::vector<std::string> names;
+  for (const BenchStage& stage : stages) names.push_back(stage.name);
+  return names;
+}
+
 /// Answers names on standard input until it ends, so that another program can measure in turns with this one.
 void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, WeightStorage storage, CpuIsa isa) {
   std::map<std::string, StageTimes> kept;
@@ -119,8 +133,8 @@ void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, We
 
 void bench_gpu_stages(const BenchSettings& s, Backend& backend, WeightStorage storage) {
   std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
+  check_names("stages", s.stages, names_of(stages));
   std::erase_if(stages, [&](const BenchStage& stage) { return !named(s.stages, stage.name); });
-  require(!stages.empty(), "stages is \"", s.stages, "\", which names none; with \"all\" they are listed");
   Json all{{"device", backend.name()}, {"size", s.size}, {"dtype", s.dtype}, {"stages", Json::array()}};
   if (!s.json) std::printf("%s\n\n%-30s %12s %9s %9s\n", backend.name().c_str(), "stage", "seconds", "TFLOP/s", "GB/s");
   bench_stages_on_gpu(stages, backend, storage, s.repeats, [&](const Json& row) {
@@ -141,6 +155,7 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
   const std::string dtype = resolved_dtype(s.device, s.dtype, isa_of(s.cpu_isa));
   const CpuIsa isa = dtype == "amx" ? CpuIsa::amx : isa_of(s.cpu_isa);   // whose peak the stages are held against
   const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
+  check_names("stages", s.stages, names_of(stages));
   if (s.on_request) return answer_requests(stages, backend, storage, isa);
   const auto rate = [&] { return s.without_peaks ? NAN : measured_flop_rate(isa); };
   const double peak = rate(), copy = s.without_peaks ? NAN : measured_copy_rate();
@@ -164,7 +179,6 @@ void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storag
     std::printf("\n");
     std::fflush(stdout);
   }
-  require(!all["stages"].empty(), "stages is \"", s.stages, "\", which names none; with \"all\" they are listed");
   if (s.json) std::printf("%s\n", all.dump(2).c_str());
 }
 
@@ -177,6 +191,7 @@ int bench(int argc, char** argv) {
   }
   const auto settings = read_config<BenchSettings>(argc, argv);
   check_threads(settings.threads);
+  check_names("phases", settings.phases, {"stages", "text", "step", "decode"});
   if (settings.threads > 0) omp_set_num_threads(settings.threads);
   const auto open = [&]() -> std::unique_ptr<Backend> {
     if (settings.host_only) return std::make_unique<PlanningBackend>(planned_device(settings.device, settings.dtype));
@@ -185,9 +200,6 @@ int bench(int argc, char** argv) {
   const std::unique_ptr<Backend> backend = open();
   const WeightStorage storage = weight_storage(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
-  constexpr const char* phases[]{"stages", "text", "step", "decode"};
-  require(std::any_of(std::begin(phases), std::end(phases), wanted), "phases is \"", settings.phases,
-          "\", expected stages, text, step, decode, or all");
   require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");
   if (wanted("stages")) bench_stages(settings, *backend, storage);
   NetworkBench networks = settings.networks;

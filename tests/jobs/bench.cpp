@@ -76,6 +76,10 @@ TEST_F(Bench, RefusesModelsThatDoNotExistAndSizesThatCannotBe) {
   EXPECT_THAT(refused({"--model", "latte-2"}), HasSubstr("latte-1"));
   EXPECT_THAT(refused({"--halves", "3"}), HasSubstr("halves"));
   EXPECT_THAT(refused({"--height", "8"}), HasSubstr("at least 16"));
+  EXPECT_THAT(refused({"--phases", "step,txt"}), HasSubstr("phases names \"txt\", the nearest is \"text\""));
+  const std::string stages = refused({"--phases", "stages", "--stages", "gelu,layer*"});
+  EXPECT_THAT(stages, HasSubstr("stages names \"layer*\""));
+  EXPECT_THAT(stages, ::testing::Not(HasSubstr("GFLOP/s"))) << "before anything is timed";
 }
 
 }  // namespace
