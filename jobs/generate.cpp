@@ -198,6 +198,9 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   int64_t attempt = 0;
   const std::string configuration = to_json(settings).dump();
   on_first_at_the_disk(ranks, [&] {
+    if (manifest.merged())
+      std::fprintf(stderr, "pyracast: %llu rows of the manifest equal an earlier one and make no video of their own (\"samples\" makes several)\n",
+                   (unsigned long long)manifest.merged());
     if (manifest.rejected())
       std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
                    (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());

@@ -84,6 +84,9 @@ ManifestReader::ManifestReader(ByteSource source, std::string name)
   require((told && *told != ManifestFormat::jsonl) || !begins_as_array(window_.ahead(beginning).substr(0, beginning)), name_,
           ": is one JSON array, expected an object a line; make it so with jq -c '.[]'");
   format_ = told ? *told : format_of_content(window_.line(header_window), name_);
+  const std::string_view first = window_.line(header_window);
+  require(format_ == ManifestFormat::jsonl || without_return(first).find('\r') == first.npos, name_,
+          ": its lines end in CR alone, expected LF or CR LF; convert it with tr '\\r' '\\n'");
   if (format_ == ManifestFormat::csv) read_header(',');
   if (format_ == ManifestFormat::tsv) read_header('\t');
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/error.hpp"
@@ -19,37 +20,82 @@ namespace {
 
 constexpr size_t least_chunk = 1 << 16;
 
-/// A gzip or plain file; zlib passes plain bytes through.
+/// A gzip file, of several members perhaps, or a plain one. zlib's own gzread() leaves out, without a word, what stands behind the last member.
 class GzipFile {
  public:
-  explicit GzipFile(const std::string& path) : name_(path == "-" ? "standard input" : path) {
-    const int descriptor = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    require(descriptor >= 0, name_, ": cannot be opened: ", std::strerror(errno));
-    file_ = ::gzdopen(descriptor, "rb");
-    if (!file_) {
-      ::close(descriptor);
-      fail(name_, ": cannot be read: zlib has no memory");
-    }
-    ::gzbuffer(file_, 1 << 18);
+  explicit GzipFile(const std::string& path)
+      : name_(path == "-" ? "standard input" : path), descriptor_(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    require(descriptor_ >= 0, name_, ": cannot be opened: ", std::strerror(errno));
+    constexpr int gzip_alone = 15 + 16;
+    if (::inflateInit2(&stream_, gzip_alone) == Z_OK) return;
+    ::close(descriptor_);
+    fail(name_, ": cannot be read: zlib has no memory");
   }
-  ~GzipFile() { ::gzclose(file_); }
+  ~GzipFile() {
+    ::inflateEnd(&stream_);
+    ::close(descriptor_);
+  }
   GzipFile(const GzipFile&) = delete;
   GzipFile& operator=(const GzipFile&) = delete;
 
   size_t read(std::span<char> into) {
-    errno = 0;
-    const int count = ::gzread(file_, into.data(), unsigned(into.size()));
-    int code = Z_OK;
-    const char* message = ::gzerror(file_, &code);
-    // A gzip stream that is cut off gives all it holds first, then Z_BUF_ERROR.
-    require(count >= 0 && (code == Z_OK || code == Z_STREAM_END), name_,
-            ": cannot be read to its end: ", code == Z_ERRNO ? std::strerror(errno) : message);
-    return size_t(count);
+    if (!is_gzip_) {
+      constexpr std::string_view magic = "\x1F\x8B";
+      while (stored_.size() < magic.size() && fill()) {}
+      is_gzip_ = stored_.starts_with(magic);
+    }
+    if (*is_gzip_) return inflate(into);
+    if (stored_.empty()) fill();
+    const size_t count = stored_.copy(into.data(), into.size());
+    stored_.remove_prefix(count);
+    return count;
   }
 
  private:
   std::string name_;
-  gzFile file_ = nullptr;
+  int descriptor_;
+  z_stream stream_{};
+  std::string buffer_ = std::string(1 << 18, '\0');
+  std::string_view stored_;   ///< of buffer_: bytes of the file that are still to be taken
+  std::optional<bool> is_gzip_;
+  bool between_members_ = false;
+
+  /// Reads on behind what is stored; false at the end of the file.
+  bool fill() {
+    const size_t kept = stored_.size();
+    if (kept > 0) std::memmove(buffer_.data(), stored_.data(), kept);
+    ssize_t count = 0;
+    do count = ::read(descriptor_, buffer_.data() + kept, buffer_.size() - kept);
+    while (count < 0 && errno == EINTR);
+    require(count >= 0, name_, ": cannot be read to its end: ", std::strerror(errno));
+    stored_ = std::string_view(buffer_).substr(0, kept + size_t(count));
+    return count > 0;
+  }
+
+  size_t inflate(std::span<char> into) {
+    stream_.next_out = reinterpret_cast<Bytef*>(into.data());
+    stream_.avail_out = uInt(into.size());
+    while (stream_.avail_out == into.size()) {
+      if (stored_.empty() && !fill()) {
+        require(between_members_, name_, ": cannot be read to its end: its gzip data are cut off");
+        break;
+      }
+      if (between_members_) {
+        stored_.remove_prefix(std::min(stored_.find_first_not_of('\0'), stored_.size()));   // some tools fill up with zeros
+        if (stored_.empty()) continue;
+        require(stored_.front() == '\x1F', name_, ": cannot be read to its end: what stands behind its gzip data is no gzip; compress all of it");
+        ::inflateReset(&stream_);
+      }
+      stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(stored_.data()));
+      stream_.avail_in = uInt(stored_.size());
+      const int code = ::inflate(&stream_, Z_NO_FLUSH);
+      require(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, name_, ": cannot be read to its end: ",
+              stream_.msg ? stream_.msg : "its gzip data are damaged");
+      stored_.remove_prefix(stored_.size() - stream_.avail_in);
+      between_members_ = code == Z_STREAM_END;
+    }
+    return into.size() - stream_.avail_out;
+  }
 };
 
 }  // namespace

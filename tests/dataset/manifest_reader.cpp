@@ -113,6 +113,11 @@ TEST(ManifestReader, RejectsATableRowWithTooManyOrTooFewCells) {
                           StartsWith("line 3: the row has 1 cells, the header 2"), "c"));
 }
 
+TEST(ManifestReader, RefusesLinesThatEndInCarriageReturnsAlone) {
+  EXPECT_THAT(error_of([] { rows_of("a\rb\rc", "x.txt"); }), HasSubstr("x.txt: its lines end in CR alone, expected LF or CR LF"));
+  EXPECT_THAT(error_of([] { rows_of("id,prompt\r1,a\r", "x.csv"); }), HasSubstr("its lines end in CR alone"));
+}
+
 TEST(ManifestReader, RefusesAWrongHeader) {
   const auto message = [](std::string_view content) { return error_of([&] { rows_of(content, "x.csv"); }); };
   EXPECT_EQ(message("id,prompt,guidence\n"),
@@ -157,6 +162,15 @@ TEST_F(ManifestBytes, UnpackGzipWhateverTheName) {
   EXPECT_THAT(texts(write("x.jsonl.gz", gzip)), ElementsAre("a", "b"));
   EXPECT_THAT(texts(write("x.jsonl", gzip)), ElementsAre("a", "b"));
   EXPECT_THAT(texts(write("x.jsonl.gz", "{\"prompt\": \"plain\"}")), ElementsAre("plain"));
+}
+
+TEST_F(ManifestBytes, AreThoseOfAllMembersOfAGzipFileAndNothingElseStandsBehindThem) {
+  const std::string a = zipped("{\"prompt\": \"a\"}\n"), b = zipped("{\"prompt\": \"b\"}\n");
+  EXPECT_THAT(texts(write("x.jsonl.gz", a + b)), ElementsAre("a", "b"));
+  EXPECT_THAT(texts(write("x.jsonl.gz", a + std::string(512, '\0'))), ElementsAre("a"));
+  EXPECT_THAT(error_of([&] { texts(write("x.jsonl.gz", a + "{\"prompt\": \"b\"}\n")); }),
+              HasSubstr("x.jsonl.gz: cannot be read to its end: what stands behind its gzip data is no gzip"));
+  EXPECT_THAT(error_of([&] { texts(write("x.jsonl.gz", a + b.substr(0, 9))); }), HasSubstr("its gzip data are cut off"));
 }
 
 TEST_F(ManifestBytes, RefuseDamagedAndCutOffGzip) {
