@@ -93,20 +93,6 @@ std::vector<Source> grouped(const fs::path& output, const std::vector<Source>& s
   return groups;
 }
 
-/// The files that a virtual dataset is made of.
-std::vector<std::string> sources_of(hid_t file, const char* path) {
-  const Handle dataset(H5Dopen2(file, path, H5P_DEFAULT), H5Dclose, concat("opening ", path));
-  const Handle list(H5Dget_create_plist(dataset), H5Pclose, concat("asking for the sources of ", path));
-  size_t count = 0;
-  hdf5::check(H5Pget_virtual_count(list, &count), "counting the sources of an index");
-  std::vector<std::string> names(count);
-  for (size_t i = 0; i < count; ++i) {
-    names[i].resize(size_t(hdf5::check(H5Pget_virtual_filename(list, i, nullptr, 0), "naming a source")));
-    hdf5::check(H5Pget_virtual_filename(list, i, names[i].data(), names[i].size() + 1), "naming a source");
-  }
-  return names;
-}
-
 /// Whether the sample is held against others; then its hash.
 std::optional<ClipHash> looks_of(const SampleRecord& sample) {
   return sample.status == int64_t(SampleStatus::done) ? clip_hash_from(sample.perceptual_hash) : std::nullopt;
@@ -212,13 +198,34 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   return counts;
 }
 
+std::vector<hdf5::VirtualRows> indexed_rows(const fs::path& output, const std::string& column) {
+  std::vector<hdf5::VirtualRows> all;
+  const auto sources_in = [&](const std::string& file) {
+    require(fs::exists(output / file), file, " is missing; run generate again");
+    auto sources = hdf5::virtual_rows(hdf5::open_file(output / file), column);
+    for (const auto& source : sources)
+      require(source.dataset == "/" + column, "its column ", column, " shows ", source.dataset, " of ", source.file);
+    return sources;
+  };
+  for (hdf5::VirtualRows& source : sources_in("index.h5")) {
+    if (source.file.starts_with("shards/")) {
+      all.push_back(std::move(source));
+      continue;
+    }
+    for (hdf5::VirtualRows& of_part : sources_in(source.file)) {
+      source.rows -= of_part.rows;
+      all.push_back(std::move(of_part));
+    }
+    require(source.rows == 0, "its column ", column, " does not show the whole of ", source.file);
+  }
+  return all;
+}
+
 void check_index(const fs::path& output) {
   const fs::path path = OutputLayout{output}.index();
   const Handle file = hdf5::open_file(path);
   const auto names = hdf5::read_dataset<std::string>(file, "shards/name"), hashes = hdf5::read_dataset<std::string>(file, "shards/sha256");
-  for (const std::string& source : sources_of(file, "/content/id"))
-    require(source.starts_with("shards/") || fs::exists(output / source), path.string(), ": ", source,
-            " is missing; run generate again");
+  require(indexed_rows(output, "content/id").size() == names.size(), path.string(), ": lists other shards than it shows; run generate again");
   for (size_t i = 0; i < names.size(); ++i) {
     require(fs::exists(output / names[i]), path.string(), ": the shard ", names[i],
             " is missing; its rows would read as -1 and empty texts. Put it back, or run generate again");

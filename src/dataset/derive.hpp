@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/json.hpp"
+#include "dataset/hdf5.hpp"
 #include "dataset/sample.hpp"
 
 namespace pyracast {
@@ -28,6 +29,11 @@ std::string metadata_line(const SampleRecord& sample);
 
 /// Removes index.h5 and its parts: for whoever changes shards, which it would show wrongly. derive() makes it anew.
 void remove_index(const std::filesystem::path& output);
+
+/// What a column of index.h5 ("content/id") shows: the shards, relative to `output`, and how many rows of each, one behind the other.
+/// Neither shards nor values are read. Throws Error where it shows anything else than whole columns of that name, or an
+/// index.part-<n>.h5 is missing.
+std::vector<hdf5::VirtualRows> indexed_rows(const std::filesystem::path& output, const std::string& column);
 
 /// Throws Error when a file that index.h5 stands on is missing or a shard has changed: HDF5 itself would read fill values
 /// there.

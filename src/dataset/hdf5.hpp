@@ -92,6 +92,16 @@ std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, h
 hsize_t row_count(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);
 
+/// A dataset [rows] that a virtual one shows.
+struct VirtualRows {
+  std::string file, dataset;   ///< as the virtual dataset names them
+  hsize_t rows;
+};
+
+/// What a virtual dataset [rows] is made of, one behind the other; none of it is opened. Throws Error where it is none, or shows anything else than
+/// whole datasets without a gap.
+std::vector<VirtualRows> virtual_rows(hid_t parent, const std::string& name);
+
 void write_attribute(hid_t object, const std::string& name, const std::string& value);
 void write_attribute(hid_t object, const std::string& name, int64_t value);
 std::string read_text_attribute(hid_t object, const std::string& name);

@@ -22,8 +22,10 @@ class DerivedFiles {
     if (!fs::exists(layout_.index())) return behind("index.h5 is not there");
     try {
       // First where a crash of HDF5 does no harm.
-      in_child_process([&] { return std::to_string(read_list("name").size() + read_list("sha256").size()); });
-      names_ = read_list("name");
+      in_child_process([&] {
+        return read_list<std::string>("name"), read_list<std::string>("sha256"), read_list<int64_t>("rows"), "";
+      });
+      names_ = read_list<std::string>("name"), rows_ = read_list<int64_t>("rows");
       if (!shards_are_as_listed()) return false;
       in_child_process([&] { return compare_columns(), ""; });
     } catch (const Error& error) {
@@ -39,6 +41,7 @@ class DerivedFiles {
   OutputLayout layout_;
   Verification& found_;
   std::vector<std::string> names_;   // of shards, in the index's order
+  std::vector<int64_t> rows_;        // of each
   int64_t done_ = 0, failed_ = 0;
 
   void add(Defect defect, const std::string& path, const std::string& what) { found_.add({defect, path, what}); }
@@ -47,13 +50,15 @@ class DerivedFiles {
     return false;
   }
 
-  std::vector<std::string> read_list(const char* name) const {
-    return hdf5::read_dataset<std::string>(hdf5::open_file(layout_.index()), concat("shards/", name));
+  template <class T>
+  std::vector<T> read_list(const char* name) const {
+    return hdf5::read_dataset<T>(hdf5::open_file(layout_.index()), concat("shards/", name));
   }
 
   bool shards_are_as_listed() {
-    const auto hashes = read_list("sha256");
-    require(hashes.size() == names_.size(), "shards/name has ", names_.size(), " rows, shards/sha256 ", hashes.size());
+    const auto hashes = read_list<std::string>("sha256");
+    require(hashes.size() == names_.size() && rows_.size() == names_.size(), "shards/name has ", names_.size(), " rows, shards/sha256 ",
+            hashes.size(), ", shards/rows ", rows_.size());
     bool as_listed = true;
     for (size_t i = 0; i < names_.size(); ++i) {
       const fs::path path = layout_.root / names_[i];
@@ -70,33 +75,30 @@ class DerivedFiles {
     return as_listed;
   }
 
-  /// Every column of the index against those of the shards, some shards at a time: a whole column may be larger than memory, and HDF5 keeps the
-  /// sources of what is read open until it is closed.
+  /// Every column of the index against the list of shards. HDF5 shows what is mapped, so that no value is read.
   void compare_columns() const {
-    constexpr size_t shards_at_once = 16;
     SampleRecord names;
-    SampleRecord::fields([&]<class Member>(SampleGroup group, const char* name, Member&) {
-      const std::string path = concat(group == SampleGroup::content ? "content/" : "provenance/", name);
-      hsize_t at = 0;
-      for (size_t first = 0; first < names_.size(); first += shards_at_once) {
-        const size_t end = std::min(names_.size(), first + shards_at_once);
-        std::vector<Member> part;
-        for (size_t i = first; i < end; ++i) {
-          const auto column = hdf5::read_dataset<Member>(hdf5::open_file(layout_.root / names_[i]), path);
-          part.insert(part.end(), column.begin(), column.end());
-        }
-        require(hdf5::read_rows<Member>(hdf5::open_file(layout_.index()), path, at, part.size()) == part, "its column ", path,
-                " is not that of the shards ", names_[first], " to ", names_[end - 1]);
-        at += part.size();
-      }
-      require(hdf5::row_count(hdf5::open_file(layout_.index()), path) == at, "its column ", path, " is longer than the shards'");
+    SampleRecord::fields([&](SampleGroup group, const char* name, const auto&) {
+      const std::string column = concat(group == SampleGroup::content ? "content/" : "provenance/", name);
+      const auto shown = indexed_rows(layout_.root, column);
+      for (size_t i = 0; i < std::min(shown.size(), names_.size()); ++i)
+        require(shown[i].file == names_[i] && shown[i].rows == hsize_t(rows_[i]), "its column ", column, " shows ", shown[i].rows, " rows of ",
+                shown[i].file, " where it lists ", rows_[i], " of ", names_[i]);
+      require(shown.size() == names_.size(), "its column ", column, " shows ", shown.size(), " shards, and it lists ", names_.size());
     }, names);
+  }
+
+  std::vector<std::string> sorted_names() const {
+    std::vector<std::string> names = names_;
+    std::sort(names.begin(), names.end());
+    return names;
   }
 
   bool lists_all() {
     size_t not_listed = 0;
+    const auto names = sorted_names();
     for (const fs::path& path : sealed_shards(layout_.shards()))
-      not_listed += std::find(names_.begin(), names_.end(), path.lexically_relative(layout_.root).string()) == names_.end();
+      not_listed += !std::binary_search(names.begin(), names.end(), path.lexically_relative(layout_.root).string());
     return not_listed == 0 || behind(concat("index.h5 does not list ", not_listed, " shards"));
   }
 
@@ -105,8 +107,11 @@ class DerivedFiles {
     std::ifstream lines(layout_.metadata(), std::ios::binary);
     std::string line;
     int64_t number = 0, differing = 0, first = 0;
-    for (const std::string& shard : names_)
-      for (const SampleRecord& row : read_shard(layout_.root / shard)) {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      const auto rows = read_shard(layout_.root / names_[i], ShardCheck::columns);   // its bytes are what the index lists
+      if (rows.size() != size_t(rows_[i]))
+        add(Defect::index_differs, "index.h5", concat("it lists ", rows_[i], " rows of ", names_[i], ", which has ", rows.size()));
+      for (const SampleRecord& row : rows) {
         const bool failed = row.status != int64_t(SampleStatus::done);
         ++(failed ? failed_ : done_);
         if (failed) continue;
@@ -114,6 +119,7 @@ class DerivedFiles {
         const bool fits = std::getline(lines, line) && line + "\n" == metadata_line(row);
         if (!fits && differing++ == 0) first = number;
       }
+    }
     if (!fs::exists(layout_.metadata())) return behind("metadata.jsonl is not there");
     if (differing)
       add(Defect::metadata_differs, "metadata.jsonl",

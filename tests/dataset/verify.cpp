@@ -1,9 +1,11 @@
 #include "dataset/verify.hpp"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "dataset/folder_lock.hpp"
 #include "dataset/mp4.hpp"
@@ -227,6 +229,50 @@ TEST_F(Verify, HoldsTheIndexAgainstTheShardsInMemoryThatDoesNotGrowWithThem) {
   const auto of_few = most_of_children(40);
   EXPECT_LT(most_of_children(100), of_few + 12'000'000) << "whose prompts are 12 MB more, which would be held several times";
   EXPECT_THAT(found_.findings, IsEmpty());
+}
+
+TEST_F(Verify, ReadsManyShardsAFewTimesAndInFewChildProcesses) {
+  static int forks = 0;
+  ::pthread_atfork(nullptr, [] { ++forks; }, nullptr);
+  const auto bytes_read = [] {   // by this process and its children
+    std::ifstream counts("/proc/self/io");
+    std::string name;
+    int64_t bytes = 0;
+    counts >> name >> bytes;
+    return bytes;
+  };
+  constexpr int shards = 300;   // more than an index without parts has
+  for (int n = 0; n < shards; ++n) put_shard({failed_sample(n)});
+  derive(output_, {});
+  const int forks_before = forks;
+  const int64_t bytes_before = bytes_read();
+  verify(0);
+  int64_t bytes = 0;
+  for (const auto& path : sealed_shards(layout_.shards())) bytes += int64_t(fs::file_size(path));
+  EXPECT_LT(bytes_read() - bytes_before, 10 * bytes) << "some five readings of each, and what HDF5 reads more of small files";
+  EXPECT_LT(forks - forks_before, shards / 10);
+  EXPECT_THAT(found_.findings, IsEmpty());
+}
+
+TEST_F(Verify, NamesAnIndexThatShowsOtherShardsThanItLists) {
+  // A shard gets another name, in the index only where its list has it: HDF5 has no checksum of the list, and of what columns show it has one.
+  const auto checksum_of = [](const std::vector<std::string>& names) {
+    std::string all;
+    for (const std::string& name : names) (all += name) += '\0';
+    return sha256(all);
+  };
+  const fs::path shard = shard_of("b"), renamed = fs::path(shard).replace_filename("shard-" + std::string(20, 'f') + ".h5");
+  auto names = hdf5::read_dataset<std::string>(hdf5::open_file(layout_.index()), "shards/name");
+  std::string index = read_file(layout_.index());
+  const std::string before = checksum_of(names);
+  std::replace(names.begin(), names.end(), relative(shard), relative(renamed));
+  index.replace(index.find(before), before.size(), checksum_of(names));
+  for (size_t at = 0; (at = index.find(relative(shard), at)) != index.npos; ++at)
+    if (index[at + relative(shard).size() + 1] != '/') index.replace(at, relative(shard).size(), relative(renamed));
+  write_atomically(layout_.index(), index);
+  fs::rename(shard, renamed);
+  EXPECT_THAT(verify(0), ElementsAre(AllOf(HasSubstr("index-differs index.h5"), HasSubstr("content/id shows 4 rows of " + relative(shard)),
+                                           HasSubstr("lists 4 of " + relative(renamed)))));
 }
 
 TEST_F(Verify, TakesDerivedFilesThatAreBehindForWorkThatIsLeft) {
