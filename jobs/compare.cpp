@@ -5,6 +5,7 @@
 #include "base/config.hpp"
 #include "base/file.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 #include "report/comparison_page.hpp"
 
 namespace pyracast {
@@ -39,10 +40,6 @@ std::optional<Lpips> read_lpips(const CompareSettings& s, Backend& backend) {
   return lpips;
 }
 
-void tell_compared(size_t done, size_t all) {
-  if (done % 100 == 0) std::fprintf(stderr, "pyracast: %zu of %zu samples compared\n", done, all);
-}
-
 }  // namespace
 
 int compare(int argc, char** argv) {
@@ -62,7 +59,7 @@ int compare(int argc, char** argv) {
   constexpr size_t samples_of_page = 500;   // a page, not a database: compare.json has all
   const DatasetComparison comparison =
       compare_datasets(a, b, *backend, {.lpips = lpips ? &*lpips : nullptr, .worst = std::max(samples_of_page, size_t(settings.clips)),
-                                        .each = [&](const SampleComparison& sample) { file.add(sample); }, .told = tell_compared});
+                                        .each = [&](const SampleComparison& sample) { file.add(sample); }, .tell = StepLines()});
   std::printf("%s", comparison_table(comparison).c_str());
   file.finish(comparison);
   write_atomically(settings.output / "compare.html", comparison_page(comparison, size_t(settings.clips)));

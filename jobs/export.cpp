@@ -1,11 +1,10 @@
 // `pyracast export`: the finished videos for a trainer, as tars or as a folder.
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "base/config.hpp"
 #include "dataset/export.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 
 namespace pyracast {
 
@@ -29,11 +28,6 @@ struct ExportSettings {
   }
 };
 
-/// On a terminal: how far it is.
-void tell(size_t done, size_t all) {
-  if (::isatty(STDERR_FILENO)) std::fprintf(stderr, done < all ? "\r%zu of %zu samples" : "\r%zu of %zu samples\n", done, all);
-}
-
 }  // namespace
 
 int export_videos(int argc, char** argv) {
@@ -49,7 +43,7 @@ int export_videos(int argc, char** argv) {
           "\", expected webdataset or videofolder");
   require(settings.tar_megabytes > 0, "tar-megabytes is ", settings.tar_megabytes, ", expected 1 or more");
   const ExportFormat format = settings.format == "webdataset" ? ExportFormat::webdataset : ExportFormat::videofolder;
-  const Exported e = export_dataset({settings.output, settings.to, format, uint64_t(settings.tar_megabytes) * 1000000}, tell);
+  const Exported e = export_dataset({settings.output, settings.to, format, uint64_t(settings.tar_megabytes) * 1000000}, StepLines());
   const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}, {"left", e.left},
                   {"missing_parts", e.missing_parts}, {"complete", e.complete()}};
   if (settings.json) std::printf("%s\n", json.dump(1).c_str());

@@ -27,6 +27,7 @@
 #include "jobs/sample_records.hpp"
 #include "jobs/share_text.hpp"
 #include "jobs/signals.hpp"
+#include "jobs/step_lines.hpp"
 #include "jobs/text_encoding.hpp"
 #include "jobs/version.hpp"
 
@@ -205,8 +206,11 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
       std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
                    (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
     const bool rows_are_known = is_accepted(settings.output, manifest.fingerprint());
+    StepLines tell;
+    size_t found = 0;
     recover(settings.output, configurations_of(settings.output), [&](const FinishedSample& sample) {
       finished.add(sample);
+      tell("videos found finished", ++found, manifest.total_samples());
       if (!rows_are_known) changed.look_at(sample.row, sample.fingerprint);
     }, [](const std::string& message) { spdlog::warn(message); }, settings.check_files ? RecoverReads::everything : RecoverReads::what_changed);
     remove_all_progress();
@@ -249,7 +253,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   on_first_at_the_disk(ranks, remove_all_progress);
   manifest.release();   // what follows takes memory of its own
   on_first_at_the_disk(ranks, [&] {
-    const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest));
+    const DatasetCounts counts = derive(settings.output, describe_run(settings, *fingerprint, ranks, manifest), StepLines());
     std::fprintf(stderr, "pyracast: %s\n", quality_line(counts).c_str());
   });
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, ends, 3, MPI_INT, MPI_MAX, ranks.world()), "agreeing on the end");

@@ -5,6 +5,7 @@
 #include "base/config.hpp"
 #include "base/file.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 #include "report/dataset_card.hpp"
 #include "report/dataset_page.hpp"
 
@@ -41,7 +42,7 @@ int report(int argc, char** argv) {
   const auto settings = read_config<ReportSettings>(argc, argv);
   require(!settings.output.empty(), "which dataset to report on is not known: give --output DIR");
   require(settings.clips >= 0, "clips is ", settings.clips, ", expected 0 or more");
-  const DatasetSummary summary = summarize_dataset(settings.output, size_t(settings.clips), size_t(settings.clips));
+  const DatasetSummary summary = summarize_dataset(settings.output, size_t(settings.clips), size_t(settings.clips), StepLines());
   const auto page = settings.html.empty() ? settings.output / "report.html" : settings.html;
   write_atomically(page, dataset_page(summary));
   std::printf("%s\n", page.c_str());

@@ -7,6 +7,7 @@
 
 #include "base/config.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 #include "report/status_table.hpp"
 
 namespace pyracast {
@@ -49,7 +50,7 @@ int show_status(int argc, char** argv) {
   const auto settings = read_config<StatusSettings>(argc, argv);
   require(!settings.output.empty(), "which dataset to look at is not known: give --output DIR");
   require(settings.interval > 0, "interval is ", settings.interval, " s, expected more than 0");
-  StatusReader reader(settings.output);
+  StatusReader reader(settings.output, StepLines());
   for (;;) {
     const DatasetStatus status = reader.read(now());
     print(settings, status);

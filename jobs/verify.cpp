@@ -1,6 +1,4 @@
 // `pyracast verify`: whether a dataset is whole, from its files alone.
-#include <unistd.h>
-
 #include <cstdio>
 #include <thread>
 
@@ -8,6 +6,7 @@
 #include "base/share.hpp"
 #include "dataset/folder_lock.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 #include "report/verification_table.hpp"
 
 namespace pyracast {
@@ -39,11 +38,6 @@ double videos_percent(const std::string& text) {
   return percent_of(text, "videos", "all, none or a percentage like 5%");
 }
 
-/// On a terminal: how far it is.
-void tell(size_t done, size_t all) {
-  if (::isatty(STDERR_FILENO)) std::fprintf(stderr, done < all ? "\r%zu of %zu shards" : "\r%zu of %zu shards\n", done, all);
-}
-
 }  // namespace
 
 int verify_dataset(int argc, char** argv) {
@@ -55,7 +49,7 @@ int verify_dataset(int argc, char** argv) {
   const auto settings = read_config<VerifySettings>(argc, argv);
   require(!settings.output.empty(), "which dataset to verify is not known: give --output DIR");
   const int threads = settings.threads > 0 ? settings.threads : int(std::max(1u, std::thread::hardware_concurrency()));
-  const Verification found = verify({settings.output, settings.prompts, videos_percent(settings.videos), threads}, tell);
+  const Verification found = verify({settings.output, settings.prompts, videos_percent(settings.videos), threads}, StepLines());
   if (settings.json) std::printf("%s\n", verification_json(found).dump(1).c_str());
   else std::printf("%s", verification_table(found).c_str());
   if (settings.put_aside && !found.findings.empty()) {

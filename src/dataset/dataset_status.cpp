@@ -95,7 +95,7 @@ std::vector<std::string> missing_in(const fs::path& output) {
 
 }  // namespace
 
-StatusReader::StatusReader(const fs::path& output) : output_(output) {
+StatusReader::StatusReader(const fs::path& output, TellStep tell) : output_(output), tell_(std::move(tell)) {
   require(fs::exists(OutputLayout{output}.work() / "manifest.index"), output.string(),
           ": holds no work/manifest.index: expected the --output folder of a `pyracast generate` that has read its manifest");
 }
@@ -168,12 +168,16 @@ std::vector<std::string> StatusReader::read_new_shards() {
   std::vector<fs::path> shards;
   for (const fs::path& path : sealed_shards(OutputLayout{output_}.shards()))
     if (!read_.contains(path)) shards.push_back(path);
-  // First where a crash of HDF5 does no harm: all in one child, and one by one only where that fails.
-  const bool all_sound = complaint_of_child([&] {
-    for (const fs::path& path : shards) rows_of(path);
-  }).empty();
+  constexpr size_t shards_a_child = 256;   // all in one would be looked at for minutes before the first one counts
+  bool all_sound = false;
   std::vector<std::string> warnings;
-  for (const fs::path& path : shards) {
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (tell_) tell_("shards read", i + 1, shards.size());
+    // First where a crash of HDF5 does no harm: many in one child, and one by one only where that fails.
+    if (i % shards_a_child == 0) all_sound = complaint_of_child([&] {
+      for (size_t one = i; one < std::min(shards.size(), i + shards_a_child); ++one) rows_of(shards[one]);
+    }).empty();
+    const fs::path& path = shards[i];
     std::error_code gone;
     const auto written = fs::last_write_time(path, gone);
     const std::string complaint = all_sound ? "" : complaint_of_child([&] { rows_of(path); });

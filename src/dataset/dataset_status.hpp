@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 
+#include "base/tell_step.hpp"
 #include "dataset/audit_tally.hpp"
 #include "dataset/sample_tally.hpp"
 
@@ -40,8 +41,8 @@ struct DatasetStatus {
 /// Reads the status of one folder again and again: sealed shards, which never change, are read once.
 class StatusReader {
  public:
-  /// Throws Error where the folder holds no dataset.
-  explicit StatusReader(const std::filesystem::path& output);
+  /// Throws Error where the folder holds no dataset. `tell`: the first look may take minutes.
+  explicit StatusReader(const std::filesystem::path& output, TellStep tell = {});
 
   /// `now`: seconds since 1970. Memory: a bit a sample and some bytes a shard; changes no file.
   DatasetStatus read(double now);
@@ -49,6 +50,7 @@ class StatusReader {
  private:
   struct Row;
   std::filesystem::path output_;
+  TellStep tell_;
   std::optional<Manifest> manifest_;
   std::optional<SampleTally> tally_;
   std::map<std::string, std::filesystem::file_time_type> read_;    // shards

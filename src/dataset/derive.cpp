@@ -156,7 +156,7 @@ std::string metadata_line(const SampleRecord& sample) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
+DatasetCounts derive(const fs::path& output, Json run, const TellStep& tell, size_t most_sources) {
   const OutputLayout layout{output};
   std::vector<Source> sources;
   std::vector<std::string> names, hashes;
@@ -165,7 +165,10 @@ DatasetCounts derive(const fs::path& output, Json run, size_t most_sources) {
   std::vector<ClipHash> hashes_of_clips;
   std::vector<size_t> first_of_shard;
   GrowingFile metadata(temporary(layout.metadata()));
-  for (const fs::path& path : sealed_shards(layout.shards())) {
+  const auto shards = sealed_shards(layout.shards());
+  for (size_t shard = 0; shard < shards.size(); ++shard) {
+    if (tell) tell("shards read for index.h5 and metadata.jsonl", shard + 1, shards.size());
+    const fs::path& path = shards[shard];
     const std::vector<SampleRecord> samples = read_shard(path);
     if (samples.empty()) continue;
     names.push_back(path.lexically_relative(output).string());

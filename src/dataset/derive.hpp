@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "base/json.hpp"
+#include "base/tell_step.hpp"
 #include "dataset/hdf5.hpp"
 #include "dataset/sample.hpp"
 
@@ -22,7 +23,7 @@ struct DatasetCounts {
 ///   run.json         `run`, as given, with the counts
 /// HDF5 opens every source of a virtual dataset, and takes some 80 kB for each: beyond `most_sources` shards, index.h5 is made of index.part-<n>.h5.
 /// Gives the counts. Throws Error naming a shard that cannot be read.
-DatasetCounts derive(const std::filesystem::path& output, Json run, size_t most_sources = 250);
+DatasetCounts derive(const std::filesystem::path& output, Json run, const TellStep& tell = {}, size_t most_sources = 250);
 
 /// The line of metadata.jsonl of a finished sample, with its line break.
 std::string metadata_line(const SampleRecord& sample);

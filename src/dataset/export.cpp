@@ -38,8 +38,8 @@ std::string key_of(const std::string& video) {
 
 class Export {
  public:
-  Export(const ExportOptions& options, const std::function<void(size_t, size_t)>& told)
-      : options_(options), told_(told), lines_path_(options.to / ".lines.tmp") {}
+  Export(const ExportOptions& options, const TellStep& tell)
+      : options_(options), tell_(tell), lines_path_(options.to / ".lines.tmp") {}
   ~Export() {
     std::error_code ignored;
     fs::remove(lines_path_, ignored);
@@ -62,7 +62,7 @@ class Export {
 
  private:
   const ExportOptions& options_;
-  const std::function<void(size_t, size_t)>& told_;
+  const TellStep& tell_;
   fs::path lines_path_;
   std::unique_ptr<ReadFile> lines_;
   std::vector<ExportedSample> samples_;   // by video
@@ -83,8 +83,10 @@ class Export {
     std::optional<SampleTally> tally;
     if (manifest) tally.emplace(*manifest);
     GrowingFile lines(lines_path_);
-    for (const fs::path& shard : sealed_shards(layout.shards()))
-      for (const SampleRecord& row : read_shard(shard)) {
+    const auto shards = sealed_shards(layout.shards());
+    for (size_t i = 0; i < shards.size(); ++i) {
+      if (tell_) tell_("shards read", i + 1, shards.size());
+      for (const SampleRecord& row : read_shard(shards[i])) {
         const bool failed = row.status != int64_t(SampleStatus::done);
         if (tally) tally->add(row.id, row.sample, failed);
         if (failed) continue;
@@ -92,6 +94,7 @@ class Export {
         samples_.push_back({row.video, lines.size(), uint32_t(line.size())});
         lines.append(line);
       }
+    }
     lines.close();
     lines_ = std::make_unique<ReadFile>(lines_path_);
     std::sort(samples_.begin(), samples_.end(), [](const auto& a, const auto& b) { return a.video < b.video; });
@@ -197,7 +200,7 @@ class Export {
       const fs::path path = options_.to / concat("videos-", std::string(6 - std::min<size_t>(6, digits.size()), '0'), digits, ".tar");
       if (!fs::exists(path)) write_tar(path, first, last);
       add_file(fs::file_size(path));
-      if (told_) told_(last, samples_.size());
+      if (tell_) tell_("samples exported", last, samples_.size());
       first = last;
     }
   }
@@ -216,7 +219,7 @@ class Export {
   }
 
   void write_folder() {
-    std::string metadata;
+    GrowingFile metadata(options_.to / "metadata.jsonl.tmp");
     for (size_t i = 0; i < samples_.size(); ++i) {
       const std::string line = line_of(samples_[i]);
       const fs::path path = options_.to / samples_[i].video;
@@ -226,22 +229,23 @@ class Export {
         ++result_.written;
       }
       add_file(fs::file_size(path));
-      metadata += line;
-      if (told_ && (i + 1) % 1000 == 0) told_(i + 1, samples_.size());
+      metadata.append(line);
+      if (tell_) tell_("samples exported", i + 1, samples_.size());
     }
-    write_atomically(options_.to / "metadata.jsonl", metadata);
+    metadata.close();
+    publish(metadata.path(), options_.to / "metadata.jsonl");
     add_file(metadata.size());
   }
 };
 
 }  // namespace
 
-Exported export_dataset(const ExportOptions& options, const std::function<void(size_t, size_t)>& told) {
+Exported export_dataset(const ExportOptions& options, const TellStep& tell) {
   require(fs::is_directory(options.output), options.output.string(), ": is no folder; expected the --output of a generate");
   require(fs::is_directory(OutputLayout{options.output}.shards()), options.output.string(),
           ": holds no dataset (no shards/); expected the --output of a generate");
   require(options.tar_bytes > 0, "the size of a tar is ", options.tar_bytes, ", expected more than 0");
-  return Export(options, told)();
+  return Export(options, tell)();
 }
 
 }  // namespace pyracast

@@ -1,10 +1,10 @@
 #pragma once
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/json.hpp"
+#include "base/tell_step.hpp"
 
 namespace pyracast {
 
@@ -32,8 +32,7 @@ struct Exported {
 /// depend on the samples only, not on which ranks made them in what order. Each file appears by one rename, and the same call
 /// goes on after a kill; export.json says "complete" at the end. Of a dataset that is not finished it exports what is there, export.json
 /// says "partial", and a later call takes its place. Every video is held against its SHA-256 on the way. Throws Error where
-/// `output` is no dataset or `to` holds something else, and with ExitCode::damaged where a video is not what it was. `told` is called with
-/// the number of samples done and of all.
-Exported export_dataset(const ExportOptions& options, const std::function<void(size_t done, size_t all)>& told = {});
+/// `output` is no dataset or `to` holds something else, and with ExitCode::damaged where a video is not what it was.
+Exported export_dataset(const ExportOptions& options, const TellStep& tell = {});
 
 }  // namespace pyracast

@@ -75,8 +75,8 @@ class WantedManifest {
 
 class Verifier {
  public:
-  Verifier(const VerifyOptions& options, const std::function<void(size_t, size_t)>& told)
-      : options_(options), told_(told), layout_{options.output}, manifest_(options), tally_(*manifest_), settings_(settings_of_dataset(options.output)),
+  Verifier(const VerifyOptions& options, const TellStep& tell)
+      : options_(options), tell_(tell), layout_{options.output}, manifest_(options), tally_(*manifest_), settings_(settings_of_dataset(options.output)),
         kept_(options.output) {}
 
   Verification operator()() {
@@ -98,7 +98,7 @@ class Verifier {
       for (const auto& [fingerprint, count] : samples_of_) note(concat(count, " samples have the settings of fingerprint ", fingerprint));
     if (kept_samples_)
       note(concat(kept_samples_, " samples are of rows that the manifest has no longer, kept by --on-change only-new (work/kept.jsonl)"));
-    const bool derived = found_.running.empty() && check_derived_files(options_.output, found_);
+    const bool derived = found_.running.empty() && check_derived_files(options_.output, found_, tell_);
     found_.settled = derived && found_.left == 0 && found_.journals == 0;
     look_for_strays(options_.output, std::move(owned_videos_), *manifest_, tally_, found_);
     if (holder != holder_of_lock(options_.output))
@@ -109,7 +109,7 @@ class Verifier {
 
  private:
   const VerifyOptions& options_;
-  const std::function<void(size_t, size_t)>& told_;
+  const TellStep& tell_;
   OutputLayout layout_;
   WantedManifest manifest_;
   SampleTally tally_;
@@ -172,7 +172,7 @@ class Verifier {
     }
     for (size_t i = first; i < last; ++i) {
       take_shard(all[i], bytes.empty() ? std::nullopt : std::optional(bytes.at(i - first)));
-      if (told_) told_(i + 1, all.size());
+      if (tell_) tell_("shards read, and their videos", i + 1, all.size());
     }
   }
 
@@ -309,11 +309,11 @@ ExitCode Verification::code() const {
   return failed ? ExitCode::complete_with_failures : ExitCode::complete;
 }
 
-Verification verify(const VerifyOptions& options, const std::function<void(size_t, size_t)>& told) {
+Verification verify(const VerifyOptions& options, const TellStep& tell) {
   require(fs::is_directory(options.output), options.output.string(), ": is no folder; expected the --output of a generate");
   require(options.videos_percent >= 0 && options.videos_percent <= 100, "videos is ", options.videos_percent, " %, expected 0 to 100");
   require(options.threads >= 1, "threads is ", options.threads, ", expected 1 or more");
-  return Verifier(options, told)();
+  return Verifier(options, tell)();
 }
 
 }  // namespace pyracast

@@ -1,12 +1,12 @@
 #pragma once
 // Proof that a dataset is whole, from its files alone: also of a job that died.
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/tell_step.hpp"
 
 namespace pyracast {
 
@@ -67,9 +67,8 @@ struct Verification {
   ExitCode code() const;
 };
 
-/// Looks at every file and changes none. `told` is called with the number of shards looked at and of all. Throws Error
-/// where the folder holds no dataset, or its manifest is neither kept nor given.
-Verification verify(const VerifyOptions& options, const std::function<void(size_t done, size_t all)>& told = {});
+/// Looks at every file and changes none. Throws Error where the folder holds no dataset, or its manifest is neither kept nor given.
+Verification verify(const VerifyOptions& options, const TellStep& tell = {});
 
 /// Moves what is damaged or belongs to nobody to quarantine/, so that the same `generate` command makes it again, and takes
 /// a sample's second row out of its shard. Gives a line for each, and one where findings were only counted: those need another verify().

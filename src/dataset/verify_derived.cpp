@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 class DerivedFiles {
  public:
-  DerivedFiles(const fs::path& output, Verification& found) : layout_{output}, found_(found) {}
+  DerivedFiles(const fs::path& output, Verification& found, const TellStep& tell) : layout_{output}, found_(found), tell_(tell) {}
 
   bool operator()() {
     if (!fs::exists(layout_.index())) return behind("index.h5 is not there");
@@ -40,6 +40,7 @@ class DerivedFiles {
  private:
   OutputLayout layout_;
   Verification& found_;
+  const TellStep& tell_;
   std::vector<std::string> names_;   // of shards, in the index's order
   std::vector<int64_t> rows_;        // of each
   int64_t done_ = 0, failed_ = 0;
@@ -61,6 +62,7 @@ class DerivedFiles {
             hashes.size(), ", shards/rows ", rows_.size());
     bool as_listed = true;
     for (size_t i = 0; i < names_.size(); ++i) {
+      if (tell_) tell_("shards held against index.h5", i + 1, names_.size());
       const fs::path path = layout_.root / names_[i];
       if (!fs::exists(path)) {
         add(Defect::shard_missing, names_[i],
@@ -108,6 +110,7 @@ class DerivedFiles {
     std::string line;
     int64_t number = 0, differing = 0, first = 0;
     for (size_t i = 0; i < names_.size(); ++i) {
+      if (tell_) tell_("shards held against metadata.jsonl", i + 1, names_.size());
       const auto rows = read_shard(layout_.root / names_[i], ShardCheck::columns);   // its bytes are what the index lists
       if (rows.size() != size_t(rows_[i]))
         add(Defect::index_differs, "index.h5", concat("it lists ", rows_[i], " rows of ", names_[i], ", which has ", rows.size()));
@@ -148,9 +151,9 @@ class DerivedFiles {
 
 }  // namespace
 
-bool check_derived_files(const fs::path& output, Verification& found) {
+bool check_derived_files(const fs::path& output, Verification& found, const TellStep& tell) {
   if (found.shards == 0 && !fs::exists(OutputLayout{output}.index())) return true;
-  return DerivedFiles(output, found)();
+  return DerivedFiles(output, found, tell)();
 }
 
 }  // namespace pyracast

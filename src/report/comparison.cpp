@@ -41,12 +41,13 @@ struct Pair {
 class RunFolder {
  public:
   /// Shards that cannot be read are told in `not_comparable`.
-  RunFolder(const fs::path& folder, FirstOfMany& failures, FirstOfMany& not_comparable) : folder_(folder) {
+  RunFolder(const fs::path& folder, FirstOfMany& failures, FirstOfMany& not_comparable, const TellStep& tell) : folder_(folder) {
     const fs::path run = folder / "run.json";
     require(fs::exists(run), folder.string(), ": holds no run.json: expected the --output folder of a `pyracast generate` that has ended");
     configuration_ = read_json(run).at("configuration");
     shards_ = sealed_shards(OutputLayout{folder}.shards());
     for (size_t shard = 0; shard < shards_.size(); ++shard) try {
+      if (tell) tell("shards read", shard + 1, shards_.size());
       const auto rows = read_shard(shards_[shard]);
       for (size_t row = 0; row < rows.size(); ++row) {
         places_.push_back({hash_of_id(name_of(rows[row])), uint32_t(shard), uint32_t(row), failed(rows[row])});
@@ -341,7 +342,7 @@ void FirstOfMany::add(std::string text) {
 
 DatasetComparison compare_datasets(const fs::path& a, const fs::path& b, Backend& backend, const ComparisonOptions& options) {
   DatasetComparison out;
-  RunFolder runs[] = {RunFolder(a, out.failed[0], out.not_comparable), RunFolder(b, out.failed[1], out.not_comparable)};
+  RunFolder runs[] = {RunFolder(a, out.failed[0], out.not_comparable, options.tell), RunFolder(b, out.failed[1], out.not_comparable, options.tell)};
   if (options.lpips) out.lpips_backbone = options.lpips->backbone();
   for (int run = 0; run < 2; ++run) out.runs[run].folder = runs[run].folder().string(), out.runs[run].configuration = runs[run].configuration();
   out.settings = different_settings(runs[0].configuration(), runs[1].configuration());
@@ -378,7 +379,7 @@ DatasetComparison compare_datasets(const fs::path& a, const fs::path& b, Backend
       if (options.each) options.each(sample);
       count(std::move(sample), options.worst, out);
     }
-    if (options.told) options.told(i + 1, pairs.size());
+    if (options.tell) options.tell("samples compared", i + 1, pairs.size());
   }
   std::sort_heap(out.worst.begin(), out.worst.end(), less_alike);
   return out;

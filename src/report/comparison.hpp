@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/file_writer.hpp"
+#include "base/tell_step.hpp"
 #include "dataset/sample.hpp"
 #include "metrics/lpips.hpp"
 
@@ -83,7 +84,7 @@ struct ComparisonOptions {
   const Lpips* lpips = nullptr;
   size_t worst = 500;                                     ///< how many of the least alike are kept
   std::function<void(const SampleComparison&)> each;      ///< called with every sample that was compared, shard by shard
-  std::function<void(size_t done, size_t all)> told;      ///< called with the number of samples looked at
+  TellStep tell;
 };
 
 /// Compares the folders of two runs. Samples are matched by id and number. A sample or shard that cannot be read is one of

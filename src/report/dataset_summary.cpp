@@ -65,7 +65,7 @@ class Gathering {
     out_.folder = folder;
   }
 
-  DatasetSummary operator()() {
+  DatasetSummary operator()(const TellStep& tell) {
     require(fs::is_directory(layout_.shards()) || fs::is_directory(layout_.journal()), layout_.root.string(),
             ": holds neither shards/ nor journal/: expected the --output folder of `pyracast generate`");
     if (fs::exists(layout_.run())) reading(layout_.run(), [&] { out_.run = read_json(layout_.run()); });
@@ -78,9 +78,11 @@ class Gathering {
     const auto unsealed = read_journals();
     std::set<std::pair<std::string, int64_t>> in_journals;
     for (const SampleRecord& row : unsealed) in_journals.emplace(row.id, row.sample);
-    for (const fs::path& path : sealed_shards(layout_.shards()))
-      reading(path, [&] {
-        const ShardReader shard(path);
+    const auto shards = sealed_shards(layout_.shards());
+    for (size_t i = 0; i < shards.size(); ++i)
+      reading(shards[i], [&] {
+        if (tell) tell("shards read", i + 1, shards.size());
+        const ShardReader shard(shards[i]);
         for (const SampleRecord& row : shard.rows_with_steps()) {
           in_journals.erase({row.id, row.sample});   // sealed, and not yet cleared from the journal
           add(row);
@@ -266,6 +268,8 @@ std::optional<double> StepTotals::computed_share(size_t evaluation, Branch branc
   return double(computed.at(evaluation)[size_t(branch)]) / double(all);
 }
 
-DatasetSummary summarize_dataset(const fs::path& folder, size_t clips, size_t flagged) { return Gathering(folder, clips, flagged)(); }
+DatasetSummary summarize_dataset(const fs::path& folder, size_t clips, size_t flagged, const TellStep& tell) {
+  return Gathering(folder, clips, flagged)(tell);
+}
 
 }  // namespace pyracast

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "base/tell_step.hpp"
 #include "dataset/audit_tally.hpp"
 #include "pab/broadcast_schedule.hpp"
 
@@ -93,6 +94,6 @@ struct DatasetSummary {
 /// Reads the shards and journals of a dataset, whole or not, one after the other; what is broken is told in `problems`.
 /// Memory: 8 bytes a sample, and some 100 an audited one. `clips`: how many to choose, `flagged`: the same of those with a quality flag. Throws Error
 /// where the folder is no dataset.
-DatasetSummary summarize_dataset(const std::filesystem::path& folder, size_t clips, size_t flagged);
+DatasetSummary summarize_dataset(const std::filesystem::path& folder, size_t clips, size_t flagged, const TellStep& tell = {});
 
 }  // namespace pyracast

@@ -66,7 +66,7 @@ TEST_F(Derive, TheIndexIsTheConcatenationOfTheShards) {
 
 TEST_F(Derive, BeyondTheLimitTheIndexIsMadeOfParts) {
   put_shards(5);
-  derive(output_, {}, 2);
+  derive(output_, {}, {}, 2);
   for (const char* part : {"index.part-00000.h5", "index.part-00001.h5", "index.part-00002.h5"}) EXPECT_TRUE(fs::exists(output_ / part));
   expect_index_is_the_concatenation();
   check_index(output_);

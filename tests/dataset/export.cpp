@@ -1,5 +1,9 @@
 #include "dataset/export.hpp"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "dataset/tar_writer.hpp"
@@ -129,6 +133,31 @@ TEST_F(ExportTest, AVideofolderHoldsTheVideosAndTheirLines) {
     std::sort(out->begin(), out->end());
   }
   EXPECT_EQ(exported, lines);
+}
+
+TEST_F(ExportTest, TakesMemoryThatDoesNotGrowWithTheSamplesTexts) {
+  // Each shard holds one sample, of a prompt of 0.2 MB, which stands twice in its line of metadata.
+  const auto most_memory = [&](int shards) {
+    for (int n = 0; n < shards; ++n) {
+      SampleRecord row = record("b", 0);
+      row.id = concat("long-", n), row.prompt = row.encoded_prompt = std::string(200'000, char('a' + n % 26));
+      row.video = video_path(row.id, 0), row.video_sha256 = sha256(video_bytes);
+      put_shard({row});
+    }
+    fs::remove_all(to_);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      export_dataset(options_for(ExportFormat::videofolder));
+      ::_exit(0);
+    }
+    struct rusage use {};
+    int status = 0;
+    ::wait4(child, &status, 0, &use);
+    EXPECT_EQ(status, 0);
+    return use.ru_maxrss << 10;
+  };
+  const auto of_few = most_memory(20);
+  EXPECT_LT(most_memory(120), of_few + 12'000'000) << "whose lines are 40 MB more";
 }
 
 TEST_F(ExportTest, RefusesAFolderThatHoldsSomethingElse) {
