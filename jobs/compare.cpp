@@ -45,8 +45,8 @@ std::optional<Lpips> read_lpips(const CompareSettings& s, Backend& backend) {
 int compare(int argc, char** argv) {
   const std::string usage = "usage: pyracast compare A B [settings]   (A, B: --output folders of two runs of one manifest)\n";
   if (argc > 1 && std::string(argv[1]) == "--help") {
-    std::printf("%s\nEnds with 0: all samples of both were compared; 4: some could not be read, and are named.\n\n%s", usage.c_str(),
-                describe(settings_of<CompareSettings>()).c_str());
+    std::printf("%s\nEnds with 0: all samples of both were compared; 4: some could not be read or were of different sizes, and are named.\n\n%s",
+                usage.c_str(), describe(settings_of<CompareSettings>()).c_str());
     return 0;
   }
   require(argc > 2 && argv[1][0] != '-' && argv[2][0] != '-', usage);

@@ -12,7 +12,7 @@ enum class ExitCode {
   complete = 0,
   check_failed = 1,             ///< parity found a difference; validate a row that would be rejected; doctor something amiss
   complete_with_failures = 3,
-  damaged = 4,                  ///< verify: a file is not what it was, is missing, or belongs to nobody; compare: one cannot be read
+  damaged = 4,                  ///< verify: a file is not what it was, is missing, or is nobody's; compare: one is unreadable, or two differ in size
   bad_input = 64,
   fingerprint_mismatch = 65,
   environment = 69,

@@ -26,9 +26,14 @@ std::string name_of(const SampleRecord& row) { return concat(row.id, ' ', row.sa
 
 bool failed(const SampleRecord& row) { return row.status != int64_t(SampleStatus::done); }
 
-/// Where a row lies; 16 bytes, of which there are millions.
+/// Of a sample's name, wide enough that no two of millions have the same: the second one begins otherwise, and does not share the first one's
+/// collisions.
+using NameHash = std::array<uint64_t, 2>;
+NameHash hash_of(const std::string& name) { return {hash_of_id(name), hash_of_id('\n' + name)}; }
+
+/// Where a row lies; 24 bytes, of which there are millions.
 struct Place {
-  uint64_t sample;   // hash_of_id() of its name
+  NameHash sample;
   uint32_t shard, row : 31, failed : 1;
 };
 
@@ -50,7 +55,7 @@ class RunFolder {
       if (tell) tell("shards read", shard + 1, shards_.size());
       const auto rows = read_shard(shards_[shard]);
       for (size_t row = 0; row < rows.size(); ++row) {
-        places_.push_back({hash_of_id(name_of(rows[row])), uint32_t(shard), uint32_t(row), failed(rows[row])});
+        places_.push_back({hash_of(name_of(rows[row])), uint32_t(shard), uint32_t(row), failed(rows[row])});
         if (failed(rows[row])) failures.add(name_of(rows[row]));
       }
     } catch (const Error& error) {
@@ -395,7 +400,8 @@ std::string comparison_table(const DatasetComparison& c) {
   }
   if (!c.pixels_kept) out += "pixels were read from MP4 files: the codec's loss counts (--save frames keeps them)\n";
   constexpr size_t most = 50;
-  if (c.not_comparable.count) out += concat("NOT COMPARED, since they cannot be read: ", c.not_comparable.count, '\n');
+  if (c.not_comparable.count)
+    out += concat("NOT COMPARED, since one cannot be read or the two are of different sizes: ", c.not_comparable.count, '\n');
   for (size_t i = 0; i < std::min(most, c.not_comparable.first.size()); ++i) out += "  " + c.not_comparable.first[i] + "\n";
   if (c.not_comparable.count > most)
     out += concat("  and ", c.not_comparable.count - most, " more (compare.json lists the first ", FirstOfMany::most, ")\n");

@@ -74,7 +74,7 @@ struct DatasetComparison {
   std::vector<Spread> frames;                             ///< PSNR by frame
   std::map<size_t, std::vector<StepSpread>> steps;        ///< by the samples' number of evaluations
   FirstOfMany only_in[2], failed[2];                      ///< "id sample"
-  FirstOfMany not_comparable;                             ///< "file: reason": shards and samples that cannot be read
+  FirstOfMany not_comparable;                             ///< "file: reason": shards and samples that cannot be read, videos of two sizes
   std::vector<std::array<std::string, 3>> settings;       ///< name, value here, value there: those that differ
   bool pixels_kept = true;                                ///< else some were read from MP4 files, behind the codec's loss
   std::string lpips_backbone = "";                        ///< empty: LPIPS was not computed
@@ -87,8 +87,8 @@ struct ComparisonOptions {
   TellStep tell;
 };
 
-/// Compares the folders of two runs. Samples are matched by id and number. A sample or shard that cannot be read is one of
-/// `not_comparable`, and the others are compared. Memory: 48 bytes a sample, and the rows of some shards. Throws Error naming both
+/// Compares the folders of two runs. Samples are matched by id and number. A sample or shard that cannot be read, or videos of two
+/// sizes, are one of `not_comparable`, and the others are compared. Memory: 64 bytes a sample, and the rows of some shards. Throws Error naming both
 /// where they are not of one manifest: a prompt, seed or size differs, or no sample is in both.
 DatasetComparison compare_datasets(const std::filesystem::path& a, const std::filesystem::path& b, Backend& backend,
                                    const ComparisonOptions& options = {});

@@ -138,11 +138,11 @@ std::string sample_table(const DatasetComparison& c) {
   return out;
 }
 
-/// Samples and shards that cannot be read.
+/// Samples and shards that cannot be read, videos of two sizes.
 std::string not_comparable(const DatasetComparison& c) {
   const FirstOfMany& all = c.not_comparable;
   if (all.count == 0) return "";
-  std::string out = concat("<h2>Not compared: ", all.count, " that cannot be read</h2>\n<ul id=\"not-comparable\">\n");
+  std::string out = concat("<h2>Not compared: ", all.count, " that cannot be read or are of different sizes</h2>\n<ul id=\"not-comparable\">\n");
   for (const std::string& line : all.first) out += "<li>" + escaped(line) + "</li>\n";
   out += "</ul>\n";
   if (all.count > all.first.size()) out += concat("<p class=\"soft\">", all.count - all.first.size(), " more were only counted.</p>\n");

@@ -1,8 +1,8 @@
 // What finished samples cost the next run, without a model and without MPI: a manifest of SAMPLES prompts is checked and
 // indexed, shards and stand-ins for the videos are written, then the folder is read as a run that goes on reads it.
-//   finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD [FINGERPRINT]]
+//   finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD [FINGERPRINT SETTINGS]]
 // FOLDER must not exist. Prints seconds, CPU microseconds a sample and the largest memory of the process so far. A run with that
-// fingerprint can go on in FOLDER, whose prompts.jsonl is the manifest.
+// fingerprint, whose samples have those settings (a column of metadata.jsonl), can go on in FOLDER, whose prompts.jsonl is the manifest.
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -31,7 +31,7 @@ struct Bench {
   int64_t samples;
   OutputLayout layout;
   int64_t samples_a_shard;
-  std::string fingerprint;
+  std::string fingerprint, settings;
 
   template <class Act>
   void timed(const char* what, Act act) const {
@@ -65,14 +65,14 @@ struct Bench {
     }
   }
 
-  static SampleRecord record_of(const Prompt& row) {
+  SampleRecord record_of(const Prompt& row) const {
     SampleRecord record;
     record.id = row.id;
     record.prompt = record.encoded_prompt = row.text;
     // What `generate --model null` writes, which goes on here only where samples were made of the manifest's rows.
     record.seed = 42;
     record.frames = 4, record.height = record.width = 16, record.fps = 8, record.steps = 1, record.guidance = 1;
-    record.settings = R"({"model":"null","dtype":"auto","noise":"philox","clips":1})";
+    record.settings = settings;
     record.video = video_path(row.id, 0);
     record.video_sha256 = sha256(stand_in);
     record.perceptual_hash = sha256(row.id) + "808080";   // of clips that do not look alike
@@ -115,10 +115,11 @@ struct Bench {
 
 int main(int argc, char** argv) try {
   using namespace pyracast;
-  require(argc > 2, "usage: finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD [FINGERPRINT]]");
+  require(argc > 2, "usage: finished_bench SAMPLES FOLDER [SAMPLES_A_SHARD [FINGERPRINT SETTINGS]]");
   require(!fs::exists(argv[2]), argv[2], ": is there already");
   fs::create_directories(argv[2]);
-  Bench{std::atoll(argv[1]), {argv[2]}, argc > 3 ? std::atoll(argv[3]) : 1000, argc > 4 ? argv[4] : std::string(64, 'a')}.run();
+  Bench{std::atoll(argv[1]), {argv[2]}, argc > 3 ? std::atoll(argv[3]) : 1000, argc > 4 ? argv[4] : std::string(64, 'a'), argc > 5 ? argv[5] : "{}"}
+      .run();
 } catch (const std::exception& error) {
   std::fprintf(stderr, "finished_bench: %s\n", error.what());
   return 1;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a large dataset costs beside its videos, as a table for docs/performance.md.
 
-    scale.py BUILD SAMPLES... [--made 10000]      (BUILD: build/cpu; docs/performance.md has 0 200000 1000000, and 0 --made 1000000)
+    scale.py BUILD SAMPLES... [--made 10000] [--shard-samples 1000]      (BUILD: build/cpu; docs/performance.md has 0 200000 1000000, and 0 --made 1000000)
 
 For each number: so many finished samples are put into a folder (finished_bench prints what it takes to check and index their
 prompts, to find them again and to make the index), then `generate --model null` goes on there on 8 ranks and makes some more. All in
@@ -21,6 +21,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("build", type=pathlib.Path)
 parser.add_argument("samples", type=int, nargs="+")
 parser.add_argument("--made", type=int, default=10000, help="samples that are made")
+parser.add_argument("--shard-samples", type=int, default=1000, help="finished samples of a shard")
 options = parser.parse_args()
 build, numbers, made = options.build, options.samples, options.made
 
@@ -41,13 +42,15 @@ def most_entries(output):
 with tempfile.TemporaryDirectory(prefix="pyracast-scale-", dir="/dev/shm") as name:
     folder = pathlib.Path(name)
     (folder / "one.txt").write_text("a prompt\n")
-    generate(folder / "one", folder / "one.txt")   # only to learn the fingerprint
+    generate(folder / "one", folder / "one.txt")   # only to learn the fingerprint and a sample's settings
     fingerprint = json.loads((folder / "one" / "run.json").read_text())["fingerprint"]
+    settings = json.loads((folder / "one" / "metadata.jsonl").read_text())["settings"]
     for samples in numbers:
         output = folder / "out"
         print(f"{samples} finished samples:", flush=True)
         if samples:
-            subprocess.run([str(word) for word in (build / "tests" / "finished_bench", samples, output, 1000, fingerprint)], check=True)
+            words = [build / "tests" / "finished_bench", samples, output, options.shard_samples, fingerprint, settings]
+            subprocess.run([str(word) for word in words], check=True)
         else:
             output.mkdir()
         with open(output / "prompts.jsonl", "a") as prompts:

@@ -5,6 +5,7 @@
 
 #include "../dataset/samples.hpp"
 #include "dataset/mp4.hpp"
+#include "dataset/prompt_index.hpp"
 #include "dataset/shard_file.hpp"
 #include "report/comparison_page.hpp"
 
@@ -147,9 +148,20 @@ TEST_F(CompareDatasets, NamesWhatCannotBeReadAndComparesTheRest) {
                   testing::AllOf(HasSubstr("sample 0 of \"sample-3\""), HasSubstr("2 x 16 x 32"), HasSubstr("expected the same size"))));
   EXPECT_THAT(c.only_in[1].first, ElementsAre("sample-5 0"));
   EXPECT_EQ(c.runs[0].seconds, 2 * 10);
-  EXPECT_THAT(comparison_table(c), testing::AllOf(HasSubstr("cannot be read: 4"), HasSubstr(damaged.string())));
-  EXPECT_THAT(comparison_page(c, 0), testing::AllOf(HasSubstr("4 that cannot be read"), HasSubstr(damaged.string())));
+  EXPECT_THAT(comparison_table(c), testing::AllOf(HasSubstr("of different sizes: 4"), HasSubstr(damaged.string())));
+  EXPECT_THAT(comparison_page(c, 0), testing::AllOf(HasSubstr("4 that cannot be read or are of different sizes"), HasSubstr(damaged.string())));
   EXPECT_EQ(written(c)["not_comparable"]["count"], 4);
+}
+
+TEST_F(CompareDatasets, TellsSamplesApartWhoseIdsHaveTheSameHash) {
+  std::vector<SampleRecord> samples{sample(1, 100, 1, 1), sample(2, 100, 1, 1)};
+  samples[0].id = "8yn0iYCKYHlIj4-BwPqk", samples[1].id = "GReLUrM4wMqfg9yzV3KQ";   // FNV-1a of 64 bits gives one number
+  ASSERT_EQ(hash_of_id(samples[0].id), hash_of_id(samples[1].id));
+  const auto a = run("a", samples, {}), b = run("b", {samples[1], samples[0]}, {}), only_one = run("c", {samples[1]}, {});
+  EXPECT_EQ(compared(a, b).compared, 2u);
+  const DatasetComparison c = compared(a, only_one);
+  EXPECT_EQ(c.compared, 1u);
+  EXPECT_THAT(c.only_in[0].first, ElementsAre("8yn0iYCKYHlIj4-BwPqk 0"));
 }
 
 TEST_F(CompareDatasets, TellsThatNothingCanBeReadWhereNothingCan) {
@@ -158,7 +170,7 @@ TEST_F(CompareDatasets, TellsThatNothingCanBeReadWhereNothingCan) {
   fs::remove(a / video_path("sample-1", 0));
   const DatasetComparison c = compared(a, b);
   EXPECT_EQ(c.compared, 0u);
-  EXPECT_THAT(comparison_table(c), HasSubstr("cannot be read: 1"));
+  EXPECT_THAT(comparison_table(c), HasSubstr("of different sizes: 1"));
   EXPECT_THAT(comparison_page(c, 5), HasSubstr("1 that cannot be read"));
   EXPECT_TRUE(written(c)["samples"].empty());
 }
@@ -176,7 +188,7 @@ TEST_F(CompareDatasets, HoldsTheRowsOfSomeShardsOnly) {
       }
     }
     size_t most = 0;
-    compare_datasets(runs[0], runs[1], *backend_, {.worst = 2, .told = [&](size_t, size_t) {
+    compare_datasets(runs[0], runs[1], *backend_, {.worst = 2, .tell = [&](const char*, size_t, size_t) {
       const struct mallinfo2 heap = mallinfo2();
       most = std::max(most, heap.uordblks + heap.hblkhd);
     }});
