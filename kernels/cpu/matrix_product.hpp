@@ -68,6 +68,30 @@ struct PackedFactors {
   Packing packing_;
 };
 
+/// Scratch that is kept between calls and begins at a multiple of a cache line, across which vectors and rows of tiles should not lie.
+template <class T>
+class CacheLines {
+ public:
+  T* room(int64_t elements) {
+    constexpr size_t line = 64;
+    if (values_.size() < size_t(elements) + line / sizeof(T)) values_.resize(size_t(elements) + line / sizeof(T));
+    void* begin = values_.data();
+    size_t bytes = values_.size() * sizeof(T);
+    return static_cast<T*>(std::align(line, size_t(elements) * sizeof(T), begin, bytes));
+  }
+
+ private:
+  std::vector<T> values_;
+};
+
+/// So many elements that this thread keeps for itself, `Use` by `Use`. They are taken when they are first asked for: of the program's threads few
+/// multiply, and thread_local arrays are memory of all.
+template <class T, class Use>
+T* room_of_thread(int64_t elements) {
+  thread_local CacheLines<T> kept;
+  return kept.room(elements);
+}
+
 /// Whether an output has room for whole tiles: its rows for whole panels, and its last tile for tile_rows rows.
 enum class Room { exact, whole_tiles };
 
@@ -80,11 +104,10 @@ struct NearPanels {
   std::span<const std::byte> stored(int64_t, int64_t, int64_t) const { return {}; }
 };
 
-/// Panels of weights; bfloat16 is widened a block at a time into `widened`.
+/// Panels of weights; bfloat16 is widened a block at a time.
 struct WeightPanels {
   const Simd& simd;
   const PackedWeights& weights;
-  float* widened;
   int64_t block() const { return depth_block; }
   /// Rows k.. of a panel as they lie in memory.
   std::span<const std::byte> stored(int64_t panel, int64_t k, int64_t count) const {
@@ -95,6 +118,7 @@ struct WeightPanels {
   const float* operator()(int64_t panel, int64_t k, int64_t count) const {
     const std::byte* values = stored(panel, k, count).data();
     if (weights.dtype == DType::float32) return reinterpret_cast<const float*>(values);
+    float* const widened = room_of_thread<float, WeightPanels>(depth_block * panel_columns);
     simd.widen(reinterpret_cast<const bfloat16*>(values), count * panel_columns, widened);
     return widened;
   }
@@ -120,10 +144,8 @@ inline const float* quantized_scales(const std::byte* block, int64_t count) { re
 struct FloatTiles {
   static constexpr int64_t tile_rows = cpu::tile_rows, depth_blocks = 1;
   const Simd& simd;
-  static float* rows(int64_t tile) {
-    alignas(64) thread_local static float all[row_block * left_stride];
-    return all + tile * tile_rows * left_stride;
-  }
+  float* all = room_of_thread<float, FloatTiles>(row_block * left_stride);
+  float* rows(int64_t tile) const { return all + tile * tile_rows * left_stride; }
   template <class PackLeft>
   bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t, int64_t k, int64_t count) const {
     return pack_left(row, k, count, rows(tile));
@@ -149,14 +171,10 @@ struct NearTiles {
 struct QuantizedTiles {
   static constexpr int64_t tile_rows = cpu::tile_rows, depth_blocks = 6;
   const Simd& simd;
-  static int16_t* rows(int64_t tile) {
-    alignas(64) thread_local static int16_t all[depth_blocks * row_block * quantized_stride];
-    return all + tile * tile_rows * quantized_stride;
-  }
-  static float* scales(int64_t tile) {
-    thread_local static float all[depth_blocks * row_block];
-    return all + tile * tile_rows;
-  }
+  int16_t* all = room_of_thread<int16_t, QuantizedTiles>(depth_blocks * row_block * quantized_stride);
+  float* all_scales = room_of_thread<float, QuantizedTiles>(depth_blocks * row_block);
+  int16_t* rows(int64_t tile) const { return all + tile * tile_rows * quantized_stride; }
+  float* scales(int64_t tile) const { return all_scales + tile * tile_rows; }
   template <class PackLeft>
   bool pack(const PackLeft& pack_left, int64_t tile, int64_t row, int64_t, int64_t k, int64_t count) const {
     alignas(64) float values[tile_rows * left_stride];
@@ -226,10 +244,9 @@ void multiply_block(const Tiles& tiles, int64_t row_begin, int64_t row_end, int6
 /// body(tiles, panels_of): the left factor's tiles and, of a right factor of this type, its panels, as this processor multiplies them.
 template <class Body>
 void with_tiles(const Simd& simd, DType dtype, Body body) {
-  alignas(64) thread_local static float widened[depth_block * panel_columns];
   const auto quantized = [](const PackedWeights& right) { return QuantizedPanels{right}; };
   if (dtype == DType::int16) body(QuantizedTiles{simd}, quantized);
-  else body(FloatTiles{simd}, [&](const PackedWeights& right) { return WeightPanels{simd, right, widened}; });
+  else body(FloatTiles{simd}, [&](const PackedWeights& right) { return WeightPanels{simd, right}; });
 }
 
 /// Packs rows of a row-major matrix with this row stride.
@@ -293,22 +310,6 @@ struct Epilogue {
       r += together;
     }
   }
-};
-
-/// Scratch that is kept between calls and begins at a multiple of a cache line, across which vectors and rows of tiles should not lie.
-template <class T>
-class CacheLines {
- public:
-  T* room(int64_t elements) {
-    constexpr size_t line = 64;
-    if (values_.size() < size_t(elements) + line / sizeof(T)) values_.resize(size_t(elements) + line / sizeof(T));
-    void* begin = values_.data();
-    size_t bytes = values_.size() * sizeof(T);
-    return static_cast<T*>(std::align(line, size_t(elements) * sizeof(T), begin, bytes));
-  }
-
- private:
-  std::vector<T> values_;
 };
 
 /// The floats of what may not be there.

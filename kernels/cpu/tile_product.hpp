@@ -72,8 +72,8 @@ void multiply_in_tiles(const Simd& simd, int64_t rows, const PackedWeights& righ
   const bool streams = past_caches(View{out, DType::float32, {rows, columns}});
 #pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(rows * columns * depth))
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {
-    alignas(64) thread_local static bfloat16 left[row_step * most_depth];
-    alignas(64) thread_local static float all_sums[row_step * most_columns];
+    auto* const left = room_of_thread<bfloat16, AmxTiles>(row_step * most_depth);
+    auto* const all_sums = room_of_thread<float, AmxTiles>(row_step * most_columns);
     const AmxTiles tiles(amx);
     const int64_t row = task / column_tasks * row_step, count = std::min(row_step, rows - row), blocks = (count + amx_block - 1) / amx_block;
     const int64_t begin = task % column_tasks * column_step, end = std::min(columns, begin + column_step);

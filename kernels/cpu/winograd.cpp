@@ -108,7 +108,8 @@ void convolution_by_winograd(const Simd& simd, View x, const PackedWeights& weig
   };
 #pragma omp parallel for schedule(dynamic) if (row_tasks * column_tasks > 1 && worth_threads(16 * patches.count * columns * depth))
   for (int64_t task = 0; task < row_tasks * column_tasks; ++task) {
-    alignas(64) thread_local static float products[4][most_products / 4];
+    float* const all_products = room_of_thread<float, PackTransformed>(most_products);
+    float* const products[4]{all_products, all_products + most_products / 4, all_products + most_products / 2, all_products + most_products / 4 * 3};
     const int64_t begin = task / column_tasks * step, end = std::min(patches.count, begin + step);
     const int64_t column = task % column_tasks * column_step, count = std::min(columns - column, column_step);
     const float* added = bias ? floats(*bias) + column : zeros;
