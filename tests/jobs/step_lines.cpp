@@ -6,10 +6,10 @@ namespace pyracast {
 namespace {
 
 TEST(StepLines, TellsInALogHowFarALongStepIsAndNothingOfAShortOne) {
-  testing::internal::CaptureStderr();   // into a file
+  ::testing::internal::CaptureStderr();   // into a file
   StepLines of_long(std::chrono::milliseconds(0)), of_short(std::chrono::hours(1));
   for (size_t done = 1; done <= 2; ++done) of_long("shards read", done, 2), of_short("shards written", done, 2);
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "pyracast: 1 of 2 shards read\npyracast: 2 of 2 shards read\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "pyracast: 1 of 2 shards read\npyracast: 2 of 2 shards read\n");
 }
 
 }  // namespace
