@@ -85,15 +85,21 @@ std::optional<ClipHash> clip_hash_from(std::string_view text) {
   return whole ? std::optional(hash) : std::nullopt;
 }
 
+bool few_bits_differ(const std::array<uint64_t, 4>& a, const std::array<uint64_t, 4>& b) {
+  int different = 0;
+  for (size_t i = 0; i < a.size() && different <= most_different_bits; ++i) different += std::popcount(a[i] ^ b[i]);
+  return different <= most_different_bits;
+}
+
 bool near_duplicates(const ClipHash& a, const ClipHash& b) {
   for (size_t c = 0; c < 3; ++c)
     if (std::abs(int(a.colour[c]) - int(b.colour[c])) > most_different_colour) return false;
+  if (!few_bits_differ(a.frames, b.frames)) return false;
   int different = 0, set = 0;
   for (size_t i = 0; i < a.frames.size(); ++i) {
     different += std::popcount(a.frames[i] ^ b.frames[i]);
-    if (different > most_different_bits) return false;
+    set += std::popcount(a.frames[i] | b.frames[i]);
   }
-  for (size_t i = 0; i < a.frames.size(); ++i) set += std::popcount(a.frames[i] | b.frames[i]);
   return 8 * different <= set;
 }
 

@@ -26,6 +26,9 @@ ClipHash hash_of(const Video& video);
 std::string to_text(const ClipHash& hash);
 std::optional<ClipHash> clip_hash_from(std::string_view text);
 
+/// Whether no more bits of the frames differ than in near_duplicates(); also of both turned alike.
+bool few_bits_differ(const std::array<uint64_t, 4>& a, const std::array<uint64_t, 4>& b);
+
 /// Whether two clips look nearly the same: no mean colour is more than 3 levels away, and at most 15 of the 256 bits
 /// differ, and at most an eighth of those that are set in either.
 bool near_duplicates(const ClipHash& a, const ClipHash& b);

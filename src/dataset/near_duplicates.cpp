@@ -81,7 +81,9 @@ void join_neighbours(const DifferentHashes& hashes, int band, std::vector<Turned
     std::sort(order.begin(), order.end());
     for (size_t i = 0; i < order.size(); ++i)
       for (size_t j = i + 1; j < order.size() && j <= i + most_neighbours && first_band(j) == first_band(i); ++j)
-        if (near_duplicates(hashes[order[i].clip], hashes[order[j].clip])) sets.join(order[i].clip, order[j].clip);
+        // The hashes themselves lie anywhere in memory: only of few pairs are they looked at.
+        if (few_bits_differ(order[i].bits, order[j].bits) && near_duplicates(hashes[order[i].clip], hashes[order[j].clip]))
+          sets.join(order[i].clip, order[j].clip);
   }
 }
 
