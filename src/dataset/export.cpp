@@ -1,6 +1,7 @@
 #include "dataset/export.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 
 #include "base/file.hpp"
@@ -19,12 +20,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One sample to be exported; its line of metadata lies in a file.
+/// One sample to be exported, of which there are millions; its line of metadata, which begins with its video's path, lies in a file.
 struct ExportedSample {
-  std::string video;
+  uint64_t begins;   // begin_of() its video
   uint64_t line_at = 0;
   uint32_t line_length = 0;
 };
+
+/// Letters behind "videos/", its folders and more, in the order of the texts: all but few videos of a million differ in them.
+uint64_t begin_of(std::string_view video) {
+  constexpr size_t letters = sizeof(uint64_t), behind = std::string_view("videos/").size();
+  uint64_t begin = 0;
+  for (size_t i = behind; i < behind + letters; ++i) begin = begin << 8 | (i < video.size() ? uint8_t(video[i]) : 0);
+  return begin;
+}
+
+/// The path that a line of metadata begins with; safe_name() leaves nothing in it that JSON writes otherwise.
+std::string video_of(std::string_view line) {
+  constexpr std::string_view before = "{\"file_name\":\"";
+  assert(line.starts_with(before));
+  return std::string(line.substr(before.size(), line.find('"', before.size()) - before.size()));
+}
 
 const char* name_of(ExportFormat format) { return format == ExportFormat::webdataset ? "webdataset" : "videofolder"; }
 
@@ -91,17 +107,30 @@ class Export {
         if (tally) tally->add(row.id, row.sample, failed);
         if (failed) continue;
         const std::string line = metadata_line(row);
-        samples_.push_back({row.video, lines.size(), uint32_t(line.size())});
+        samples_.push_back({begin_of(row.video), lines.size(), uint32_t(line.size())});
         lines.append(line);
       }
     }
     lines.close();
     lines_ = std::make_unique<ReadFile>(lines_path_);
-    std::sort(samples_.begin(), samples_.end(), [](const auto& a, const auto& b) { return a.video < b.video; });
+    sort_by_video();
     require(!samples_.empty(), options_.output.string(), ": no sealed shard holds a finished sample; end its generate first");
     result_.samples = samples_.size();
     if (tally) result_.left = tally->left();
     result_.missing_parts = unjoined_parts(layout.root);
+  }
+
+  /// By what their videos begin with, and those that begin alike, which are few, by the whole.
+  void sort_by_video() {
+    std::sort(samples_.begin(), samples_.end(), [](const auto& a, const auto& b) { return a.begins < b.begins; });
+    for (auto first = samples_.begin(), last = first; first != samples_.end(); first = last) {
+      last = std::find_if(first, samples_.end(), [&](const auto& sample) { return sample.begins != first->begins; });
+      if (last - first == 1) continue;
+      std::vector<std::pair<std::string, ExportedSample>> alike;
+      for (auto sample = first; sample != last; ++sample) alike.emplace_back(video_of(line_of(*sample)), *sample);
+      std::stable_sort(alike.begin(), alike.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::transform(alike.begin(), alike.end(), first, [](const auto& one) { return one.second; });
+    }
   }
 
   std::string line_of(const ExportedSample& sample) const { return lines_->read(sample.line_at, sample.line_length); }
@@ -127,8 +156,10 @@ class Export {
       const std::string name = file.lexically_relative(options_.to).string();
       if (name.starts_with("videos-") && name.ends_with(".tar")) fs::remove(file);
       if (!name.starts_with("videos/")) continue;
-      const auto sample = std::lower_bound(samples_.begin(), samples_.end(), name, [](const auto& a, const auto& b) { return a.video < b; });
-      const bool is_sample = sample != samples_.end() && sample->video == name;
+      const auto sample = std::lower_bound(samples_.begin(), samples_.end(), name, [&](const ExportedSample& a, const std::string& b) {
+        return a.begins != begin_of(b) ? a.begins < begin_of(b) : video_of(line_of(a)) < b;
+      });
+      const bool is_sample = sample != samples_.end() && video_of(line_of(*sample)) == name;
       if (!is_sample || Json::parse(line_of(*sample)).at("video_sha256") != sha256_of_file(file)) fs::remove(file);
     }
   }
@@ -162,8 +193,8 @@ class Export {
     return true;
   }
 
-  std::string video_of(const ExportedSample& sample, const Json& line) const {
-    const fs::path path = options_.output / sample.video;
+  std::string content_of(const std::string& video, const Json& line) const {
+    const fs::path path = options_.output / video;
     std::string content = read_file(path);
     const std::string expected = line.at("video_sha256"), found = sha256(content);
     if (found != expected)
@@ -184,8 +215,9 @@ class Export {
 
   /// Bytes of a sample's three members.
   uint64_t tar_bytes_of(const ExportedSample& sample) const {
-    const Json line = Json::parse(line_of(sample));
-    return TarWriter::bytes_of(fs::file_size(options_.output / sample.video)) + TarWriter::bytes_of(without_file_name(line).size()) +
+    const std::string text = line_of(sample);
+    const Json line = Json::parse(text);
+    return TarWriter::bytes_of(fs::file_size(options_.output / video_of(text))) + TarWriter::bytes_of(without_file_name(line).size()) +
            TarWriter::bytes_of(line.at("prompt").get<std::string>().size());
   }
 
@@ -208,9 +240,9 @@ class Export {
   void write_tar(const fs::path& path, size_t first, size_t last) {
     TarWriter tar(path);
     for (size_t i = first; i < last; ++i) {
-      const Json line = Json::parse(line_of(samples_[i]));
-      const std::string key = key_of(samples_[i].video);
-      tar.add(key + ".mp4", video_of(samples_[i], line));
+      const std::string text = line_of(samples_[i]), video = video_of(text), key = key_of(video);
+      const Json line = Json::parse(text);
+      tar.add(key + ".mp4", content_of(video, line));
       tar.add(key + ".json", without_file_name(line));
       tar.add(key + ".txt", line.at("prompt").get<std::string>());
     }
@@ -221,11 +253,11 @@ class Export {
   void write_folder() {
     GrowingFile metadata(options_.to / "metadata.jsonl.tmp");
     for (size_t i = 0; i < samples_.size(); ++i) {
-      const std::string line = line_of(samples_[i]);
-      const fs::path path = options_.to / samples_[i].video;
+      const std::string line = line_of(samples_[i]), video = video_of(line);
+      const fs::path path = options_.to / video;
       if (!fs::exists(path)) {
         make_folder(path.parent_path());
-        write_atomically(path, video_of(samples_[i], Json::parse(line)));
+        write_atomically(path, content_of(video, Json::parse(line)));
         ++result_.written;
       }
       add_file(fs::file_size(path));

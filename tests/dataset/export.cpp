@@ -1,5 +1,6 @@
 #include "dataset/export.hpp"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -158,6 +159,33 @@ TEST_F(ExportTest, TakesMemoryThatDoesNotGrowWithTheSamplesTexts) {
   };
   const auto of_few = most_memory(20);
   EXPECT_LT(most_memory(120), of_few + 12'000'000) << "whose lines are 40 MB more";
+}
+
+TEST_F(ExportTest, HoldsFewBytesASample) {
+  constexpr int samples_a_shard = 100;
+  const auto heap_with = [&](int shards) {
+    std::optional<ShardFile> shard;
+    for (int n = 0; n < shards * samples_a_shard; ++n) {
+      if (n % samples_a_shard == 0) shard.emplace(layout_.shards() / ".test.tmp", run_fingerprint, "{}");
+      SampleRecord row = record("b", 0);
+      row.id = concat("sample-", n, '-', std::string(80, 'x')), row.pixels.reset();
+      SampleRecord::arrays([](const char*, size_t, auto& array) { array = {}; }, row);
+      row.video = video_path(row.id, 0), row.video_sha256 = sha256_of_file(video("b"));
+      fs::create_directories((output_ / row.video).parent_path());
+      if (!fs::exists(output_ / row.video)) fs::create_hard_link(video("b"), output_ / row.video);
+      shard->append(row);
+      if (n % samples_a_shard == samples_a_shard - 1) shard->seal(layout_.shards());
+    }
+    fs::remove_all(to_);
+    size_t heap = 0;
+    export_dataset(options_for(ExportFormat::webdataset), [&](const char* step, size_t, size_t) {
+      const struct mallinfo2 now = mallinfo2();
+      if (step == std::string("samples exported")) heap = now.uordblks + now.hblkhd;
+    });
+    return heap;
+  };
+  const size_t of_few = heap_with(1);
+  EXPECT_LT(heap_with(50), of_few + 50 * samples_a_shard * 60) << "a path takes 110 bytes";
 }
 
 TEST_F(ExportTest, RefusesAFolderThatHoldsSomethingElse) {
