@@ -26,8 +26,10 @@ std::string ChangedRows::change_of(const SampleRecord& made, const Prompt& row, 
   const VideoRequest request = requests_(row);
   const SampleRecord asked = record_asked_for(row, uint32_t(made.sample), request, settings_, requests_.broadcast());
   if (made.seed != asked.seed) return change("seed", made.seed, asked.seed);
-  if (made.height != asked.height) return change("height", made.height, asked.height);
-  if (made.width != asked.width) return change("width", made.width, asked.width);
+  const Json further = Json::parse(made.settings);
+  const int64_t height = further.value("height", made.height), width = further.value("width", made.width);   // as was asked for
+  if (height != asked.height) return change("height", height, asked.height);
+  if (width != asked.width) return change("width", width, asked.width);
   if (request.clips == 1 && made.frames != asked.frames) return change("frames", made.frames, asked.frames);
   if (made.fps != asked.fps) return change("fps", made.fps, asked.fps);
   if (made.steps != asked.steps) return change("steps", made.steps, asked.steps);

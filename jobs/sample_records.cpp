@@ -9,10 +9,6 @@
 
 namespace pyracast {
 
-namespace {
-constexpr const char* reference_sha256 = "reference_sha256";   // of the files, in the settings of a sample that was made with some
-}
-
 uint64_t seed_of(const Prompt& row, const GenerateSettings& settings) { return row.seed.value_or(settings.seed); }
 
 std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype) {
@@ -45,9 +41,8 @@ void check_save(const std::vector<std::string>& save) {
 }
 
 std::string settings_asked_for(const SampleRecord& made) {
-  if (made.settings.find(reference_sha256) == std::string::npos) return made.settings;
   Json further = Json::parse(made.settings);
-  further.erase(reference_sha256);
+  for (const char* told : {"height", "width", "reference_sha256"}) further.erase(told);
   return further.dump();
 }
 
@@ -86,16 +81,16 @@ SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& r
   record.status = int64_t(result.outcome == Outcome::failed ? SampleStatus::failed : SampleStatus::done);
   record.reason = result.reason;
   record.encoded_prompt = result.encoded_prompt;
-  if (!result.reference_sha256.empty()) {
-    Json further = Json::parse(record.settings);
-    further[reference_sha256] = result.reference_sha256;
-    record.settings = further.dump();
-  }
   if (result.video.frames) {
     record.height = result.video.height;
     record.width = result.video.width;
     record.frames = result.video.frames;
   }
+  Json further = Json::parse(record.settings);
+  if (!result.reference_sha256.empty()) further["reference_sha256"] = result.reference_sha256;
+  // A model that makes whole latents only (of 8 pixels) is told the size asked for all the same, and its pixels follow from that.
+  if (record.height != request.height || record.width != request.width) further["height"] = request.height, further["width"] = request.width;
+  record.settings = further.dump();
   record.text_seconds = result.text_seconds;
   record.decode_seconds = result.decode_seconds;
   record.continuations = result.continuations;

@@ -119,8 +119,8 @@ Prompt row_of(const SampleRecord& record, const GenerateSettings& settings, bool
   row.negative_prompt = further.value("negative_prompt", "");
   if (names_seed) row.seed = record.seed;
   row.samples = int(record.sample) + 1;
-  row.height = int(record.height);
-  row.width = int(record.width);
+  row.height = further.value("height", int(record.height));   // asked for, where the video has not just that
+  row.width = further.value("width", int(record.width));
   row.frames = int(settings.clips > 1 ? frames_of_clip(record.frames, settings.clips, settings.condition_latents) : record.frames);
   row.fps = record.fps;
   row.steps = int(record.steps);

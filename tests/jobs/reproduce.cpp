@@ -50,6 +50,23 @@ TEST_F(Reproduce, MakesAStoredSampleAgainAndSaysThatItIsEqual) {
   EXPECT_EQ(json::parse(reproduce({"--count", "2", "--json"}).output)["samples"].size(), 2u);
 }
 
+TEST_F(Reproduce, TakesTheSizeThatWasAskedForWhereTheVideoHasAnother) {
+  const auto rows = [&](const char* height, const char* more = "") {
+    return file("prompts.jsonl", std::string("{\"id\": \"a\", \"prompt\": \"a red circle\", \"width\": 70, \"height\": ") + height + "}\n" + more);
+  };
+  ASSERT_EQ(run(command(1, rows("50"), "out")).code, 0);
+  const json row = json::parse(read_text(folder / "out/metadata.jsonl"));
+  EXPECT_EQ(row["height"], 48);
+  EXPECT_EQ(row["width"], 64);
+  const Ended one = reproduce({"--id", "a"});
+  EXPECT_EQ(one.code, 0) << one.output;
+  const Ended longer = run(command(1, rows("50", "{\"prompt\": \"a star\"}\n"), "out"));
+  EXPECT_EQ(longer.code, 0) << "no row has changed: " << longer.output;
+  const Ended changed = run(command(1, rows("51"), "out"));
+  EXPECT_EQ(changed.code, 65);
+  EXPECT_THAT(changed.output, HasSubstr("height was 50, is 51"));
+}
+
 TEST_F(Reproduce, NeedsTheDatasetAlone) {
   const auto prompts = two_prompts();
   ASSERT_EQ(run(generate(prompts)).code, 0);
