@@ -168,6 +168,8 @@ int inspect(int argc, char** argv) {
   const bool named = argc > 1 && argv[1][0] != '-';
   auto settings = read_config<InspectSettings>(argc - named, argv + named);
   if (named) settings.model.snapshot = argv[1];
+  require(!settings.model.model.empty() || !settings.model.snapshot.empty() || !settings.model.transformer.empty(),
+          "which snapshot to look at is not known\n", usage);
   if (settings.presets.empty()) settings.presets = presets_folder();
   if (settings.model.model.empty()) settings.model.model = family_of(settings.model.snapshot, find_given(settings.model));
   const Json out = inspected(settings);

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -30,6 +31,7 @@ int with_output_written(int code) {
 
 int main(int argc, char** argv) {
   wait_passively(argv);
+  std::signal(SIGXFSZ, SIG_IGN);   // a file that grows beyond `ulimit -f` is an error that names it, as a full disk is
   try {
     return with_output_written(pyracast::run_job(argc, argv));
   } catch (const std::exception& error) {

@@ -64,7 +64,8 @@ bool is_begun(const fs::path& folder) {
 std::string changed_in(const fs::path& folder, const GenerateSettings& settings, const Fingerprint& fingerprint,
                        const VideoRequests& requests, const ManifestOptions& options) {
   if (const auto other = other_settings(folder, fingerprint)) return *other;
-  require(!is_stream(settings.prompts.string()), "--on-change fork reads the manifest twice, which standard input and pipes do not allow: give a file");
+  require(!is_stream(settings.prompts.string()), "--on-change fork reads the manifest twice, which standard input and pipes do "
+          "not allow: give a file");
   const ScratchFolder scratch;
   const Manifest manifest = Manifest::build(settings.prompts.string(), scratch.path(), options);
   if (is_accepted(folder, manifest.fingerprint())) return "";

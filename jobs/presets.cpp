@@ -43,7 +43,7 @@ BroadcastPolicy broadcast_policy(const fs::path& given) {
   if (given.empty()) return {};
   const fs::path file = broadcast_file(given);
   const Json json = read_json(file);
-  require(json.is_object(), file.string(), ": is ", json.type_name(), ", expected an object");   // null is no file's way to say that nothing is reused
+  require(json.is_object(), file.string(), ": is ", json.type_name(), ", expected an object");   // null: of a setting, not of a file
   return BroadcastPolicy(json, file.string());
 }
 

@@ -190,6 +190,7 @@ int simulate(int argc, char** argv) {
     return 0;
   }
   const auto settings = read_config<SimulateSettings>(argc, argv);
+  require(settings.mtbf >= 0, "mtbf is ", settings.mtbf, ", expected 0 (none fails) or more hours");
   require(settings.runs >= 1, "runs is ", settings.runs, ", expected 1 or more");
   require(!settings.nodes.empty() && !settings.intervals.empty(), "nodes and intervals must not be empty");
   const SimulatedJob job = job_of(settings);

@@ -6,6 +6,7 @@
 #include "base/share.hpp"
 #include "dataset/folder_lock.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/open_backend.hpp"
 #include "jobs/step_lines.hpp"
 #include "report/verification_table.hpp"
 
@@ -48,6 +49,7 @@ int verify_dataset(int argc, char** argv) {
   }
   const auto settings = read_config<VerifySettings>(argc, argv);
   require(!settings.output.empty(), "which dataset to verify is not known: give --output DIR");
+  check_threads(settings.threads);
   const int threads = settings.threads > 0 ? settings.threads : int(std::max(1u, std::thread::hardware_concurrency()));
   const Verification found = verify({settings.output, settings.prompts, videos_percent(settings.videos), threads}, StepLines());
   if (settings.json) std::printf("%s\n", verification_json(found).dump(1).c_str());

@@ -3,6 +3,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <cstring>
+
 #include "base/error.hpp"
 #include "base/file.hpp"
 
@@ -27,7 +29,9 @@ TarWriter::~TarWriter() {
 void TarWriter::check(int result, const char* action) {
   if (result == ARCHIVE_OK) return;
   const char* text = archive_error_string(archive_.get());
-  throw Error(concat(path_.string(), ": ", action, " failed: ", text ? text : "no reason given"), ExitCode::environment);
+  const int error = archive_errno(archive_.get());   // of the system where it is more than 0: a full disk is a "Write error"
+  throw Error(concat(path_.string(), ": ", action, " failed: ", text ? text : "no reason given", error > 0 ? concat(": ", std::strerror(error)) : ""),
+              ExitCode::environment);
 }
 
 void TarWriter::add(const std::string& name, std::string_view content) {

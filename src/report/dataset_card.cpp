@@ -109,8 +109,8 @@ std::string dataset_card(const DatasetSummary& s) {
   out +=
       "## What is where\n\n`metadata.jsonl` has a line a video: `file_name`, the prompt as given and as encoded, seed, size, steps, "
       "guidance, SHA-256, and\n"
-      "what its pixels show. `load_dataset` of this folder, as it lies or by its name on the Hub, reads it. `index.h5` and `shards/` hold the same as "
-      "columns, and\n"
+      "what its pixels show. `load_dataset` of this folder, as it lies or by its name on the Hub, reads it. `index.h5` and `shards/` hold the "
+      "same as columns, and\n"
       "when, where and in which time each video was made, step by step. `near_duplicates.jsonl` names videos that look nearly "
       "alike.\n\n"
       "A flag drops nothing: `black`, `frozen` and `saturated` videos are in the set; leave them out by `quality_flags`.\n\n";

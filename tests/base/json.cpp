@@ -32,7 +32,8 @@ TEST(JsonValue, NamesTheKeyThatIsMissingOrOfAnotherType) {
   EXPECT_THAT(refused([&] { value<int64_t>(json, "text", "a.json"); }), HasSubstr("\"text\""));
   EXPECT_THAT(refused([&] { value<int>(json, "big", "a.json"); }), HasSubstr("\"big\""));
   EXPECT_THAT(refused([&] { value<uint64_t>(json, "minus", "a.json"); }), HasSubstr("\"minus\" is -1, expected a whole number, 0 or more"));
-  EXPECT_THAT(refused([&] { value<std::vector<int64_t>>(json, "list", "a.json"); }), HasSubstr("\"list\" is [1,2.5], expected a list, each of it a whole number"));
+  EXPECT_THAT(refused([&] { value<std::vector<int64_t>>(json, "list", "a.json"); }),
+              HasSubstr("\"list\" is [1,2.5], expected a list, each of it a whole number"));
   EXPECT_THAT(refused([&] { value<double>(json, "yes", "a.json"); }), HasSubstr("\"yes\""));
   EXPECT_THAT(refused([&] { value_or(json, "text", 3, "a.json"); }), HasSubstr("\"text\""));
   EXPECT_THAT(refused([&] { count_value(json, "minus", "a.json"); }), HasSubstr("expected at least 1"));

@@ -62,6 +62,12 @@ TEST_F(Inspect, SaysWhichPartIsMissing) {
   expect_refusal(snapshot / "text_encoder", "--text-encoder");
 }
 
+TEST_F(Inspect, AsksForTheSnapshot) {
+  const Ended ended = run({PYRACAST, "inspect"});
+  EXPECT_EQ(ended.code, 64);
+  EXPECT_THAT(ended.output, HasSubstr("pyracast: which snapshot to look at is not known\nusage: pyracast inspect [SNAPSHOT]"));
+}
+
 TEST_F(Inspect, NamesAClassThatNoFamilyHas) {
   set(transformer / "config.json", "_class_name", "UNet3DConditionModel");
   expect_refusal(snapshot, "UNet3DConditionModel");

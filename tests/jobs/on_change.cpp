@@ -89,7 +89,8 @@ TEST_F(OnChange, RefusesAChangedRowByDefaultNamesItAndKeepsTheManifest) {
     EXPECT_EQ(whole.code, 0) << "the manifest of before is back: " << whole.output;
   }
   EXPECT_THAT(run({PYRACAST, "status", "--output", (folder / "out").string()}).output,
-              HasSubstr("the last one ended: with 65, " + (folder / "out").string() + ": 1 finished samples were made of other rows than the manifest's\n"));
+              HasSubstr("the last one ended: with 65, " + (folder / "out").string() +
+                        ": 1 finished samples were made of other rows than the manifest's\n"));
   const Ended again = run(generate(rows(first_row, 6)));
   EXPECT_EQ(again.code, 0) << again.output;
   EXPECT_THAT(again.output, HasSubstr("6 of 6 videos (4 were there)"));

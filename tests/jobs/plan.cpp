@@ -261,6 +261,8 @@ TEST_F(Plan, IsSimulatedOnNodesThatFail) {
   EXPECT_EQ(failing_and("--json", "true").output, failing_and("--json", "true").output);
   const Json calm = Json::parse(simulated({"--json", "true", "--mtbf", "0", "--spread", "0", "--allocation", "0", "--intervals", "never"}).output);
   EXPECT_NEAR(calm["points"][0]["wall_hours"].get<double>() * 3600, plan["wall_seconds"], 1e-6);
+  EXPECT_THAT(run({PYRACAST, "simulate", "--videos", "1", "--seconds", "1", "--mtbf", "-1"}).output,
+              HasSubstr("mtbf is -1, expected 0 (none fails)"));
   const Ended nothing = run({PYRACAST, "simulate"});
   EXPECT_EQ(nothing.code, 64);
   EXPECT_THAT(nothing.output, HasSubstr("give --plan FILE, or --videos N --seconds S"));

@@ -159,6 +159,11 @@ TEST_F(Proofs, ExportsOfTwoRunsOnDifferentRanksAreTheSameBytes) {
     EXPECT_EQ(read_text(folder / "one-tars" / name), read_text(folder / "three-tars" / name)) << name;
   const Ended listed = run({"tar", "-tf", (folder / "one-tars/videos-000000.tar").string()});
   EXPECT_EQ(std::count(listed.output.begin(), listed.output.end(), '\n'), 15);
+  const Ended limited = run({"bash", "-c", "ulimit -f 8; exec " PYRACAST " export --output '" + (folder / "one").string() + "' --to '" +
+                                               (folder / "limited").string() + "'"});
+  EXPECT_EQ(job("verify", "one", {"--threads", "-1"}).code, 64);
+  EXPECT_EQ(limited.code, 69) << limited.output;
+  EXPECT_THAT(limited.output, AllOf(HasSubstr("videos-000000.tar"), HasSubstr("File too large")));
 }
 
 TEST_F(Proofs, AnExportOfAnUnfinishedDatasetEndsAsOneUnlessToldThatItIsPartial) {
