@@ -21,7 +21,9 @@ std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const 
 }
 
 std::filesystem::path folder_of_references(const GenerateSettings& settings) {
-  return settings.references.empty() ? settings.prompts.parent_path() : settings.references;
+  if (!settings.references.empty()) return settings.references;
+  const std::filesystem::path folder = settings.prompts.parent_path();
+  return folder == "/dev/fd" ? std::filesystem::path() : folder;   // a pipe of the shell lies nowhere
 }
 
 std::function<Reference(const std::string& file, const VideoRequest& request)> reader_of_references(const GenerateSettings& settings) {

@@ -12,7 +12,7 @@ uint64_t seed_of(const Prompt& row, const GenerateSettings& settings);
 /// The noise of a sample, as the settings say (philox or torch).
 std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype);
 
-/// The folder that the reference_path of a manifest's rows starts from.
+/// The folder that the reference_path of a manifest's rows starts from; empty: the current one, as of standard input and pipes.
 std::filesystem::path folder_of_references(const GenerateSettings& settings);
 
 /// What reads the references of the settings' manifest (VideoRun::read_reference).
