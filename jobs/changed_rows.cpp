@@ -1,5 +1,6 @@
 #include "jobs/changed_rows.hpp"
 
+#include "base/file.hpp"
 #include "jobs/sample_records.hpp"
 
 namespace pyracast {
@@ -35,6 +36,16 @@ std::string ChangedRows::change_of(const SampleRecord& made, const Prompt& row, 
   if (made.steps != asked.steps) return change("steps", made.steps, asked.steps);
   if (made.guidance != asked.guidance) return change("guidance", made.guidance, asked.guidance);
   if (const std::string was = settings_asked_for(made); was != asked.settings) return change("settings", was, asked.settings);
+  return settings_.check_files && further.contains("reference_sha256") ? change_of_references(request, further["reference_sha256"]) : "";
+}
+
+std::string ChangedRows::change_of_references(const VideoRequest& request, const Json& were) const {
+  const std::vector<std::string> files = requests_.references(request).files;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto file = folder_of_references(settings_) / files[i];
+    if (!std::filesystem::is_regular_file(file)) continue;   // it is not needed any more
+    if (const Json is = sha256_of_file(file); is != were.at(i)) return change(concat("the SHA-256 of ", files[i]).c_str(), were.at(i), is);
+  }
   return "";
 }
 

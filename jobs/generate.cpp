@@ -205,7 +205,7 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
     if (manifest.rejected())
       std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
                    (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
-    const bool rows_are_known = is_accepted(settings.output, manifest.fingerprint());
+    const bool rows_are_known = is_accepted(settings.output, manifest.fingerprint()) && !settings.check_files;
     StepLines tell;
     size_t found = 0;
     recover(settings.output, configurations_of(settings.output), [&](const FinishedSample& sample) {

@@ -106,8 +106,8 @@ struct GenerateSettings {
     visit("Job", "prompts", s.prompts, "manifest: .jsonl, .csv, .tsv, .txt (a prompt a line), each also .gz; - reads standard input");
     visit("Job", "output", s.output, "folder of the dataset; the same command again continues in it");
     visit("Job", "strict", s.strict, "generate nothing when one line of the manifest is bad");
-    visit("Job", "check-files", s.check_files, "when continuing, read every finished video and shard and compare it with its checksum; else those "
-          "that changed");
+    visit("Job", "check-files", s.check_files, "when continuing, read every finished video, shard and reference and compare it with its checksum; "
+          "else those videos and shards that changed");
     visit("Job", "part", s.part, "K/N: only the K-th of N parts of the manifest, counted from 0; which prompts are in it their ids decide");
     visit("Job", "checkpoint-every", s.checkpoint_every, "how often the progress of a video is saved, so that a stopped job goes on inside it: "
           "seconds (60s), evaluations of the network (10), or never; at the next evaluation behind which no stored attention output is needed");

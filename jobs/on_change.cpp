@@ -68,7 +68,7 @@ std::string changed_in(const fs::path& folder, const GenerateSettings& settings,
           "not allow: give a file");
   const ScratchFolder scratch;
   const Manifest manifest = Manifest::build(settings.prompts.string(), scratch.path(), options);
-  if (is_accepted(folder, manifest.fingerprint())) return "";
+  if (is_accepted(folder, manifest.fingerprint()) && !settings.check_files) return "";
   ChangedRows changed(manifest, settings, requests, fingerprint.hash);
   for_each_row(folder, [&](const StoredRow& row) {
     changed.look_at(row.record, row.fingerprint);
@@ -126,8 +126,8 @@ std::map<std::string, std::string> configurations_of(const fs::path& output) {
 }
 
 void accept_rows(const GenerateSettings& settings, const std::string& manifest, const ChangedRows& changed) {
-  if (is_accepted(settings.output, manifest)) return;
   const std::vector<ChangedRow>& rows = changed.all();
+  if (rows.empty() && is_accepted(settings.output, manifest)) return;
   const KeptRows kept(settings.output);
   if (!std::all_of(rows.begin(), rows.end(), [&](const ChangedRow& row) { return kept.has(row); })) {
     const std::string what = concat(settings.output.string(), ": ", rows.size(), " finished samples were made of other rows than the manifest's:",

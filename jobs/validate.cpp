@@ -51,7 +51,7 @@ ManifestOptions options_of(const GenerateSettings& settings) {
   ManifestOptions options = manifest_options(settings, asked->requests);
   options.check = [asked, folder = folder_of_references(settings)](const Prompt& row) {
     auto refusal = asked->requests.refusal(row);
-    return refusal ? refusal : missing_reference(asked->model->references(asked->requests(row)), folder);
+    return refusal ? refusal : missing_reference(asked->requests.references(asked->requests(row)), folder);
   };
   options.cost = [asked](const Prompt& row) { return asked->requests.cost(row); };   // which keeps the model alive
   return options;

@@ -19,6 +19,8 @@ class VideoRequests {
 
   /// Why a row cannot be made; nothing where it can.
   std::optional<std::string> refusal(const Prompt& row) const;
+  /// What frames of such a video are taken from. Throws Error on references that cannot be.
+  References references(const VideoRequest& request) const { return model_.references(request); }
   /// The work of one sample of a row, in pixels x steps.
   double cost(const Prompt& row) const { return cost((*this)(row)); }
   static double cost(const VideoRequest& request);

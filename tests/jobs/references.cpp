@@ -57,6 +57,14 @@ TEST_F(References, AreFoundWhereverTheyHaveMovedAndKnownWhenTheyHaveChanged) {
   EXPECT_THAT(run(again).output, HasSubstr("1 of 1 samples are equal"));
   picture("moved/pictures/dark.ppm", 21);
   EXPECT_THAT(run(again).output, AllOf(HasSubstr("DIFFERS"), HasSubstr("settings")));
+  fs::rename(folder / "moved", folder / "manifests");
+  const fs::path rows = folder / "manifests/prompts.jsonl";
+  EXPECT_EQ(run(generate(1, rows, "out")).code, 0);
+  const Ended checked = run(generate(1, rows, "out", {"--check-files", "true"}));
+  EXPECT_EQ(checked.code, 65);
+  EXPECT_THAT(checked.output, AllOf(HasSubstr("2 finished samples"), HasSubstr("a sample 0: the SHA-256 of pictures/dark.ppm was")));
+  EXPECT_EQ(run(generate(1, rows, "out", {"--check-files", "true", "--on-change", "only-new"})).code, 0);
+  EXPECT_EQ(run(generate(1, rows, "out", {"--check-files", "true", "--on-change", "only-new"})).code, 0);
 }
 
 TEST_F(References, ThatAreNotThereFailAndCanBeMadeLater) {
