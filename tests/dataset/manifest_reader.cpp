@@ -122,7 +122,8 @@ TEST(ManifestReader, RefusesAWrongHeader) {
   const auto message = [](std::string_view content) { return error_of([&] { rows_of(content, "x.csv"); }); };
   EXPECT_EQ(message("id,prompt,guidence\n"),
             "x.csv: line 1 (the header): unknown column \"guidence\"; the nearest known one is \"guidance\" (all: id, prompt, negative_prompt, seed, "
-            "samples, width, height, resolution, aspect_ratio, frames, seconds, fps, steps, guidance, aesthetic, motion, camera)");
+            "samples, width, height, resolution, aspect_ratio, frames, seconds, fps, steps, guidance, aesthetic, motion, camera, "
+            "reference_path, mask_strategy)");
   EXPECT_THAT(message("prompt,id,prompt\n"), HasSubstr("the column \"prompt\" stands twice"));
   EXPECT_THAT(message("id,steps\n"), HasSubstr("has no column \"prompt\""));
   EXPECT_THAT(message("prompt,\"id\n"), HasSubstr("(the header): a quote that opens in this row is never closed"));
