@@ -58,6 +58,26 @@ TEST(MemoryPlan, OfEvaluationsEqualsWhatTheyTakeInTurnsAndAtOnceOnATeam) {
   EXPECT_LE(most[true], most[false]) << "a half's tokens take no more on their way than both halves'";
 }
 
+// The plan of a run is that of a video of its own size, whatever its rows begin with.
+TEST(MemoryPlan, OfAVideoWithAReferenceAsLongAsAClipIsThatWithoutOne) {
+  const auto model = find_model({"opensora-1.2", DEMO_SNAPSHOT});
+  VideoRequest request{.prompt = "a star", .height = 96, .width = 160, .frames = 51, .steps = 3, .guidance = 3};
+  const int64_t without = plan_memory(*model, {}, request, {}, {}).most_bytes();
+  request.reference_path = "a.mp4";
+  request.mask_strategy = "0";
+  const MemoryPlan plan = plan_memory(*model, {}, request, {}, {});
+  ASSERT_THAT(plan.phases, testing::Contains(testing::Field(&MemoryPlan::Phase::doing, "encoding the references")));
+  EXPECT_LT(std::abs(plan.most_bytes() - without), without / 100);
+  const auto backend = make_cpu_backend();
+  const TeamChannels alone = lone_channels();
+  const auto pipeline = model->open(*backend, {}, alone);
+  PhiloxNoise noise{0, "", 0};
+  VideoRun run{noise};
+  run.read_reference = [](const std::string&, const VideoRequest& of) { return blank_reference(of, of.frames); };
+  EXPECT_EQ(pipeline->generate(request, run).outcome, Outcome::going_on);
+  EXPECT_EQ(int64_t(static_cast<CpuBackend&>(*backend).pool().most_in_use()), plan.most_bytes());
+}
+
 TEST_P(MemoryPlanOfFamily, FollowsHalvesOfGuidanceThatAreEvaluatedOneAfterTheOtherOnATeam) {
   const VideoRequest request = this->request(7);
   const BroadcastPolicy policy = reuse_of_a_half(int(made_by(model(), 1, false, request, {}).front().evaluations.size()));
