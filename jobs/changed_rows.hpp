@@ -10,7 +10,8 @@ namespace pyracast {
 
 /// Holds finished samples against the rows of the manifest. Of samples that were made with the run's own settings everything
 /// must be as the row asks now; of others (--on-change only-new) the prompt, and the seed where the row names one. Samples
-/// that the manifest does not ask for are left alone. With --check-files the references of samples are read, where they are there. Memory goes with the samples whose rows have changed.
+/// that the manifest does not ask for are left alone. With --check-files the references of samples are read, where they are
+/// there. Memory goes with the samples whose rows have changed.
 class ChangedRows {
  public:
   ChangedRows(const Manifest& manifest, const GenerateSettings& settings, const VideoRequests& requests, std::string fingerprint);

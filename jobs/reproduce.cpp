@@ -48,7 +48,8 @@ class Remaker {
                                 transport_of(settings_.comm, settings_.model.device, team.size), *backend_)) {
     const Fingerprint now = fingerprint_of(ranks, settings_, model_->files(), *backend_);
     if (const std::string other = differences(recorded_anew(run.content), now.content); !other.empty())
-      throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:", other,
+      throw AgreedError(concat("the samples of fingerprint ", fingerprint, " cannot be made again here; what decides their pixels is not the same:",
+                               other,
                                "\nGive the model's own files (--snapshot and the like), on a machine with that instruction set, or that kind of "
                                "GPU."),
                         ExitCode::fingerprint_mismatch);

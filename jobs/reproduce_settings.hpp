@@ -29,7 +29,8 @@ struct ReproduceSettings {
     visit("Model", "text-encoder", s.text_encoder, "of its text encoder");
     visit("Model", "tokenizer", s.tokenizer, "of its tokenizer");
     visit("Model", "scheduler", s.scheduler, "of its scheduler_config.json");
-    visit("Model", "references", s.references, "folder that reference_path starts from now, if not as in the run: the manifest's, or its --references");
+    visit("Model", "references", s.references, "folder that reference_path starts from now, if not as in the run (the manifest's, or its "
+          "--references)");
     visit("Distribution", "threads", s.threads, "threads a rank; 0: the cores bound to the rank, shared by the ranks bound to the same ones");
     visit("Distribution", "ranks-per-video", s.ranks_per_video, "ranks of one node that make a video together; several teams share the samples");
     visit("Distribution", "cfg-parallel", s.cfg_parallel, "the two halves of classifier-free guidance on the two halves of a team");

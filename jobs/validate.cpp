@@ -34,8 +34,8 @@ struct ValidateSettings {
 std::optional<std::string> missing_reference(const References& references, const std::filesystem::path& folder) {
   for (const std::string& file : references.files)
     if (!std::filesystem::is_regular_file(folder / file))
-      return concat("reference_path names ", (folder / file).string(), ", which is no file that is there (relative names start from the manifest's folder, "
-                    "or from --references)");
+      return concat("reference_path names ", (folder / file).string(), ", which is no file that is there (relative names start from the manifest's "
+                    "folder, or from --references)");
   return std::nullopt;
 }
 

@@ -91,8 +91,8 @@ Reference read_reference(const std::filesystem::path& file, int height, int widt
     reference.sha256 = sha256_of_file(file);
     Video& video = reference.video;
     const Video read = for_each_frame(file, [&](const Video& frame) {
-      require(video.frames < most_frames, file.string(), ": holds more than ", most_frames, " frames, as many as a clip of the video: cut it to those "
-              "that are wanted");
+      require(video.frames < most_frames, file.string(), ": holds more than ", most_frames, " frames, as many as a clip of the video: cut it to "
+              "those that are wanted");
       const Video filled = filling(frame, height, width);
       video.rgb.insert(video.rgb.end(), filled.rgb.begin(), filled.rgb.end());
       ++video.frames;

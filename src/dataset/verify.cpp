@@ -76,8 +76,8 @@ class WantedManifest {
 class Verifier {
  public:
   Verifier(const VerifyOptions& options, const TellStep& tell)
-      : options_(options), tell_(tell), layout_{options.output}, manifest_(options), tally_(*manifest_), settings_(settings_of_dataset(options.output)),
-        kept_(options.output) {}
+      : options_(options), tell_(tell), layout_{options.output}, manifest_(options), tally_(*manifest_),
+        settings_(settings_of_dataset(options.output)), kept_(options.output) {}
 
   Verification operator()() {
     found_.output = options_.output.string();

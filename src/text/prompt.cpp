@@ -131,15 +131,17 @@ References references_of(const std::string& prompt, const std::string& reference
   const std::string& path = reference_path.empty() ? own.reference : reference_path;
   const std::string& strategy = mask_strategy.empty() ? own.mask_strategy : mask_strategy;
   References found{path.empty() ? std::vector<std::string>() : split(path, ';'), parse_mask_strategy(strategy)};
-  require(found.files.empty() || !found.rows.empty(), "reference_path is \"", path, "\", but no mask_strategy says which of its frames go where: give "
-          "one, \"0\" for a video that begins with the first reference's first frame");
+  require(found.files.empty() || !found.rows.empty(), "reference_path is \"", path, "\", but no mask_strategy says which of its frames go where: "
+          "give one, \"0\" for a video that begins with the first reference's first frame");
   std::vector<bool> is_named(found.files.size());
   for (const MaskStrategyRow& row : found.rows) {
     require(row.reference >= 0 && row.reference < int64_t(found.files.size()), "mask_strategy \"", strategy, "\" names reference ", row.reference,
             " (counted from 0), but reference_path has ", found.files.size());
-    require(row.loop >= 0 && row.loop < clips, "mask_strategy \"", strategy, "\" is about clip ", row.loop, " (counted from 0), but the video has ", clips);
+    require(row.loop >= 0 && row.loop < clips, "mask_strategy \"", strategy, "\" is about clip ", row.loop, " (counted from 0), but the video has ",
+            clips);
     require(row.length > 0, "mask_strategy \"", strategy, "\" copies ", row.length, " latent frames, expected 1 or more");
-    require(row.edit_ratio >= 0 && row.edit_ratio <= 1, "mask_strategy \"", strategy, "\" has an edit ratio of ", row.edit_ratio, ", expected 0 to 1");
+    require(row.edit_ratio >= 0 && row.edit_ratio <= 1, "mask_strategy \"", strategy, "\" has an edit ratio of ", row.edit_ratio,
+            ", expected 0 to 1");
     is_named[size_t(row.reference)] = true;
   }
   for (size_t i = 0; i < found.files.size(); ++i) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a large dataset costs beside its videos, as a table for docs/performance.md.
 
-    scale.py BUILD SAMPLES... [--made 10000] [--shard-samples 1000]      (BUILD: build/cpu; docs/performance.md has 0 200000 1000000, and 0 --made 1000000)
+    scale.py BUILD SAMPLES... [--made 10000] [--shard-samples 1000]
+(BUILD: build/cpu; docs/performance.md has 0 200000 1000000, and 0 --made 1000000)
 
 For each number: so many finished samples are put into a folder (finished_bench prints what it takes to check and index their
 prompts, to find them again and to make the index), then `generate --model null` goes on there on 8 ranks and makes some more. All in
