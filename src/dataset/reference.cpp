@@ -74,12 +74,10 @@ Axis middle(int from, int to, int count) { return {from, to, int(std::nearbyint(
 
 }  // namespace
 
-Video resized(const Video& picture, int height, int width) {
-  return resized(picture, Axis{picture.height, height, 0, height}, Axis{picture.width, width, 0, width});
-}
-
 Video filling(const Video& picture, int height, int width) {
   const double by_height = double(height) / picture.height, by_width = double(width) / picture.width;
+  require(std::max(picture.width * by_height, picture.height * by_width) < 1e9, "a picture of ", picture.height, " x ", picture.width,
+          " pixels is too narrow to fill ", height, " x ", width);
   const int whole_width = by_height > by_width ? int(std::nearbyint(picture.width * by_height)) : width;
   const int whole_height = by_height > by_width ? height : int(std::nearbyint(picture.height * by_width));
   return resized(picture, middle(picture.height, whole_height, height), middle(picture.width, whole_width, width));

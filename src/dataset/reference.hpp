@@ -5,10 +5,8 @@
 
 namespace pyracast {
 
-/// A picture of one frame in another size, by Pillow's bicubic filter (Image.resize, 8 bits a channel): the same bytes.
-Video resized(const Video& picture, int height, int width);
-
-/// The same, made just large enough to fill height x width, and its middle cut out (resize_crop_to_fill of Open-Sora v1.2's data_process.py).
+/// A picture of one frame in the size that just fills height x width, its middle cut out: by Pillow's bicubic filter, the same bytes as
+/// resize_crop_to_fill of Open-Sora v1.2's data_process.py. Throws Error where it would be a thousand million pixels long.
 Video filling(const Video& picture, int height, int width);
 
 /// A picture or video file that libav reads, each frame filling height x width. Throws Error naming the file where it cannot be read or holds more

@@ -79,6 +79,7 @@ TEST(Filling, ComputesOnlyWhatIsSeenOfALongNarrowPicture) {
   line.rgb.assign(300000, 7);
   const Video filled = filling(line, 480, 854);   // 85 million rows, if all were made
   EXPECT_EQ(filled.rgb, std::vector<uint8_t>(size_t(480) * 854 * 3, 7));
+  EXPECT_THAT(error_of([] { filling(Video{1, 2'000'000'000, 1}, 480, 854); }), HasSubstr("too narrow to fill 480 x 854"));
 }
 
 TEST(ReadReference, OfAPictureGivesItsPixelsAndTheHashOfTheFile) {
