@@ -139,6 +139,9 @@ References references_of(const std::string& prompt, const std::string& reference
             " (counted from 0), but reference_path has ", found.files.size());
     require(row.loop >= 0 && row.loop < clips, "mask_strategy \"", strategy, "\" is about clip ", row.loop, " (counted from 0), but the video has ",
             clips);
+    constexpr int64_t most = 1'000'000;   // latent frames; far from where sums of such numbers overflow
+    for (const int64_t number : {row.reference_start, row.target_start, row.length})
+      require(-most <= number && number <= most, "mask_strategy \"", strategy, "\" names latent frame ", number, ", expected at most ", most);
     require(row.length > 0, "mask_strategy \"", strategy, "\" copies ", row.length, " latent frames, expected 1 or more");
     require(row.edit_ratio >= 0 && row.edit_ratio <= 1, "mask_strategy \"", strategy, "\" has an edit ratio of ", row.edit_ratio,
             ", expected 0 to 1");

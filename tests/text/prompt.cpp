@@ -98,6 +98,7 @@ TEST(ReferencesOf, RefusesAStrategyThatDoesNotFitTheFilesOrTheClips) {
   EXPECT_THAT(refusal("a.png", "1"), HasSubstr("about clip 1"));
   EXPECT_NO_THROW(references_of("a cat", "a.png", "1", 2));
   EXPECT_THAT(refusal("a.png", "0,0,0,0,0"), HasSubstr("copies 0 latent frames"));
+  EXPECT_THAT(refusal("a.png", "0,0,-9223372036854775807"), HasSubstr("names latent frame -9223372036854775807"));
   EXPECT_THAT(refusal("a.png", "0,0,0,0,1,1.5"), HasSubstr("edit ratio of 1.5"));
   EXPECT_THAT(refusal("a.png;b.png", "0"), HasSubstr("nothing from reference 1, b.png"));
   EXPECT_THAT(refusal("a.png;;c.png", "0;0,1;0,2"), HasSubstr("name of reference 1 is empty"));
