@@ -35,7 +35,7 @@ std::string ChangedRows::change_of(const SampleRecord& made, const Prompt& row, 
   if (made.fps != asked.fps) return change("fps", made.fps, asked.fps);
   if (made.steps != asked.steps) return change("steps", made.steps, asked.steps);
   if (made.guidance != asked.guidance) return change("guidance", made.guidance, asked.guidance);
-  if (const std::string was = settings_asked_for(made); was != asked.settings) return change("settings", was, asked.settings);
+  if (const std::string was = settings_asked_for(further); was != asked.settings) return change("settings", was, asked.settings);
   return settings_.check_files && further.contains("reference_sha256") ? change_of_references(request, further["reference_sha256"]) : "";
 }
 

@@ -42,10 +42,9 @@ void check_save(const std::vector<std::string>& save) {
             "\", expected frames, latents, step-latents, embeddings");
 }
 
-std::string settings_asked_for(const SampleRecord& made) {
-  Json further = Json::parse(made.settings);
-  for (const char* told : {"height", "width", "reference_sha256"}) further.erase(told);
-  return further.dump();
+std::string settings_asked_for(Json made) {
+  for (const char* told : {"height", "width", "reference_sha256"}) made.erase(told);
+  return made.dump();
 }
 
 SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoRequest& request, const GenerateSettings& settings,

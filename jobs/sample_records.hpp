@@ -26,8 +26,8 @@ SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoReq
 SampleRecord record_of(const Prompt& row, uint32_t sample, const VideoRequest& request, const VideoResult& result,
                        const GenerateSettings& settings, const BroadcastPolicy& broadcast);
 
-/// The settings of a row of the dataset but for what only its making told: as record_asked_for() has them.
-std::string settings_asked_for(const SampleRecord& made);
+/// The settings of a row of the dataset but for what only its making told: as the text of record_asked_for() has them.
+std::string settings_asked_for(Json made);
 
 /// Throws Error unless `save` names nothing but frames, latents and embeddings.
 void check_save(const std::vector<std::string>& save);

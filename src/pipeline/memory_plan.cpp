@@ -102,7 +102,7 @@ MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const Vid
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};
   run.broadcast = policy;
-  run.read_reference = [](const std::string&, const VideoRequest& of) { return blank_reference(of, of.frames); };
+  run.read_reference = blank_reference;
   run.stored_outputs = of.stored_outputs;
   SavingAlways keeper;
   if (of.saves) run.keeper = &keeper;   // of every rank: each gathers its part

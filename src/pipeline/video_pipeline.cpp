@@ -19,9 +19,9 @@ Arrival text_arrival(const Tensor& embedding, const Moment& begun, Backend& back
   };
 }
 
-Reference blank_reference(const VideoRequest& request, int64_t frames) {
-  Video video{int(frames), int(request.height), int(request.width)};
-  video.rgb.resize(size_t(frames) * video.frame_bytes());
+Reference blank_reference(const std::string&, const VideoRequest& request) {
+  Video video{int(request.frames), int(request.height), int(request.width)};
+  video.rgb.resize(size_t(video.frames) * video.frame_bytes());
   return {std::move(video), ""};
 }
 

@@ -165,8 +165,9 @@ struct VideoRun {
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };
 
-/// Stands for a reference where only the work and memory of a video are looked at: so many black frames.
-Reference blank_reference(const VideoRequest& request, int64_t frames);
+/// Stands for reading a reference where only the work and memory of a video are looked at: black, as long as one may be, so that a mask strategy
+/// finds its frames.
+Reference blank_reference(const std::string& file, const VideoRequest& request);
 
 /// One model, loaded. All ranks of a team call the same functions with the same requests.
 class VideoPipeline {

@@ -16,7 +16,8 @@ class WorkCount {
 
   void begin(const std::string& doing) {
     const double work = since_last();
-    double& sum = doing_.starts_with("evaluation ") ? evaluations_ : doing_ == "decoding" ? decode_ : text_;
+    const bool is_of_vae = doing_ == "decoding" || doing_ == "encoding the references";   // counted as decoding is
+    double& sum = doing_.starts_with("evaluation ") ? evaluations_ : is_of_vae ? decode_ : text_;
     if (!doing_.empty()) sum += work;
     doing_ = doing;
   }
@@ -66,7 +67,7 @@ WorkPlan plan_work(const VideoModel& model, WeightStorage storage, const VideoRe
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};
   run.broadcast = policy;
-  run.read_reference = [](const std::string&, const VideoRequest& of) { return blank_reference(of, 1); };
+  run.read_reference = blank_reference;
   run.listener = [&](int, Site site, const Tensor&) { count.computed(site.branch); };
   const VideoResult result = pipeline->generate(request, run);
   require(result.outcome == Outcome::going_on, "such a video cannot be made: ", result.reason);

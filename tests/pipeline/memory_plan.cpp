@@ -73,7 +73,7 @@ TEST(MemoryPlan, OfAVideoWithAReferenceAsLongAsAClipIsThatWithoutOne) {
   const auto pipeline = model->open(*backend, {}, alone);
   PhiloxNoise noise{0, "", 0};
   VideoRun run{noise};
-  run.read_reference = [](const std::string&, const VideoRequest& of) { return blank_reference(of, of.frames); };
+  run.read_reference = blank_reference;
   EXPECT_EQ(pipeline->generate(request, run).outcome, Outcome::going_on);
   EXPECT_EQ(int64_t(static_cast<CpuBackend&>(*backend).pool().most_in_use()), plan.most_bytes());
 }

@@ -33,6 +33,19 @@ TEST_P(WorkPlanOfFamily, CountsWhatARunCountsOnATeam) {
   }
 }
 
+// How long a reference is, no plan knows: as long as a clip, so that all of it is there.
+TEST(WorkPlan, CountsTheEncodingOfReferencesWithTheVaesWork) {
+  const auto model = find_model({"opensora-1.2", DEMO_SNAPSHOT});
+  VideoRequest request{.prompt = "a star", .height = 48, .width = 48, .frames = 34, .steps = 2, .guidance = 3};
+  const auto work = [&](MakingPhase phase) { return plan_work(*model, {}, request, {}, {}).work[size_t(phase)]; };
+  const PhaseWork text = work(MakingPhase::text), decode = work(MakingPhase::decode), other = work(MakingPhase::other);
+  request.reference_path = "a.mp4";
+  request.mask_strategy = "0,0,-5,0,5";
+  EXPECT_EQ(work(MakingPhase::text), text);
+  EXPECT_GT(work(MakingPhase::decode).work, decode.work);
+  EXPECT_EQ(work(MakingPhase::other).calls, other.calls);
+}
+
 TEST_P(WorkPlanOfFamily, CountsEachHalfOfGuidanceWhereTheyAreEvaluatedOneAfterTheOtherOnATeam) {
   const VideoRequest of = request(7);
   const VideoResult whole = made_by(model(), 1, false, of, {}).front();
