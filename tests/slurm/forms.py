@@ -50,7 +50,7 @@ def submit_command(here):
 @scenario
 def array(here):
     """Each job of an array makes its part; one that is warned is requeued alone, though it has the whole array's number; parts must be all."""
-    settings = work(here.manifest(16), 60)
+    settings = work(here.manifest(16), here.steps(seconds=1))
     first = Job.submit("generate-array.sbatch", here.folder / "%a.log", here.program, here.folder / "array", *settings,
                        options=["-N2", "--ntasks-per-node=1", "--array=0-2%2"])
     jobs = [Job(f"{first.number}_{task}", here.folder / f"{task}.log") for task in range(3)]
@@ -79,7 +79,7 @@ def array(here):
 @scenario
 def chain(here):
     """The links of a chain go on where the one before stopped; those that are not needed are taken back."""
-    settings = work(here.manifest(8), 120)
+    settings = work(here.manifest(8), here.steps(seconds=1))
     numbers = run(REPOSITORY / "slurm" / "chain.sh", "4", "-N2", "--ntasks-per-node=2", f"--output={here.folder}/%j.log",
                   REPOSITORY / "slurm" / "generate-chain.sbatch", here.program, *settings, "--output", here.folder / "out").split()
     links = [Job(number, here.folder / f"{number}.log") for number in numbers]
@@ -151,7 +151,7 @@ def nodes_not_free(here):
 def cancelled(here):
     """A job that its user cancels is not requeued."""
     for launcher in ("srun", "mpirun"):
-        settings = work(here.manifest(8), 240)
+        settings = work(here.manifest(8), here.steps(seconds=2))
         job = here.submit(launcher, settings, LAUNCHER=launcher)
         here.is_at_work(launcher)
         run("scancel", job.number)

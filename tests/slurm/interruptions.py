@@ -11,7 +11,7 @@ from scenario import BROADCAST, DEMO, check_both_nodes, scenario, work
 @scenario
 def requeue_by_signal(here):
     """Warned inside a video, under both launchers, the job requeues itself once, appends to its log, and loses nothing."""
-    settings = work(here.manifest(8), 120)
+    settings = work(here.manifest(8), here.steps(seconds=1))
     for launcher in ("srun", "mpirun"):
         job = here.submit(launcher, settings, LAUNCHER=launcher)
         here.is_at_work(launcher)
@@ -29,10 +29,10 @@ def requeue_by_signal(here):
 @scenario
 def time_limit(here):
     """The time limit itself: the job stops before it, requeues itself and loses nothing."""
-    settings = work(here.manifest(16), 360)   # more than any machine makes in the seconds that the first run has
-    # The first run comes to its work when 10 s are left until Slurm's warning. That may be half a minute early: a shell that
+    settings = work(here.manifest(16), here.steps(seconds=2))   # more than four cores make in what the first run has
+    # The first run comes to its work when 6 s are left until Slurm's warning. That may be half a minute early: a shell that
     # still waits does not die of it, and the program then stops by its own clock.
-    waiting = here.wrapper('trap "" USR1; [ -n "${SLURM_RESTART_COUNT:-}" ] || sleep 20; exec "$pyracast" "$@"')
+    waiting = here.wrapper('trap "" USR1; [ -n "${SLURM_RESTART_COUNT:-}" ] || sleep 24; exec "$pyracast" "$@"')
     job = here.submit("limited", settings, program=waiting, WARNING="30",
                       options=["-N2", "--ntasks-per-node=2", "--time=1", "--signal=B:USR1@30"])
     job.completes(240)
@@ -44,7 +44,7 @@ def time_limit(here):
 @scenario
 def preemption(here):
     """A job that is preempted is begun anew by Slurm alone, and loses nothing."""
-    settings = work(here.manifest(8), 120)
+    settings = work(here.manifest(8), here.steps(seconds=1))
     for launcher in ("srun", "mpirun"):
         job = here.submit(launcher, settings, options=["-N2", "--ntasks-per-node=2", "--partition=low"], LAUNCHER=launcher)
         here.is_at_work(launcher)
@@ -60,7 +60,7 @@ def preemption(here):
 @scenario
 def node_crash(here):
     """A node that loses power inside a video, under both launchers: the job begins anew and loses nothing."""
-    settings = work(here.manifest(8), 240)
+    settings = work(here.manifest(8), here.steps(seconds=2))
     for launcher in ("mpirun", "srun"):
         crash_and_go_on(here, launcher, settings, "node2")
         datasets.check_equal(here.folder / launcher, here.reference(settings), 8)
@@ -85,7 +85,7 @@ def crash_and_go_on(here, name, settings, lost, **more):
 @scenario
 def batch_host_crash(here):
     """The node that runs the batch script loses power: Slurm begins the job anew."""
-    settings = work(here.manifest(8), 240)
+    settings = work(here.manifest(8), here.steps(seconds=2))
     for launcher in ("srun", "mpirun"):
         crash_and_go_on(here, launcher, settings, "node1")
         datasets.check_equal(here.folder / launcher, here.reference(settings), 8)
@@ -94,7 +94,7 @@ def batch_host_crash(here):
 @scenario
 def network_cut(here):
     """A node whose cable is pulled inside a video: the job is begun anew, and what lives on behind the cut does no harm."""
-    settings = work(here.manifest(8), 240)
+    settings = work(here.manifest(8), here.steps(seconds=2))
     job = here.submit("srun", settings)
     here.is_at_work("srun")
     node("cut", "node2")
@@ -107,7 +107,7 @@ def network_cut(here):
 @scenario
 def network_cut_mpirun(here):
     """The same under mpirun."""
-    settings = work(here.manifest(8), 240)
+    settings = work(here.manifest(8), here.steps(seconds=2))
     job = here.submit("mpirun", settings, LAUNCHER="mpirun")
     here.is_at_work("mpirun")
     node("cut", "node2")
@@ -120,7 +120,7 @@ def network_cut_mpirun(here):
 @scenario
 def one_rank_killed(here):
     """One rank dies without a word, under both launchers: the job goes on with all ranks, and loses nothing."""
-    settings = work(here.manifest(8), 120)
+    settings = work(here.manifest(8), here.steps(seconds=1))
     for launcher in ("srun", "mpirun"):
         job = here.submit(launcher, settings, LAUNCHER=launcher)
         here.is_at_work(launcher)
@@ -137,15 +137,16 @@ def one_rank_killed(here):
 def everything_at_once(here):
     """Two nodes, two teams of two ranks, broadcasting, a mixed manifest, a node that crashes inside a video, a requeue: the dataset is
     that of one rank."""
+    steps = here.steps(seconds=2)
     prompts = [{"id": "clip-a", "prompt": "a red circle moving left on a blue background", "samples": 2},
                {"id": "clip-b", "prompt": "a yellow star moving right on a blue background", "height": 48, "width": 64},
                {"id": "image", "prompt": "a green square on a white background", "frames": 1},
                {"id": "wide image", "prompt": "a blue triangle on a pink background", "frames": 1, "height": 48, "width": 64, "samples": 2},
-               {"id": "clip-c", "prompt": "a purple circle bouncing on a gray background", "seed": 7, "steps": 160},
+               {"id": "clip-c", "prompt": "a purple circle bouncing on a gray background", "seed": 7, "steps": steps * 4 // 5},
                {"id": "clip-d", "prompt": "a cyan star shrinking on a black background", "guidance": 5.0},
                {"id": "clip-e", "prompt": "a white triangle moving left on a green background", "samples": 2}]
     manifest = here.file("prompts.jsonl", "".join(json.dumps(prompt) + "\n" for prompt in prompts))
-    settings = ["--config", str(DEMO), "--prompts", str(manifest), "--steps", "200", "--broadcast", str(BROADCAST), "--save", "latents"]
+    settings = ["--config", str(DEMO), "--prompts", str(manifest), "--steps", str(steps), "--broadcast", str(BROADCAST), "--save", "latents"]
     team = ["--ranks-per-video", "2"]
     job = here.submit("all", [*settings, *team], LAUNCHER="srun")
     output = here.folder / "all"

@@ -27,10 +27,10 @@ class Here:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
-    def manifest(self, prompts, **more):
+    def manifest(self, prompts, name="prompts.jsonl"):
         """A manifest of that many of the demo's prompts."""
         lines = (REPOSITORY / "configs" / "demo" / "prompts.jsonl").read_text().splitlines()
-        return self.file("prompts.jsonl", "\n".join(lines[:prompts]) + "\n")
+        return self.file(name, "\n".join(lines[:prompts]) + "\n")
 
     def file(self, name, text, mode=0o644):
         path = self.folder / name
@@ -56,6 +56,12 @@ class Here:
         if not (folder / "run.json").exists():
             run(self.program, "generate", *settings, "--output", folder)
         return folder
+
+    def steps(self, seconds):
+        """How many steps of a demo clip take so many seconds of one core here, by the fastest of three clips: what is to be interrupted
+        must take long enough on any machine. What acts when the first clip is there has at least these seconds for it."""
+        clips = datasets.rows(self.reference([*work(self.manifest(3, "pace.jsonl"), 60), "--threads", "1"]), "provenance").values()
+        return max(24, round(seconds / min(clip["step_seconds"].sum() / len(clip["step_seconds"]) for clip in clips)))
 
     def made(self, name):
         return len(list((self.folder / name / "videos").glob("**/*.mp4")))
