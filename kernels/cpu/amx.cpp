@@ -229,14 +229,6 @@ void store_scaled(const float* sums, int64_t columns, float factor, float* out) 
     _mm512_mask_storeu_ps(out + n, first(columns - n), _mm512_mul_ps(values(sums + n, columns - n), _mm512_set1_ps(factor)));
 }
 
-void copy(const float* from, int64_t n, float* to, bool past_caches) {
-  if (!past_caches) {
-    std::memcpy(to, from, size_t(n) * sizeof *to);
-    return;
-  }
-  for (int64_t i = 0; i < n; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
-}
-
 inline void ask_for(const bfloat16* next) { _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T1); }
 
 #else
@@ -323,8 +315,6 @@ void store_scaled(const float* sums, int64_t columns, float factor, float* out) 
   for (int64_t n = 0; n < columns; ++n) out[n] = sums[n] * factor;
 }
 
-void copy(const float* from, int64_t n, float* to, bool) { std::memcpy(to, from, size_t(n) * sizeof *to); }
-
 void ask_for(const bfloat16*) {}
 
 #endif
@@ -356,7 +346,7 @@ float multiply_ones(int64_t rounds) {
 }  // namespace
 
 const Amx& PYRACAST_AMX() {
-  static constexpr Amx table{configure, release, round_row, round_columns, round_depths, multiply, store, store_gelu, exponentials, store_scaled, copy,
+  static constexpr Amx table{configure, release, round_row, round_columns, round_depths, multiply, store, store_gelu, exponentials, store_scaled,
                              multiply_ones};
   return table;
 }

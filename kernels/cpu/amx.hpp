@@ -49,8 +49,6 @@ struct Amx {
   float (*exponentials)(const float* x, int64_t n, float scale, const float* bias, bfloat16* to);
   /// out[n] = sums[n] * factor.
   void (*store_scaled)(const float* sums, int64_t columns, float factor, float* out);
-  /// Copies n floats; `past_caches`: whole lines of 16 that begin at one, as store() has it.
-  void (*copy)(const float* from, int64_t n, float* to, bool past_caches);
   /// Products of ones in four tiles of sums, `rounds` times each: 128 a round, the sum of one number of each; exact up to 2^17 rounds. As
   /// Simd::multiply_adds the yardstick of multiply().
   float (*multiply_ones)(int64_t rounds);

@@ -10,17 +10,19 @@ namespace {
 
 using cpu::panel_columns;
 
-/// Tokens of one head, `stride` floats apart.
+/// Tokens of one head, `stride` floats apart; those of the next head lie `apart` on.
 struct Tokens {
   const float* x;
-  int64_t count, stride;
+  int64_t count, stride, apart;
   bool as_tiles = false;   ///< left_stride apart, of one block of depth, with room for whole tiles of rows
   const float* operator[](int64_t i) const { return x + i * stride; }
+  Tokens of_head(int64_t h) const { return {x + h * apart, count, stride, apart, as_tiles}; }
 };
 
 /// Scratch of one thread, kept between calls.
 struct Scratch {
-  cpu::CacheLines<float> keys, values, scores, mixed, of_heads, q, k, v;
+  cpu::CacheLines<float> keys, values, scores, mixed, q, k;
+  cpu::CacheLines<float> zeros;   // nothing is written there
   cpu::CacheLines<bfloat16> narrow_keys, narrow_values, narrow_queries, narrow_weights;
 };
 
@@ -39,44 +41,50 @@ void transpose_four(const float* const (&keys)[4], int64_t d, float* out) {
   for (int i = 0; i < 4; ++i) *reinterpret_cast<Four*>(out + (d + i) * panel_columns) = columns[i];
 }
 
-/// Zeros behind the `count` columns of a row of a panel, as far as a tile reads: whole vectors of at most 16.
-void zero_behind(float* row, int64_t count) {
-  for (int64_t end = cpu::rounded_up(count, 16); count < end; ++count) row[count] = 0;
-}
-
-/// Panels of the keys' transpose [size][keys], zeros behind the last key.
-void pack_keys(const Tokens& keys, int64_t size, float* panels) {
+/// Panels of the keys' transpose [size][keys], with zeros behind the last key as far as a tile reads: whole vectors of at most 16.
+void pack_keys(const Tokens& keys, int64_t size, const float* zeros, float* panels) {
   for (int64_t first = 0; first < keys.count; first += panel_columns, panels += size * panel_columns) {
     const int64_t count = std::min(panel_columns, keys.count - first);
-    int64_t n = 0;
-    for (; n + 4 <= count; n += 4) {
-      const float* four[] = {keys[first + n], keys[first + n + 1], keys[first + n + 2], keys[first + n + 3]};
+    for (int64_t n = 0; n < cpu::rounded_up(count, 16); n += 4) {
+      const float* four[4];
+      for (int i = 0; i < 4; ++i) four[i] = n + i < count ? keys[first + n + i] : zeros;
       int64_t d = 0;
       for (; d + 4 <= size; d += 4) transpose_four(four, d, panels + n);
       for (; d < size; ++d)
         for (int i = 0; i < 4; ++i) panels[d * panel_columns + n + i] = four[i][d];
     }
-    for (; n < count; ++n)
-      for (int64_t d = 0; d < size; ++d) panels[d * panel_columns + n] = keys[first + n][d];
-    for (int64_t d = 0; d < size; ++d) zero_behind(panels + d * panel_columns, count);
   }
 }
 
-/// Panels of the values [keys][size].
+/// Panels of the values [keys][size], with zeros behind.
 void pack_values(const Tokens& values, int64_t size, float* panels) {
-  for (int64_t first = 0; first < size; first += panel_columns) {
-    const int64_t count = std::min(panel_columns, size - first);
-    for (int64_t key = 0; key < values.count; ++key, panels += panel_columns) {
-      if (count == panel_columns) std::memcpy(panels, values[key] + first, panel_columns * 4);   // of a size that the compiler knows
-      else std::memcpy(panels, values[key] + first, size_t(count) * 4);
-      zero_behind(panels, count);
-    }
+  const int64_t panel = values.count * panel_columns, whole = size / panel_columns * panel_columns;
+  if (whole < size) std::memset(panels + whole * values.count, 0, size_t(panel) * 4);
+  for (int64_t key = 0; key < values.count; ++key) {
+    const float* const from = values[key];
+    float* to = panels + key * panel_columns;
+    int64_t n = 0;
+    for (; n < whole; n += panel_columns, to += panel) std::memcpy(to, from + n, panel_columns * 4);   // of a size that the compiler knows
+    for (; n + 4 <= size; n += 4, to += 4) *reinterpret_cast<Four*>(to) = *reinterpret_cast<const Four*>(from + n);
+    for (; n < size; ++n, ++to) *to = from[n];
   }
 }
 
-/// Heads that go together; the next one's tokens lie so many floats on.
+/// Heads that go together, whose outputs lie beside each other.
 struct Heads {
-  int64_t count, size, apart_queries, apart;
+  int64_t count, size;
+};
+
+/// Rows of floats in far memory that are wanted next: the second-level cache is asked for them a part at a time, beside what is computed.
+struct Ahead {
+  const float* x = nullptr;
+  int64_t rows = 0, stride = 0, floats = 0;
+  /// Inline: g++ leaves out calls of what only prefetches.
+  [[gnu::always_inline]] void ask(int64_t part, int64_t parts) const {
+    const int64_t lines = cpu::rounded_up(floats, 16) / 16;   // of each row
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t i = lines * part / parts; i < lines * (part + 1) / parts; ++i) __builtin_prefetch(x + row * stride + i * 16, 0, 2);
+  }
 };
 
 /// What is added to the scores of a head's query: rows so far apart, or null.
@@ -87,8 +95,8 @@ struct BiasRows {
 };
 
 /// out = left * right for rows of the left factor, `stride` apart. `as_tiles`: they are left_stride apart and have room for whole tiles.
-void multiply_near(const cpu::Simd& simd, const float* left, int64_t stride, bool as_tiles, int64_t rows, const cpu::NearPanels& right, int64_t columns,
-                   float* out, int64_t out_stride) {
+void multiply_near(const cpu::Simd& simd, const float* left, int64_t stride, bool as_tiles, int64_t rows, const cpu::NearPanels& right,
+                   int64_t columns, float* out, int64_t out_stride) {
   const auto nothing = [](auto...) {};
   const auto multiply = [&](const auto& tiles, const auto& pack_left) {
     cpu::multiply_block<cpu::Room::whole_tiles>(tiles, 0, rows, 0, columns, right.depth, pack_left, right, out, out_stride, nothing);
@@ -99,9 +107,11 @@ void multiply_near(const cpu::Simd& simd, const float* left, int64_t stride, boo
 
 /// attend() on AMX: both products are of factors rounded to bfloat16, the exponentials too, whose sum divides what is left of them. A few rows of all
 /// heads go together, so that memory is read and written in its own order.
-void attend_in_tiles(const cpu::Amx& amx, const Heads& heads, const Tokens& q, const Tokens& k, const Tokens& v, float scale, const BiasRows& bias,
+void attend_in_tiles(const cpu::Simd& simd, const Heads& heads, const Tokens& q, const Tokens& k, const Tokens& v, float scale, const BiasRows& bias,
                      float* out, int64_t out_stride, bool streams, Scratch& scratch) {
   using namespace cpu;
+  const Amx& amx = *simd.amx;
+  const AmxTiles configured(amx);
   const int64_t size = heads.size;
   const int64_t keys = k.count, key_panels = rounded_up(keys, panel_columns) / panel_columns;
   const int64_t value_panels = rounded_up(size, panel_columns) / panel_columns;
@@ -112,11 +122,11 @@ void attend_in_tiles(const cpu::Amx& amx, const Heads& heads, const Tokens& q, c
   bfloat16* const all_values = scratch.narrow_values.room(heads.count * panels);
   bfloat16* const queries = scratch.narrow_queries.room(heads.count * size_steps * amx_step);
   bfloat16* const weights = scratch.narrow_weights.room(key_steps * amx_step);
-  float* const of_heads = scratch.of_heads.room(amx_block * heads.count * size);
   float* const scores = scratch.scores.room(amx_block * score_stride);
-  float* const mixed = scratch.mixed.room(amx_block * mixed_stride);
+  float* const mixed = scratch.mixed.room(amx_block * (mixed_stride + heads.count * size));
+  float* const of_heads = mixed + amx_block * mixed_stride;
   for (int64_t h = 0; h < heads.count; ++h) {
-    const float *of_keys = k[0] + h * heads.apart, *of_values = v[0] + h * heads.apart;
+    const float *of_keys = k[0] + h * k.apart, *of_values = v[0] + h * v.apart;
     for (int64_t p = 0; p < key_panels; ++p)
       amx.round_columns(of_keys + p * panel_columns * k.stride, k.stride, std::min(panel_columns, keys - p * panel_columns), size,
                         all_keys + h * panels + p * size_steps * amx_step);
@@ -129,7 +139,7 @@ void attend_in_tiles(const cpu::Amx& amx, const Heads& heads, const Tokens& q, c
     const int64_t rows = std::min(amx_block, q.count - row);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t h = 0; h < heads.count; ++h) {
-        const float* from = q[row + r] + h * heads.apart_queries;
+        const float* from = q[row + r] + h * q.apart;
         amx.round_row(from, size, queries + h * of_query + amx_left_at(r));
         if (row + amx_block + r < q.count)   // far memory is asked for a block ahead
           for (int64_t i = 0; i < size; i += 16) __builtin_prefetch(from + amx_block * q.stride + i, 0, 2);
@@ -146,47 +156,45 @@ void attend_in_tiles(const cpu::Amx& amx, const Heads& heads, const Tokens& q, c
                      nullptr, 0);
       for (int64_t r = 0; r < rows; ++r) amx.store_scaled(mixed + r * mixed_stride, size, factors[r], of_heads + r * width + h * size);
     }
-    for (int64_t r = 0; r < rows; ++r) amx.copy(of_heads + r * width, width, out + (row + r) * out_stride, streams);
+    simd.copy(of_heads, width, rows, width, out + row * out_stride, out_stride, streams);
   }
 }
 
-/// One head, whose bias is that of the first.
-void attend_head(const cpu::Simd& simd, const Tokens& q, const Tokens& k, const Tokens& v, int64_t size, float scale, const BiasRows& bias, float* out,
-                 int64_t out_stride, Scratch& scratch) {
-  const int64_t keys = k.count;
+/// Attention of heads to `out`. `past_caches`: that may be written past the caches. Of several heads there is one block of rows of queries.
+void attend(const cpu::Simd& simd, const Heads& heads, const Tokens& q, const Tokens& k, const Tokens& v, float scale, const BiasRows& bias,
+            float* out, int64_t out_stride, bool past_caches, const Ahead& ahead, Scratch& scratch) {
+  const int64_t size = heads.size, width = heads.count * size, keys = k.count;
+  const bool streams = past_caches && width % 16 == 0 && out_stride % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  if (simd.amx) return attend_in_tiles(simd, heads, q, k, v, scale, bias, out, out_stride, streams, scratch);
   const bool few = keys <= cpu::depth_block;
   const int64_t score_stride = few ? cpu::left_stride : cpu::rounded_up(keys, panel_columns);
-  const int64_t mixed_stride = cpu::rounded_up(size, panel_columns);
-  float* key_panels = scratch.keys.room(cpu::packed_size(keys, size));
-  float* value_panels = scratch.values.room(cpu::packed_size(size, keys));
-  float* scores = scratch.scores.room(cpu::row_block * score_stride);
-  float* mixed = scratch.mixed.room(cpu::row_block * mixed_stride);
-  pack_keys(k, size, key_panels);
-  pack_values(v, size, value_panels);
-  for (int64_t row = 0; row < q.count; row += cpu::row_block) {
-    const int64_t rows = std::min(cpu::row_block, q.count - row);
-    multiply_near(simd, q[row], q.stride, q.as_tiles, rows, {key_panels, size}, keys, scores, score_stride);
-    simd.softmax(scores, score_stride, rows, keys, scale, bias.at(0, row), bias.stride);
-    multiply_near(simd, scores, score_stride, few, rows, {value_panels, keys}, size, mixed, mixed_stride);
-    for (int64_t r = 0; r < rows; ++r) std::memcpy(out + (row + r) * out_stride, mixed + r * mixed_stride, size_t(size) * 4);
+  const int64_t mixed_stride = cpu::rounded_up(width, 16) + 16;   // a tile writes whole vectors
+  const int64_t block = cpu::rounded_up(std::min(cpu::row_block, q.count), cpu::tile_rows);
+  float* const key_panels = scratch.keys.room(cpu::packed_size(keys, size));
+  float* const value_panels = scratch.values.room(cpu::packed_size(size, keys));
+  float* const scores = scratch.scores.room(block * score_stride);
+  float* const mixed = scratch.mixed.room(block * mixed_stride);
+  for (int64_t row = 0; row < q.count; row += block) {
+    const int64_t rows = std::min(block, q.count - row);
+    for (int64_t h = 0; h < heads.count; ++h) {
+      if (row == 0 || heads.count > 1) {
+        pack_keys(k.of_head(h), size, scratch.zeros.room(size), key_panels);
+        pack_values(v.of_head(h), size, value_panels);
+      }
+      ahead.ask(2 * h, 2 * heads.count);
+      multiply_near(simd, q.of_head(h)[row], q.stride, q.as_tiles, rows, {key_panels, size}, keys, scores, score_stride);
+      simd.softmax(scores, score_stride, rows, keys, scale, bias.at(h, row), bias.stride);
+      ahead.ask(2 * h + 1, 2 * heads.count);
+      multiply_near(simd, scores, score_stride, few, rows, {value_panels, keys}, size, mixed + h * size, mixed_stride);
+    }
+    simd.copy(mixed, mixed_stride, rows, width, out + row * out_stride, out_stride, streams);
   }
 }
 
-/// Attention of heads whose outputs lie beside each other. `past_caches`: these may be written past the caches.
-void attend(const cpu::Simd& simd, const Heads& heads, Tokens q, Tokens k, Tokens v, float scale, BiasRows bias, float* out, int64_t out_stride,
-            bool past_caches, Scratch& scratch) {
-  if (simd.amx) {
-    const cpu::AmxTiles tiles(*simd.amx);
-    const bool whole_lines = heads.count * heads.size % 16 == 0 && out_stride % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
-    return attend_in_tiles(*simd.amx, heads, q, k, v, scale, bias, out, out_stride, past_caches && whole_lines, scratch);
-  }
-  for (int64_t h = 0; h < heads.count; ++h) {
-    attend_head(simd, q, k, v, heads.size, scale, bias, out + h * heads.size, out_stride, scratch);
-    q.x += heads.apart_queries;
-    k.x += heads.apart;
-    v.x += heads.apart;
-    if (bias.values) bias.values += bias.head_stride;
-  }
+/// Whether out [batch, tokens…, heads, size] is written past the caches, whole tokens at a time.
+bool past_caches(View out) {
+  const int64_t token = out.shape[out.shape.size() - 2] * out.shape.back();
+  return cpu::past_caches({out.data, out.dtype, {out.size() / token, token}});
 }
 
 /// Heads of a long sequence that go together, where all threads have some nevertheless.
@@ -207,50 +215,54 @@ void CpuBackend::attention(View q, View k, View v, float scale, const AttentionB
     const KeyRange range = keys_of.empty() ? KeyRange{b * k.shape[1], (b + 1) * k.shape[1]} : keys_of[size_t(b)];
     const int64_t keys = range.end - range.begin, first_key = range.begin * token + h * size;
     const int64_t first_query = b * queries * token + h * size;
-    const Tokens of_q{cpu::floats(q) + first_query, queries, token}, of_k{cpu::floats(k) + first_key, keys, token},
-        of_v{cpu::floats(v) + first_key, keys, token};
+    const Tokens of_q{cpu::floats(q) + first_query, queries, token, size}, of_k{cpu::floats(k) + first_key, keys, token, size},
+        of_v{cpu::floats(v) + first_key, keys, token, size};
     BiasRows added;
     if (bias) added = {cpu::floats(bias->values) + b * bias->batch_stride + h * bias->head_stride, bias->query_stride, bias->head_stride};
-    attend(simd_, {group, size, size, size}, of_q, of_k, of_v, scale, added, cpu::floats(out) + first_query, token, cpu::past_caches(out), scratch);
+    attend(simd_, {group, size}, of_q, of_k, of_v, scale, added, cpu::floats(out) + first_query, token, past_caches(out), {}, scratch);
   }
 }
 
-// The heads of a task are copied to scratch, queries and keys normalised and rotated on the way. Of short sequences all heads
-// are one task, so that memory is read in its own order.
+// Queries and keys of a task's heads are normalised and rotated to scratch. Of short sequences all heads are one task, so that memory is read in
+// its own order.
 void CpuBackend::packed_attention(View qkv, const PackedAttention& with, View out) {
   const int64_t batch = qkv.shape[0], length = qkv.shape[1], beside = qkv.shape[2], heads = qkv.shape[4], size = qkv.shape[5], token = heads * size;
   const int64_t group = length <= 64 ? heads : heads_together(simd_, batch, heads);
   const bool as_tiles = length <= 64 && size <= cpu::depth_block;
   const int64_t q_stride = as_tiles ? cpu::left_stride : size, head = length * size;
   const int64_t q_head = as_tiles ? cpu::rounded_up(length, cpu::tile_rows) * q_stride : head;
-  // The heads of token t of queries, keys or values to scratch, so far apart.
-  const auto take = [&](const float* x, const std::optional<View>& norm, bool turned, float* to, int64_t apart, int64_t t) {
+  // The heads of token t of queries or keys to scratch, so far apart.
+  const auto take = [&](const float* x, const std::optional<View>& norm, float* to, int64_t apart, int64_t t) {
     if (norm) simd_.rms_norm(x, size, to, apart, group, size, with.epsilon, cpu::floats(*norm));
     for (int64_t h = 0; h < group; ++h, x += size, to += apart) {
       if (!norm) std::memcpy(to, x, size_t(size) * 4);
-      if (turned) simd_.rotate(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
+      if (with.cosines) simd_.rotate(to, cpu::floats(*with.cosines) + t * (size / 2), cpu::floats(*with.sines) + t * (size / 2), size / 2, to);
     }
   };
-#pragma omp parallel for schedule(dynamic) if (batch * beside * heads / group > 1 && worth_threads(out.size() * (2 * length + 64)))
-  for (int64_t task = 0; task < batch * beside * heads / group; ++task) {
+  const int64_t tasks = batch * beside * heads / group, row = 3 * token, next = beside * row;
+  const auto first_row = [&](int64_t task) {   // token t is row first_row + t * beside
+    const int64_t sequence = task * group / heads;
+    return sequence / beside * length * beside + sequence % beside;
+  };
+  // A thread takes several short sequences one after the other, and asks for each beside the one before.
+  const int64_t together = group == heads ? std::clamp<int64_t>(tasks / (4 * omp_get_max_threads()), 1, 8) : 1;
+#pragma omp parallel for schedule(dynamic, together) if (tasks > 1 && worth_threads(out.size() * (2 * length + 64)))
+  for (int64_t task = 0; task < tasks; ++task) {
     thread_local static Scratch scratch;
-    const int64_t sequence = task * group / heads, first = task * group % heads;
-    const int64_t first_row = sequence / beside * length * beside + sequence % beside;   // token t is row first_row + t * beside
+    const int64_t first = task * group % heads;
     float* q = scratch.q.room(group * q_head);
     float* k = scratch.k.room(group * head);
-    float* v = scratch.v.room(group * head);
+    const float* const x = cpu::floats(qkv) + first_row(task) * row + first * size;
     for (int64_t t = 0; t < length; ++t) {
-      const float* x = cpu::floats(qkv) + (first_row + t * beside) * 3 * token + first * size;
-      if (t + 2 < length)   // this memory is far
-        for (const float* part : {x, x + token, x + 2 * token})
-          for (int64_t i = 0; i < group * size; i += 16) __builtin_prefetch(part + 2 * beside * 3 * token + i, 0, 2);
-      take(x, with.q_norm, bool(with.cosines), q + t * q_stride, q_head, t);
-      take(x + token, with.k_norm, bool(with.cosines), k + t * size, head, t);
-      take(x + 2 * token, {}, false, v + t * size, head, t);
+      if (task % together == 0 && t + 2 < length)
+        for (int64_t part = 0; part < 3; ++part) Ahead{x + (t + 2) * next + part * token, 1, 0, group * size}.ask(0, 1);
+      take(x + t * next, with.q_norm, q + t * q_stride, q_head, t);
+      take(x + t * next + token, with.k_norm, k + t * size, head, t);
     }
-    float* result = cpu::floats(out) + first_row * token + first * size;
-    attend(simd_, {group, size, q_head, head}, {q, length, q_stride, as_tiles}, {k, length, size}, {v, length, size}, with.scale, {}, result,
-           beside * token, cpu::past_caches(out), scratch);
+    Ahead ahead;
+    if ((task + 1) % together > 0 && task + 1 < tasks) ahead = {cpu::floats(qkv) + first_row(task + 1) * row, length, next, row};
+    attend(simd_, {group, size}, {q, length, q_stride, q_head, as_tiles}, {k, length, size, head}, {x + 2 * token, length, next, size}, with.scale,
+           {}, cpu::floats(out) + first_row(task) * token + first * size, beside * token, past_caches(out), ahead, scratch);
   }
 }
 

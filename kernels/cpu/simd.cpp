@@ -173,11 +173,24 @@ inline float sum_over(const float* x, int64_t n, Add add) {
   return total;
 }
 
+inline Integers lane_numbers() {
+  Integers numbers;
+#pragma GCC unroll 16
+  for (int l = 0; l < width; ++l) numbers[l] = l;
+  return numbers;
+}
+
+#if defined(__AVX512F__)
+inline __mmask16 first_lanes(int64_t count) { return __mmask16(count <= 0 ? 0 : (1u << count) - 1); }
+#endif
+
 /// The first `count` of a vector's values, zeros behind.
 inline Vector first_of(const float* x, int64_t count) {
   if (count >= width) return vector_at(x);
 #if defined(__AVX512F__)
-  return reinterpret_cast<Vector>(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), x));
+  return reinterpret_cast<Vector>(_mm512_maskz_loadu_ps(first_lanes(count), x));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vector>(_mm256_maskload_ps(x, reinterpret_cast<__m256i>(lane_numbers() < int32_t(count))));
 #else
   Vector out{};
   for (int64_t l = 0; l < count; ++l) out[l] = x[l];
@@ -185,11 +198,11 @@ inline Vector first_of(const float* x, int64_t count) {
 #endif
 }
 
-/// Stores the first `count` of a vector's values.
+/// Stores the first `count` of a vector's values; none where that is negative.
 inline void store_first(Vector v, int64_t count, float* to) {
   if (count >= width) *reinterpret_cast<Vector*>(to) = v;
 #if defined(__AVX512F__)
-  else _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), reinterpret_cast<__m512>(v));
+  else _mm512_mask_storeu_ps(to, first_lanes(count), reinterpret_cast<__m512>(v));
 #else
   else
     for (int64_t l = 0; l < count; ++l) to[l] = v[l];
@@ -241,12 +254,13 @@ inline void sums_of_squares(const float* x, int64_t stride, int64_t n, float (&t
   add_lanes<Rows>(sums, totals);
 }
 
-/// act<4>(row) on as many rows as there are fours of, act<1>(row) on the rest.
+/// act<4>(row) on as many rows as there are fours of, act<2>(row) and act<1>(row) on the rest.
 template <class Act>
 inline void for_rows(int64_t rows, Act act) {
   int64_t row = 0;
   for (; row + 4 <= rows; row += 4) act.template operator()<4>(row);
-  for (; row < rows; ++row) act.template operator()<1>(row);
+  for (; row + 2 <= rows; row += 2) act.template operator()<2>(row);
+  if (row < rows) act.template operator()<1>(row);
 }
 
 inline float largest_lane(Vector v) {
@@ -311,8 +325,7 @@ inline void softmax_rows(float* x, int64_t stride, int64_t n, float scale, const
     for (int r = 0; r < Rows; ++r) {
       Vector v = rounded(at(r, i) * scale);
       if (bias) v += first_of(bias + r * bias_stride + i, n - i);
-      if (n - i < width)
-        for (int64_t l = n - i; l < width; ++l) v[l] = -__builtin_inff();   // counts for nothing
+      if (n - i < width) v = lane_numbers() < int32_t(n - i) ? v : Vector{} - __builtin_inff();   // counts for nothing
       at(r, i) = v;
       highest[r] = v > highest[r] ? v : highest[r];
     }
@@ -459,6 +472,20 @@ void add_gated(const float* x, const float* branch, const float* gate, int64_t n
   (past_caches ? add_gated_row<true> : add_gated_row<false>)(x, branch, gate, n, out);
 }
 
+template <bool past_caches>
+void copy_rows(const float* x, int64_t stride, int64_t rows, int64_t n, float* out, int64_t out_stride) {
+  for (int64_t r = 0; r < rows; ++r, x += stride, out += out_stride) {
+    int64_t i = 0;
+    for (; i + width <= n; i += width) write<past_caches>(out + i, vector_at(x + i));
+    for (; i < n; ++i) out[i] = x[i];
+  }
+  if (past_caches) end_writes();
+}
+
+void copy(const float* x, int64_t stride, int64_t rows, int64_t n, float* out, int64_t out_stride, bool past_caches) {
+  (past_caches ? copy_rows<true> : copy_rows<false>)(x, stride, rows, n, out, out_stride);
+}
+
 void rms_norm(const float* x, int64_t stride, float* out, int64_t out_stride, int64_t rows, int64_t n, float epsilon, const float* weight) {
   for_rows(rows, [&]<int Rows>(int64_t row) {
     const float* from = x + row * stride;
@@ -484,19 +511,18 @@ void rotate(const float* x, const float* cosines, const float* sines, int64_t ha
     low[l] = l / 2 + l % 2 * width;
     high[l] = width / 2 + l / 2 + l % 2 * width;
   }
-  int64_t i = 0;
-  for (; i + width <= half; i += width) {
-    const Vector a = vector_at(x + 2 * i), b = vector_at(x + 2 * i + width), cosine = vector_at(cosines + i), sine = vector_at(sines + i);
+  const auto turn = [&](int64_t i, auto read, auto write) {
+    const Vector a = read(x + 2 * i, 2 * (half - i)), b = read(x + 2 * i + width, 2 * (half - i) - width);
+    const Vector cosine = read(cosines + i, half - i), sine = read(sines + i, half - i);
     const Vector first = __builtin_shuffle(a, b, even), second = __builtin_shuffle(a, b, odd);
     const Vector p = rounded(first * cosine) - rounded(second * sine), q = rounded(second * cosine) + rounded(first * sine);
-    *reinterpret_cast<Vector*>(out + 2 * i) = __builtin_shuffle(p, q, low);
-    *reinterpret_cast<Vector*>(out + 2 * i + width) = __builtin_shuffle(p, q, high);
-  }
-  for (; i < half; ++i) {
-    const float first = x[2 * i], second = x[2 * i + 1];
-    out[2 * i] = rounded(first * cosines[i]) - rounded(second * sines[i]);
-    out[2 * i + 1] = rounded(second * cosines[i]) + rounded(first * sines[i]);
-  }
+    write(__builtin_shuffle(p, q, low), 2 * (half - i), out + 2 * i);
+    write(__builtin_shuffle(p, q, high), 2 * (half - i) - width, out + 2 * i + width);
+  };
+  int64_t i = 0;
+  for (; i + width <= half; i += width)
+    turn(i, [](const float* from, int64_t) { return vector_at(from); }, [](Vector v, int64_t, float* to) { *reinterpret_cast<Vector*>(to) = v; });
+  if (i < half) turn(i, first_of, store_first);
 }
 
 void add_moments(const float* x, int64_t n, double* sum, double* square) {
@@ -547,7 +573,8 @@ float multiply_adds(int64_t rounds) {
 #define PYRACAST_STRING(x) PYRACAST_STRING_OF(x)
 const Simd& PYRACAST_SIMD() {
   static constexpr Simd table{PYRACAST_STRING(PYRACAST_SIMD) + 5, tile, quantize, quantized_tile, softmax, activate, finish, layer_norm,
-                              modulated_norm, add_gated, rms_norm, rotate, add_moments, widen, add_four, add_three, multiply_adds, chains * width};
+                              modulated_norm, add_gated, copy, rms_norm, rotate, add_moments, widen, add_four, add_three, multiply_adds,
+                              chains * width};
   return table;
 }
 

@@ -56,6 +56,8 @@ struct Simd {
   void (*modulated_norm)(const float* x, int64_t n, float epsilon, const float* shift, const float* scale, float* out, bool past_caches);
   /// out = x + branch * gate, the product rounded. `past_caches` as above.
   void (*add_gated)(const float* x, const float* branch, const float* gate, int64_t n, float* out, bool past_caches);
+  /// Of `rows` rows that lie so far apart. `past_caches` as above.
+  void (*copy)(const float* x, int64_t stride, int64_t rows, int64_t n, float* out, int64_t out_stride, bool past_caches);
   /// Of `rows` rows that lie so far apart.
   void (*rms_norm)(const float* x, int64_t stride, float* out, int64_t out_stride, int64_t rows, int64_t n, float epsilon, const float* weight);
   /// Turns the pairs (2i, 2i + 1) of x by angles with these cosines and sines, each product rounded; out may be x.
