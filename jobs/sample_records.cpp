@@ -11,13 +11,13 @@ namespace pyracast {
 
 uint64_t seed_of(const Prompt& row, const GenerateSettings& settings) { return row.seed.value_or(settings.seed); }
 
-std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype) {
+std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, int steps, const GenerateSettings& settings, DType dtype) {
   const uint64_t seed = seed_of(row, settings);
   if (settings.noise == "philox") return std::make_unique<PhiloxNoise>(seed, row.id, sample);
   require(settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   // A row's own seed is what torch.manual_seed would be given; without one every row needs a seed of its own.
   const uint64_t own = row.seed ? seed : std::stoull(sha256(concat(seed, '\n', row.id)).substr(0, 8), nullptr, 16);
-  return std::make_unique<TorchNoise>(own + sample, dtype);
+  return std::make_unique<TorchNoise>(own + sample, dtype, steps);
 }
 
 std::filesystem::path folder_of_references(const GenerateSettings& settings) {
@@ -26,9 +26,9 @@ std::filesystem::path folder_of_references(const GenerateSettings& settings) {
   return folder == "/dev/fd" ? std::filesystem::path() : folder;   // a pipe of the shell lies nowhere
 }
 
-std::function<Reference(const std::string& file, const VideoRequest& request)> reader_of_references(const GenerateSettings& settings) {
-  return [folder = folder_of_references(settings)](const std::string& file, const VideoRequest& request) {
-    return read_reference(folder / file, int(request.height), int(request.width), int(request.frames));
+ReferenceReader reader_of_references(const GenerateSettings& settings) {
+  return [folder = folder_of_references(settings)](const std::string& file, const VideoRequest& request, const WantedFrames& wanted) {
+    return read_reference(folder / file, int(request.height), int(request.width), wanted);
   };
 }
 

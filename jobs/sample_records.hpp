@@ -9,14 +9,14 @@ namespace pyracast {
 /// The seed of a sample: its row's own, else the run's.
 uint64_t seed_of(const Prompt& row, const GenerateSettings& settings);
 
-/// The noise of a sample, as the settings say (philox or torch).
-std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, const GenerateSettings& settings, DType dtype);
+/// The noise of a sample that is made in so many steps, as the settings say (philox or torch).
+std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, int steps, const GenerateSettings& settings, DType dtype);
 
 /// The folder that the reference_path of a manifest's rows starts from; empty: the current one, as of standard input and pipes.
 std::filesystem::path folder_of_references(const GenerateSettings& settings);
 
 /// What reads the references of the settings' manifest (VideoRun::read_reference).
-std::function<Reference(const std::string& file, const VideoRequest& request)> reader_of_references(const GenerateSettings& settings);
+ReferenceReader reader_of_references(const GenerateSettings& settings);
 
 /// The dataset's row of a sample as far as it is known before anything is made: id, number, prompt, seed, size, steps, settings.
 SampleRecord record_asked_for(const Prompt& row, uint32_t sample, const VideoRequest& request, const GenerateSettings& settings,

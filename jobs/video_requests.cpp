@@ -114,8 +114,6 @@ std::optional<std::string> VideoRequests::refusal(const Prompt& row) const {
     const VideoRequest request = (*this)(row);
     if (const std::string why = broadcast_.refusal(request.steps); !why.empty()) return why;
     if (const std::string why = broadcast_.refusal_of_guidance(request.guidance, settings_.cfg_parallel); !why.empty()) return why;
-    if (settings_.noise == "torch" && (request.clips > 1 || !references(request).files.empty()))
-      return "noise torch is defined for videos of one clip without references: use noise philox for others";
     return model_.refusal(request);
   } catch (const Error& error) {
     return error.what();

@@ -23,11 +23,15 @@ NoiseStream noise_stream(uint64_t seed, std::string_view id, uint32_t sample, ui
 }
 
 void standard_normal(uint64_t seed, std::string_view id, uint32_t sample, uint32_t draw, std::span<float> out) {
-  require(out.size() <= uint64_t(4) << 32, "noise of ", out.size(), " values exceeds a stream's ", uint64_t(4) << 32);
-  const NoiseStream stream = noise_stream(seed, id, sample, draw);
-  for (size_t at = 0; at < out.size(); at += 4) {
+  standard_normal(noise_stream(seed, id, sample, draw), 0, out);
+}
+
+void standard_normal(const NoiseStream& stream, uint64_t first, std::span<float> out) {
+  const uint64_t end = first + out.size();
+  require(end <= uint64_t(4) << 32, "noise of ", end, " values exceeds a stream's ", uint64_t(4) << 32);
+  for (uint64_t at = first; at < end;) {
     const auto values = stream.normals(uint32_t(at / 4));
-    std::copy_n(values.begin(), std::min<size_t>(4, out.size() - at), out.begin() + ptrdiff_t(at));
+    for (uint64_t i = at % 4; i < 4 && at < end; ++i, ++at) out[at - first] = values[i];
   }
 }
 

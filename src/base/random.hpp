@@ -27,5 +27,7 @@ NoiseStream noise_stream(uint64_t seed, std::string_view id, uint32_t sample, ui
 /// Fills `out`, the whole latent in row-major order whatever the number of ranks, with standard normal values of that
 /// stream; at most 2^34 of them. The same arguments give the same bits on every machine.
 void standard_normal(uint64_t seed, std::string_view id, uint32_t sample, uint32_t draw, std::span<float> out);
+/// The stream's values from `first` on.
+void standard_normal(const NoiseStream& stream, uint64_t first, std::span<float> out);
 
 }  // namespace pyracast

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,14 @@ struct Video {
   size_t frame_bytes() const { return size_t(height) * width * 3; }
 };
 
-/// What frames of a video are taken from: a picture, which is a video of one frame, or a video, in the size that is wanted.
+/// What frames of a video are taken from, a picture or a video, in the size that is wanted.
 struct Reference {
-  Video video;
-  std::string sha256;   ///< of the file, 64 hexadecimal digits
+  int frames = 0;              ///< of the whole file, 1 of a picture
+  std::vector<float> pixels;   ///< of the frames that are wanted, [frames, height, width, 3], from 0 to 1
+  std::string sha256;          ///< of the file, 64 hexadecimal digits
 };
+
+/// Which frames are wanted of a reference that has so many. Throws Error where there are too few.
+using WantedFrames = std::function<std::vector<bool>(int frames)>;
 
 }  // namespace pyracast

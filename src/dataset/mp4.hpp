@@ -24,6 +24,9 @@ void encode_mp4(const std::filesystem::path& path, const Video& video, const Vid
 /// pixels. Throws Error naming the file.
 Video for_each_frame(const std::filesystem::path& path, const std::function<void(const Video& frame)>& act);
 
+/// How many for_each_frame would give.
+int count_frames(const std::filesystem::path& path);
+
 /// All of them together.
 Video read_mp4(const std::filesystem::path& path);
 

@@ -64,8 +64,8 @@ void drain(AVCodecContext& codec, AVFrame& frame, Video& video, const TakeFrame&
   }
 }
 
-/// `take`: gets the pixels of each frame; none: what a decoder could conceal is an Error.
-Video decode(const std::filesystem::path& path, const TakeFrame& take) {
+/// `take`, where there is one, gets the pixels of each frame. `conceals`: what is damaged is made up by the decoder where it can; else an Error.
+Video decode(const std::filesystem::path& path, const TakeFrame& take, bool conceals = true) {
   libav::keep_quiet();
   AVFormatContext* opened = nullptr;
   const std::string file = "file:" + path.string();   // a name with a colon in it is no protocol
@@ -78,7 +78,7 @@ Video decode(const std::filesystem::path& path, const TakeFrame& take) {
   const libav::Codec codec(check(avcodec_alloc_context3(decoder), path, "decoder"));
   check(avcodec_parameters_to_context(codec.get(), stream.codecpar), path, "describing the stream");
   codec->thread_count = 1;
-  if (!take) codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
+  if (!conceals) codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
   check(avcodec_open2(codec.get(), decoder, nullptr), path, "opening the decoder");
 
   Video video{.fps = av_q2d(stream.avg_frame_rate.num ? stream.avg_frame_rate : stream.r_frame_rate)};
@@ -109,6 +109,8 @@ Video read_mp4(const std::filesystem::path& path) {
   return video;
 }
 
-Video check_mp4(const std::filesystem::path& path) { return decode(path, nullptr); }
+int count_frames(const std::filesystem::path& path) { return decode(path, nullptr).frames; }
+
+Video check_mp4(const std::filesystem::path& path) { return decode(path, nullptr, false); }
 
 }  // namespace pyracast

@@ -1,6 +1,7 @@
 #include "dataset/reference.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "base/file.hpp"
@@ -69,36 +70,108 @@ Video resized(const Video& picture, const Axis& rows, const Axis& columns) {
   return out;
 }
 
+/// In which of its sizes a picture fills another one.
+struct WholeSize {
+  int height, width;
+};
+
+WholeSize whole_size(const Video& picture, int height, int width) {
+  const double by_height = double(height) / picture.height, by_width = double(width) / picture.width;
+  require(std::max(picture.width * by_height, picture.height * by_width) < 1e9, "a picture of ", picture.height, " x ", picture.width,
+          " pixels is too narrow to fill ", height, " x ", width);
+  if (by_height > by_width) return {height, int(std::nearbyint(picture.width * by_height))};
+  return {int(std::nearbyint(picture.height * by_width)), width};
+}
+
 /// The middle `count` of `to` pixels; halves are rounded to even, as Python does.
 Axis middle(int from, int to, int count) { return {from, to, int(std::nearbyint((to - count) / 2.0)), count}; }
+
+/// The two pixels that a pixel of an axis of another length lies between, and the share of the second.
+struct Between {
+  int first, second;
+  float share;
+};
+
+/// Of the middle `count` of `to` pixels, here with halves rounded down.
+std::vector<Between> between(int from, int to, int count) {
+  const float step = float(from) / float(to);
+  std::vector<Between> all;
+  for (int i = 0; i < count; ++i) {
+    const float at = std::max(0.f, step * (float((to - count) / 2 + i) + 0.5f) - 0.5f);
+    const int first = std::min(int(at), from - 1);
+    all.push_back({first, std::min(first + 1, from - 1), std::clamp(at - float(first), 0.f, 1.f)});
+  }
+  return all;
+}
+
+bool is_picture(const std::filesystem::path& file) {
+  std::string ending = file.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  const auto known = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
+  return std::find(known.begin(), known.end(), ending) != known.end();
+}
+
+/// Of the first frame: a picture has no others.
+std::vector<float> pixels_of_picture(const std::filesystem::path& file, int height, int width) {
+  std::vector<float> pixels;
+  for_each_frame(file, [&](const Video& frame) {
+    if (!pixels.empty()) return;
+    for (const uint8_t value : filling(frame, height, width).rgb) pixels.push_back(float(value) / 255);
+  });
+  return pixels;
+}
+
+std::vector<float> pixels_of_video(const std::filesystem::path& file, int height, int width, const std::vector<bool>& wanted) {
+  std::vector<float> pixels;
+  size_t at = 0;
+  for_each_frame(file, [&](const Video& frame) {
+    require(at < wanted.size(), file.string(), ": has grown while it was read");
+    if (!wanted[at++]) return;
+    const std::vector<float> filled = bilinearly_filling(frame, height, width);
+    pixels.insert(pixels.end(), filled.begin(), filled.end());
+  });
+  require(at == wanted.size(), file.string(), ": has shrunk while it was read");
+  return pixels;
+}
+
+template <class Read>
+auto reading(Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw Error(concat("a reference cannot be read: ", error.what()), error.code);
+  }
+}
 
 }  // namespace
 
 Video filling(const Video& picture, int height, int width) {
-  const double by_height = double(height) / picture.height, by_width = double(width) / picture.width;
-  require(std::max(picture.width * by_height, picture.height * by_width) < 1e9, "a picture of ", picture.height, " x ", picture.width,
-          " pixels is too narrow to fill ", height, " x ", width);
-  const int whole_width = by_height > by_width ? int(std::nearbyint(picture.width * by_height)) : width;
-  const int whole_height = by_height > by_width ? height : int(std::nearbyint(picture.height * by_width));
-  return resized(picture, middle(picture.height, whole_height, height), middle(picture.width, whole_width, width));
+  const WholeSize whole = whole_size(picture, height, width);
+  return resized(picture, middle(picture.height, whole.height, height), middle(picture.width, whole.width, width));
 }
 
-Reference read_reference(const std::filesystem::path& file, int height, int width, int most_frames) {
-  Reference reference{{0, height, width}, {}};
-  try {
+std::vector<float> bilinearly_filling(const Video& frame, int height, int width) {
+  const WholeSize whole = whole_size(frame, height, width);
+  const std::vector<Between> rows = between(frame.height, whole.height, height), columns = between(frame.width, whole.width, width);
+  std::vector<float> pixels;
+  for (const Between& row : rows)
+    for (const Between& column : columns)
+      for (int channel = 0; channel < 3; ++channel) {
+        const auto value = [&](int y, int x) { return float(frame.rgb[(size_t(y) * size_t(frame.width) + size_t(x)) * 3 + size_t(channel)]) / 255; };
+        const auto along = [&](int y) { return (1 - column.share) * value(y, column.first) + column.share * value(y, column.second); };
+        pixels.push_back((1 - row.share) * along(row.first) + row.share * along(row.second));
+      }
+  return pixels;
+}
+
+Reference read_reference(const std::filesystem::path& file, int height, int width, const WantedFrames& wanted) {
+  Reference reference;
+  reading([&] {
     reference.sha256 = sha256_of_file(file);
-    Video& video = reference.video;
-    const Video read = for_each_frame(file, [&](const Video& frame) {
-      require(video.frames < most_frames, file.string(), ": holds more than ", most_frames, " frames, as many as a clip of the video: cut it to "
-              "those that are wanted");
-      const Video filled = filling(frame, height, width);
-      video.rgb.insert(video.rgb.end(), filled.rgb.begin(), filled.rgb.end());
-      ++video.frames;
-    });
-    video.fps = read.fps;
-  } catch (const Error& error) {
-    throw Error(concat("a reference cannot be read: ", error.what()), error.code);
-  }
+    reference.frames = is_picture(file) ? 1 : count_frames(file);
+  });
+  const std::vector<bool> taken = wanted(reference.frames);
+  reference.pixels = reading([&] { return is_picture(file) ? pixels_of_picture(file, height, width) : pixels_of_video(file, height, width, taken); });
   return reference;
 }
 

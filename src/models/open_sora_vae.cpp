@@ -148,6 +148,13 @@ std::vector<VaeChunk> OpenSoraVae::chunks(int64_t frames) const {
   return chunks;
 }
 
+std::vector<int64_t> OpenSoraVae::micro_batches(int64_t frames) const {
+  const int64_t step = config_.micro_batch_size.value_or(frames);
+  std::vector<int64_t> batches;
+  for (int64_t first = 0; first < frames; first += step) batches.push_back(std::min(step, frames - first));
+  return batches;
+}
+
 int64_t OpenSoraVae::latent_frames(int64_t frames) const {
   const VaeChunk last = chunks(frames).back();
   return last.first_latent + last.latents;

@@ -63,6 +63,9 @@ class OpenSoraVae {
   Tensor encode(const Tensor& video, const Tensor& noise_spatial, const Tensor& noise_temporal,
                 const Observer& observe = {}) const;
 
+  /// How many frames the spatial part is given at a time.
+  std::vector<int64_t> micro_batches(int64_t frames) const;
+
  private:
   OpenSoraVaeConfig config_;
   AutoencoderKl spatial_;

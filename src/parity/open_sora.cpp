@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "parity/case_reference.hpp"
 #include "parity/components.hpp"
 #include "parity/text.hpp"
 #include "pipeline/frame_conditioning.hpp"
@@ -57,6 +58,15 @@ class PipelineRecord {
     } else if (what == "all_timesteps") {
       const std::vector<float> numbers = value.to_host();
       results_.add_integers(name, value.shape(), {numbers.begin(), numbers.end()});
+    } else if (loop.starts_with("reference")) {
+      if (what == "pictures") {
+        steps_[name].push_back(value);
+      } else {
+        const Tensor pictures = concatenate(steps_[loop + ".pictures"], 2);
+        const int64_t last = pictures.dim(2) - 1;
+        results_.add(loop + ".pixels", concatenate({slice(pictures, 2, 0, 1), slice(pictures, 2, last, last + 1)}, 2));
+        results_.add(name, value);
+      }
     } else {
       if (what == "video") finish(loop);
       results_.add(name, value);
@@ -91,6 +101,8 @@ VideoRequest request_of(const Case& c) {
   request.condition_latents = value_or(c.call(), "condition_frame_length", int64_t(5), c.where());
   request.condition_edit = value_or(c.call(), "condition_frame_edit", 0.0, c.where());
   request.align = value_or(c.call(), "align", int64_t(5), c.where());
+  request.reference_path = value_or(c.call(), "reference_path", std::string(), c.where());
+  if (c.call().contains("reference_path")) request.mask_strategy = value<std::string>(c.call(), "mask_strategy", c.where());
   return request;
 }
 
@@ -149,8 +161,8 @@ void run_mask_strategy(const Case& c, Results& results) {
     std::vector<Tensor> entries;
     std::vector<float> masks;
     for (int64_t b = 0; b < z.dim(0); ++b) {
-      std::vector<Tensor> own;
-      for (int64_t r = 0; r < references.at(size_t(b)); ++r) own.push_back(c.input(concat(index, ".ref.", b, '.', r)));
+      std::vector<EncodedReference> own;
+      for (int64_t r = 0; r < references.at(size_t(b)); ++r) own.push_back(EncodedReference::whole(c.input(concat(index, ".ref.", b, '.', r))));
       Tensor latents = slice(z, 0, b, b + 1);
       const std::vector<float> mask = apply_mask_strategy(latents, own, parse_mask_strategy(strategies.at(size_t(b))),
                                                           value<int64_t>(run, "loop", c.where()), align);
@@ -180,9 +192,14 @@ void run_pipeline_opensora(const Case& c, Results& results) {
 
   const TeamChannels alone = lone_channels();
   OpenSora pipeline(std::move(parts), c.backend(), DType::float32, alone);
-  GivenNoise noise(c);
+  GivenNoise given(c);
+  std::optional<TorchNoise> drawn;   // of cases that say a seed in place of the numbers
+  if (c.call().contains("seed")) drawn.emplace(value<uint64_t>(c.call(), "seed", c.where()), DType::float32, request.steps);
   PipelineRecord record(c, results);
-  VideoRun run{noise};
+  VideoRun run{drawn ? static_cast<NoiseSource&>(*drawn) : given};
+  run.read_reference = [&](const std::string& file, const VideoRequest& of, const WantedFrames& wanted) {
+    return case_reference(c.folder() / file, of, wanted);
+  };
   run.observe = Observer([&](const std::string& name, const Tensor& value) { record.show(name, value); });
   run.encode_padding = true;
   run.broadcast = BroadcastPolicy(value_or(c.call(), "pab", Json(), c.where()), c.where());

@@ -5,7 +5,6 @@
 
 #include "pipeline/denoising.hpp"
 #include "pipeline/families.hpp"
-#include "pipeline/frame_conditioning.hpp"
 
 namespace pyracast {
 
@@ -35,13 +34,13 @@ References references_of(const VideoRequest& request) {
   return pyracast::references_of(request.prompt, request.reference_path, request.mask_strategy, request.clips);
 }
 
-/// Pixels [frames, height, width, 3] of 8 bits -> [1, 3, frames, height, width] from -1 to 1.
-Tensor normalised_pictures(Backend& backend, const Video& video) {
-  const size_t positions = video.rgb.size() / 3;
-  std::vector<float> values(video.rgb.size());
+/// `count` frames from `first` on, of pixels [frames, height, width, 3] from 0 to 1 -> [1, 3, count, height, width] from -1 to 1.
+Tensor normalised_pictures(Backend& backend, const std::vector<float>& pixels, int64_t first, int64_t count, int64_t height, int64_t width) {
+  const size_t positions = size_t(count * height * width), begin = size_t(first * height * width * 3);
+  std::vector<float> values(3 * positions);
   for (size_t i = 0; i < positions; ++i)
-    for (size_t c = 0; c < 3; ++c) values[c * positions + i] = (float(video.rgb[3 * i + c]) / 255 - 0.5f) / 0.5f;
-  return Tensor(backend, {1, 3, video.frames, video.height, video.width}, values);
+    for (size_t c = 0; c < 3; ++c) values[c * positions + i] = (pixels[begin + 3 * i + c] - 0.5f) / 0.5f;
+  return Tensor(backend, {1, 3, count, height, width}, values);
 }
 
 RectifiedFlowSettings flow_settings(const Json& index, const std::string& where) {
@@ -212,39 +211,90 @@ std::vector<TextToEncode> open_sora_texts(const VideoRequest& request, int64_t m
   return texts;
 }
 
-// With noise of its own for each clip and index.
-Tensor OpenSora::encode_reference(const Tensor& pictures, NoiseSource& noise, int clip, int index) const {
-  const auto drawn = [&](NoiseUse use, const Shape& shape) { return Tensor(backend_, shape, noise.draw(use, clip, index, shape)); };
-  const int64_t frames = pictures.dim(2), channels = parts_.transformer.config().in_channels, height = pictures.dim(3) / spatial_stride,
-                width = pictures.dim(4) / spatial_stride, latent_frames = parts_.vae.latent_frames(frames);
-  return parts_.vae.encode(pictures, drawn(NoiseUse::encode_spatial, {frames, channels, height, width}),
-                           drawn(NoiseUse::encode_temporal, {1, channels, latent_frames, height, width}))
-      .reshape({channels, latent_frames, height, width});
+OpenSora::EncodingNoise OpenSora::encoding_noise(const VideoRequest& request, NoiseSource& noise, int clip, int index, int64_t frames,
+                                                 const VaeChunk& chunk) const {
+  const Shape clip_shape = latent_shape(request);
+  const int64_t channels = clip_shape[1], height = clip_shape[3], width = clip_shape[4];
+  const auto drawn = [&](NoiseUse use, const Shape& shape, const NoisePart& part) {
+    Shape own = shape;
+    own[part.axis] = part.last - part.first;
+    return Tensor(backend_, own, noise.draw_part(use, clip, index, shape, part));
+  };
+  std::vector<int64_t> latents_of_chunks;
+  for (const VaeChunk& each : parts_.vae.chunks(frames)) latents_of_chunks.push_back(each.latents);
+  return {drawn(NoiseUse::encode_spatial, {frames, channels, height, width},
+                {0, chunk.first_frame, chunk.first_frame + chunk.frames, parts_.vae.micro_batches(frames)}),
+          drawn(NoiseUse::encode_temporal, {1, channels, parts_.vae.latent_frames(frames), height, width},
+                {2, chunk.first_latent, chunk.first_latent + chunk.latents, latents_of_chunks})};
+}
+
+std::vector<VaeChunk> OpenSora::taken_chunks(const VideoRequest& request, std::span<const MaskStrategyRow> rows, size_t reference,
+                                             int64_t frames) const {
+  const int64_t available = parts_.vae.latent_frames(frames);
+  std::vector<CopiedFrames> taken;
+  for (const MaskStrategyRow& row : rows) {
+    if (size_t(row.reference) != reference) continue;
+    taken.push_back(copied_frames(row, available, latent_shape(request)[2], request.align));
+    require(taken.back().length > 0, "mask_strategy takes nothing from frame ", row.reference_start, " on of reference ", row.reference,
+            ", which has ", available, " latent frames");
+  }
+  std::vector<VaeChunk> chunks = parts_.vae.chunks(frames);
+  std::erase_if(chunks, [&](const VaeChunk& chunk) {
+    return std::none_of(taken.begin(), taken.end(), [&](const CopiedFrames& copied) {
+      return copied.from < chunk.first_latent + chunk.latents && chunk.first_latent < copied.from + copied.length;
+    });
+  });
+  return chunks;
 }
 
 std::vector<Reference> OpenSora::read_references(const VideoRequest& request, const VideoRun& run) const {
   const auto [files, rows] = references_of(request);
   require(files.empty() || run.read_reference, "references cannot be read by this job");
   std::vector<Reference> references;
-  for (const std::string& file : files) references.push_back(run.read_reference(file, request));
-  for (const MaskStrategyRow& row : rows) {
-    const int64_t available = parts_.vae.latent_frames(references[size_t(row.reference)].video.frames);
-    require(copied_frames(row, available, latent_shape(request)[2], request.align).length > 0, "mask_strategy takes nothing from frame ",
-            row.reference_start, " on of reference ", row.reference, ", which has ", available, " latent frames");
-  }
+  for (const std::string& file : files)
+    references.push_back(run.read_reference(file, request, [&, index = references.size()](int frames) {
+      std::vector<bool> wanted(size_t(frames), false);
+      for (const VaeChunk& chunk : taken_chunks(request, rows, index, frames)) std::fill_n(wanted.begin() + chunk.first_frame, chunk.frames, true);
+      return wanted;
+    }));
   return references;
 }
 
-std::vector<Tensor> OpenSora::encode_references(const std::vector<Reference>& references, const VideoRun& run) const {
+// Chunk by chunk, and only those that are taken: a reference may be far longer than a clip.
+std::vector<EncodedReference> OpenSora::encode_references(const VideoRequest& request, std::vector<Reference> references, const VideoRun& run) const {
   if (!references.empty()) team_.set_doing("encoding the references");
-  std::vector<Tensor> latents;
-  for (const Reference& reference : references)
-    latents.push_back(encode_reference(normalised_pictures(backend_, reference.video), run.noise, 0, int(latents.size())));
-  return latents;
+  const std::vector<MaskStrategyRow> rows = references_of(request).rows;
+  std::vector<EncodedReference> encoded;
+  for (const Reference& reference : references) {
+    const int index = int(encoded.size());
+    const Observer observe = run.observe ? run.observe / concat("reference", index) : Observer();
+    EncodedReference all{{}, taken_chunks(request, rows, size_t(index), reference.frames), parts_.vae.latent_frames(reference.frames)};
+    std::vector<Tensor> parts;
+    int64_t first = 0;
+    for (const VaeChunk& chunk : all.chunks) {
+      const Tensor pictures = normalised_pictures(backend_, reference.pixels, first, chunk.frames, request.height, request.width);
+      first += chunk.frames;
+      observe("pictures", pictures);
+      const auto [spatial, temporal] = encoding_noise(request, run.noise, 0, index, reference.frames, chunk);
+      const Tensor latents = parts_.vae.encode(pictures, spatial, temporal);
+      parts.push_back(latents.reshape({latents.dim(1), latents.dim(2), latents.dim(3), latents.dim(4)}));
+    }
+    all.latents = concatenate(parts, 1);
+    observe("latent", [&] { return all.latents.reshape({1, all.latents.dim(0), all.latents.dim(1), all.latents.dim(2), all.latents.dim(3)}); });
+    encoded.push_back(std::move(all));
+  }
+  return encoded;
+}
+
+EncodedReference OpenSora::encode_previous(const VideoRequest& request, const HostTensor& previous, NoiseSource& noise, int clip) const {
+  const int64_t frames = previous.shape.at(2);
+  const auto [spatial, temporal] = encoding_noise(request, noise, clip, 0, frames, {0, frames, 0, parts_.vae.latent_frames(frames)});
+  const Tensor latents = parts_.vae.encode(Tensor(backend_, previous.shape, previous.values), spatial, temporal);
+  return EncodedReference::whole(latents.reshape({latents.dim(1), latents.dim(2), latents.dim(3), latents.dim(4)}));
 }
 
 std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
-                                          std::vector<Tensor> references, VideoProgress& progress, const Observer& observe) {
+                                          std::vector<EncodedReference> references, VideoProgress& progress, const Observer& observe) {
   VideoResult& result = progress.result;
   const int clip = progress.clip;
   const Moment text_begun = backend_.moment();
@@ -257,9 +307,8 @@ std::optional<Tensor> OpenSora::make_clip(const VideoRequest& request, const Vid
   const Shape shape = latent_shape(request);
   std::vector<MaskStrategyRow> rows = references_of(request).rows;
   if (clip > 0) {   // the clip before is one more reference, and what it says comes last
-    const Tensor previous(backend_, progress.previous.shape, progress.previous.values);
-    references.push_back(encode_reference(previous, run.noise, clip, 0));
-    observe("ref_latent", [&] { return references.back().reshape({1, shape[1], -1, shape[3], shape[4]}); });
+    references.push_back(encode_previous(request, progress.previous, run.noise, clip));
+    observe("ref_latent", [&] { return references.back().latents.reshape({1, shape[1], -1, shape[3], shape[4]}); });
     rows.push_back({.loop = clip, .reference = int64_t(references.size()) - 1, .reference_start = -request.condition_latents, .target_start = 0,
                     .length = request.condition_latents, .edit_ratio = request.condition_edit});
   }
@@ -313,7 +362,12 @@ VideoResult OpenSora::generate(const VideoRequest& request, const VideoRun& run)
     result.reference_sha256 = std::move(hashes);
     result.video = {0, int(request.height), int(request.width), request.fps, {}};
   }
-  const std::vector<Tensor> encoded = encode_references(references, run);
+  const std::vector<EncodedReference> encoded = encode_references(request, std::move(references), run);
+  // Numbers that a generator gives in turn come behind those of the clips that are there already.
+  for (int clip = 0; clip < progress.clip; ++clip) {
+    if (clip > 0) encoding_noise(request, run.noise, clip, 0, request.frames, {0, request.frames, 0, latent_shape(request)[2]});
+    run.noise.draw(NoiseUse::latents, clip, 0, latent_shape(request));
+  }
   for (; progress.clip < request.clips; ++progress.clip, progress.evaluations = 0) {
     const Observer observe = run.observe ? run.observe / concat("loop", progress.clip) : Observer();
     const auto latents = make_clip(request, run, texts, encoded, progress, observe);

@@ -1,8 +1,8 @@
 #pragma once
 // Open-Sora v1.2 from prompt to pixels (OpenSoraPipeline of VideoSys 4cce477, opensora/scripts/inference.py of v1.2).
 #include "diffusion/rectified_flow.hpp"
-#include "models/open_sora_vae.hpp"
 #include "models/stdit3.hpp"
+#include "pipeline/frame_conditioning.hpp"
 #include "pipeline/team_text_encoder.hpp"
 #include "pipeline/video_pipeline.hpp"
 
@@ -41,12 +41,18 @@ class OpenSora final : public VideoPipeline {
   /// The latents of the clip that `progress` is at [1, channels, time, height, width]; nothing when the team stopped or failed (then its result
   /// says so).
   std::optional<Tensor> make_clip(const VideoRequest& request, const VideoRun& run, std::span<const TextToEncode> texts,
-                                  std::vector<Tensor> references, VideoProgress& progress, const Observer& observe);
-  /// Latents [channels, time, height, width] of pictures [1, 3, frames, height, width] from -1 to 1.
-  Tensor encode_reference(const Tensor& pictures, NoiseSource& noise, int clip, int index) const;
+                                  std::vector<EncodedReference> references, VideoProgress& progress, const Observer& observe);
+  /// Random numbers for encoding that chunk of a video of so many frames: of all clips one, or of a clip's references each, its own.
+  struct EncodingNoise {
+    Tensor spatial, temporal;
+  };
+  EncodingNoise encoding_noise(const VideoRequest& request, NoiseSource& noise, int clip, int index, int64_t frames, const VaeChunk& chunk) const;
+  /// The chunks of a reference of so many frames that a row takes latent frames of. Throws Error on a row that takes none.
+  std::vector<VaeChunk> taken_chunks(const VideoRequest& request, std::span<const MaskStrategyRow> rows, size_t reference, int64_t frames) const;
   /// Throws Error on files that cannot be read, and on a mask strategy that does not fit them.
   std::vector<Reference> read_references(const VideoRequest& request, const VideoRun& run) const;
-  std::vector<Tensor> encode_references(const std::vector<Reference>& references, const VideoRun& run) const;
+  std::vector<EncodedReference> encode_references(const VideoRequest& request, std::vector<Reference> references, const VideoRun& run) const;
+  EncodedReference encode_previous(const VideoRequest& request, const HostTensor& previous, NoiseSource& noise, int clip) const;
   /// Pictures of latents [1, 3, frames, height, width], about -1 to 1, and what puts those from one frame on behind the frames of a result;
   /// one with pictures that are not finite has failed.
   struct Decoded {

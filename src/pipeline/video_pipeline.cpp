@@ -1,5 +1,7 @@
 #include "pipeline/video_pipeline.hpp"
 
+#include <algorithm>
+
 namespace pyracast {
 
 namespace {
@@ -19,10 +21,16 @@ Arrival text_arrival(const Tensor& embedding, const Moment& begun, Backend& back
   };
 }
 
-Reference blank_reference(const std::string&, const VideoRequest& request) {
-  Video video{int(request.frames), int(request.height), int(request.width)};
-  video.rgb.resize(size_t(video.frames) * video.frame_bytes());
-  return {std::move(video), ""};
+Reference blank_reference(const std::string&, const VideoRequest& request, const WantedFrames& wanted) {
+  int64_t most = 0;   // latent frames, of which a row begins before or from the end
+  for (const MaskStrategyRow& row : references_of(request.prompt, request.reference_path, request.mask_strategy, request.clips).rows)
+    most = std::max(most, std::abs(row.reference_start) + row.length);
+  constexpr int64_t longest = 1'000'000;
+  Reference reference{int(std::max(request.frames, std::min(longest, 4 * most))), {}, ""};
+  const std::vector<bool> taken = wanted(reference.frames);
+  const auto frames = std::count(taken.begin(), taken.end(), true);
+  reference.pixels.resize(size_t(frames * request.height * request.width * 3));
+  return reference;
 }
 
 BroadcastSchedule VideoPipeline::schedule(const VideoRequest& request, const BroadcastPolicy& policy) const {

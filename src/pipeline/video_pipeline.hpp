@@ -133,6 +133,9 @@ class ProgressKeeper {
   virtual void save(const VideoProgress& progress, const StoredOutputs& outputs) noexcept = 0;
 };
 
+/// Reads the wanted frames of a file that references_of() names as pictures of the request's size. Throws Error naming the file.
+using ReferenceReader = std::function<Reference(const std::string& file, const VideoRequest& request, const WantedFrames& wanted)>;
+
 /// What surrounds one call of generate().
 struct VideoRun {
   NoiseSource& noise;
@@ -140,9 +143,8 @@ struct VideoRun {
   /// never stops.
   std::function<Outcome(Outcome)> agree;
   Observer observe = {};
-  /// Reads a file that references_of() names as pictures of the request's size, at most as many as a clip has. Throws Error naming the file.
   /// Absent: there is nobody who could.
-  std::function<Reference(const std::string& file, const VideoRequest& request)> read_reference = {};
+  ReferenceReader read_reference = {};
   /// Open-Sora: encode the padding as well, as the published pipeline does; it changes nothing but the embeddings of padding.
   bool encode_padding = false;
   BroadcastPolicy broadcast = {};
@@ -165,9 +167,9 @@ struct VideoRun {
   Outcome agreed(Outcome own) const { return agree ? agree(own) : own; }
 };
 
-/// Stands for reading a reference where only the work and memory of a video are looked at: black, as long as one may be, so that a mask strategy
-/// finds its frames.
-Reference blank_reference(const std::string& file, const VideoRequest& request);
+/// Stands for reading a reference where only the work and memory of a video are looked at: black, as long as a clip or as the mask strategy needs it
+/// to find its frames.
+Reference blank_reference(const std::string& file, const VideoRequest& request, const WantedFrames& wanted);
 
 /// One model, loaded. All ranks of a team call the same functions with the same requests.
 class VideoPipeline {

@@ -2,6 +2,7 @@
 // bfloat16 and with float8 products, within a bound on each whole tensor.
 #include <gtest/gtest.h>
 
+#include "parity/case_reference.hpp"
 #include "parity/components.hpp"
 
 namespace pyracast {
@@ -29,6 +30,7 @@ class GpuCase : public testing::Test {
     }
     if (float8_ && !backend->name().starts_with("cuda-sm9")) GTEST_SKIP() << backend->name() << " has no scales for rows of float8";
     const Case parity_case(folder_, *backend, {.float8 = float8_});
+    if (parity_case.call().contains("reference_path") && !reads_pictures()) GTEST_SKIP() << "this build reads no pictures";
     if (precision_ == CudaPrecision::bfloat16 && parity_case.component().starts_with("pipeline_"))
       GTEST_SKIP() << "a whole pipeline is held against its numbers in float32: in bfloat16 each step's error goes into the next";
     const Allowance allowance = precision_ == CudaPrecision::float32 ? Allowance{4, 0} : Allowance{1, float8_ ? float8_error : bfloat16_error};

@@ -11,7 +11,7 @@ using testing::HasSubstr;
 struct FrameConditioning : testing::Test {
   std::unique_ptr<Backend> backend = make_cpu_backend();
   Tensor latents{*backend, {1, 1, 4, 1, 1}, {1, 2, 3, 4}};
-  std::vector<Tensor> references{Tensor(*backend, {1, 3, 1, 1}, {7, 8, 9})};
+  std::vector<EncodedReference> references{EncodedReference::whole(Tensor(*backend, {1, 3, 1, 1}, {7, 8, 9}))};
   std::vector<float> apply(std::string_view strategy, int64_t loop, std::optional<int64_t> align = {}) {
     const auto rows = parse_mask_strategy(strategy);
     return apply_mask_strategy(latents, references, rows, loop, align);

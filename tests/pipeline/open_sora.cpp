@@ -83,17 +83,21 @@ TEST_F(OpenSoraTest, ABadPromptIsAFailure) {
 
 /// A request whose references are pictures that are one colour each: the number in their names.
 struct OpenSoraReferences : OpenSoraTest {
-  int read = 0;
+  int read = 0, length = 17;   ///< of a video
+  size_t pixels = 0;           ///< of the reference that was read last
   std::string contents = "as it was";
+  std::function<float(const std::string& file, int frame)> level_of = [](const std::string& file, int) { return float(std::stoi(file)) / 255; };
 
   void SetUp() override {
     request.frames = 17;
-    run.read_reference = [this](const std::string& file, const VideoRequest& of) {
+    run.read_reference = [this](const std::string& file, const VideoRequest& of, const WantedFrames& wanted) {
       ++read;
-      const int frames = file.ends_with(".mp4") ? 17 : 1;
-      Video video{frames, int(of.height), int(of.width)};
-      video.rgb.assign(size_t(frames) * video.frame_bytes(), uint8_t(std::stoi(file)));
-      return Reference{video, contents};
+      Reference reference{file.ends_with(".mp4") ? length : 1, {}, contents};
+      const std::vector<bool> taken = wanted(reference.frames);
+      for (size_t frame = 0; frame < taken.size(); ++frame)
+        if (taken[frame]) reference.pixels.insert(reference.pixels.end(), size_t(of.height * of.width * 3), level_of(file, int(frame)));
+      pixels = reference.pixels.size();
+      return reference;
     };
   }
   /// Of the last clip, [channels][time][positions].
@@ -157,12 +161,54 @@ TEST_F(OpenSoraReferences, GoBesideTheClipThatIsContinued) {
   EXPECT_EQ(of_picture, latent_frame(generate(), 0));
 }
 
+TEST_F(OpenSoraReferences, AreReadAndEncodedWhereTheyAreTakenFromHoweverLongTheyAre) {
+  length = 190;   // eleven chunks of 17 frames and one of three: 56 latent frames
+  level_of = [](const std::string&, int frame) { return float(frame) / 255; };
+  request.reference_path = "0.mp4";
+  request.mask_strategy = "0,0,-6,0,5";   // from 50 on
+  const VideoResult from_the_end = generate();
+  ASSERT_EQ(from_the_end.outcome, Outcome::going_on) << from_the_end.reason;
+  EXPECT_EQ(pixels, size_t(17 * 16 * 16 * 3));
+  request.mask_strategy = "0,0,50,0,5";
+  const VideoResult from_the_start = generate();
+  EXPECT_EQ(from_the_start.latents, from_the_end.latents);
+  request.mask_strategy = "0,0,0,0,5";
+  EXPECT_NE(generate().latents, from_the_start.latents);
+}
+
+TEST_F(OpenSoraReferences, WithNoiseOfPyTorchGoOnWithTheSameNumbers) {
+  struct Kept : ProgressKeeper {
+    std::vector<VideoProgress> all;
+    bool is_due(int, double, double) const override { return true; }
+    double seconds_to_save(int64_t) const override { return 0; }
+    void save(const VideoProgress& saved, const StoredOutputs&) noexcept override { all.push_back(saved); }
+  } kept;
+  request.frames = 34;
+  request.clips = 2;
+  request.steps = 3;
+  request.reference_path = "200;40.mp4";
+  request.mask_strategy = "0,0,0,0,1,0.5;1,1,0,5,5,0.4";
+  const auto generate_with = [&](ProgressKeeper* keeper, const VideoProgress* continued) {
+    TorchNoise torch(7, DType::float32, request.steps);
+    VideoRun own{torch};
+    own.read_reference = run.read_reference;
+    own.keeper = keeper;
+    own.continued = continued;
+    return model->open(*backend, {}, alone)->generate(request, own);
+  };
+  const VideoResult whole = generate_with(&kept, nullptr);
+  ASSERT_EQ(whole.outcome, Outcome::going_on) << whole.reason;
+  ASSERT_GE(kept.all.size(), 4u);
+  for (const VideoProgress& progress : kept.all)
+    EXPECT_EQ(generate_with(nullptr, &progress).latents, whole.latents) << "from clip " << progress.clip << ", evaluation " << progress.evaluations;
+}
+
 TEST_F(OpenSoraReferences, ThatDoNotFitAreAFailure) {
   request.reference_path = "200";
   request.mask_strategy = "0,0,5";
   EXPECT_THAT(generate().reason, HasSubstr("copies frame 5 of a reference of 1 latent frames"));
   request.mask_strategy = "0";
-  run.read_reference = [](const std::string&, const VideoRequest&) -> Reference { throw Error("a reference cannot be read: it is gone"); };
+  run.read_reference = [](auto&&...) -> Reference { throw Error("a reference cannot be read: it is gone"); };
   const VideoResult gone = generate();
   EXPECT_EQ(gone.outcome, Outcome::failed);
   EXPECT_EQ(gone.reason, "a reference cannot be read: it is gone");
