@@ -1,3 +1,4 @@
+#include "dataset/jpeg_pixels.hpp"
 #include "dataset/mp4.hpp"
 #include "dataset/mp4_libav.hpp"
 
@@ -60,7 +61,9 @@ void drain(AVCodecContext& codec, AVFrame& frame, Video& video, const TakeFrame&
     if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
     check(result, path, "decoding");
     count(video, frame, path);
-    if (take) take(one_frame(frame, path));
+    if (!take) continue;
+    const auto as_libjpeg = codec.codec_id == AV_CODEC_ID_MJPEG ? jpeg_pixels(frame) : std::nullopt;
+    take(as_libjpeg ? *as_libjpeg : one_frame(frame, path));
   }
 }
 
@@ -78,6 +81,7 @@ Video decode(const std::filesystem::path& path, const TakeFrame& take, bool conc
   const libav::Codec codec(check(avcodec_alloc_context3(decoder), path, "decoder"));
   check(avcodec_parameters_to_context(codec.get(), stream.codecpar), path, "describing the stream");
   codec->thread_count = 1;
+  if (codec->codec_id == AV_CODEC_ID_MJPEG) codec->idct_algo = FF_IDCT_INT;   // libjpeg's
   if (!conceals) codec->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
   check(avcodec_open2(codec.get(), decoder, nullptr), path, "opening the decoder");
 

@@ -152,6 +152,17 @@ TEST(ReadReference, KnowsTheColoursOfAJpegFromThoseOfAVideo) {
   for (const char* name : {"a.jpg", "a.mp4"}) EXPECT_LT(mean_difference(read_reference(folder / name, 64, 64, all_of), picture), 2) << name;
 }
 
+// Files and expectations by tests/tools/pillow_jpegs.py. What is left is libav's way of rounding in the cosine transform.
+TEST(ReadReference, OfAJpegGivesThePixelsOfPillow) {
+  const fs::path folder = TESTS_DIR "/data/jpeg";
+  for (const char* name : {"444", "422", "420", "420_narrow", "420_progressive", "grey"}) {
+    const Video expected = read_mp4(folder / concat(name, ".ppm"));
+    const Reference read = read_reference(folder / concat(name, ".jpg"), expected.height, expected.width, all_of);
+    EXPECT_LT(mean_difference(read, expected), 0.1) << name;
+    for (size_t i = 0; i < expected.rgb.size(); ++i) ASSERT_NEAR(read.pixels[i] * 255, float(expected.rgb[i]), 3.01f) << name << " at " << i;
+  }
+}
+
 TEST(ReadReference, FillsTheSizeWithEachWantedFrameOfAVideo) {
   const TemporaryFolder folder;
   Video video{3, 32, 48};
