@@ -23,7 +23,7 @@ struct Reference {
   std::string sha256;          ///< of the file, 64 hexadecimal digits
 };
 
-/// Which frames are wanted of a reference that has so many. Throws Error where there are too few.
-using WantedFrames = std::function<std::vector<bool>(int frames)>;
+/// Which frames are wanted of a reference that has so many and this SHA-256. Throws Error where there are too few.
+using WantedFrames = std::function<std::vector<bool>(int frames, const std::string& sha256)>;
 
 }  // namespace pyracast

@@ -170,7 +170,8 @@ Reference read_reference(const std::filesystem::path& file, int height, int widt
     reference.sha256 = sha256_of_file(file);
     reference.frames = is_picture(file) ? 1 : count_frames(file);
   });
-  const std::vector<bool> taken = wanted(reference.frames);
+  const std::vector<bool> taken = wanted(reference.frames, reference.sha256);
+  if (std::find(taken.begin(), taken.end(), true) == taken.end()) return reference;
   reference.pixels = reading([&] { return is_picture(file) ? pixels_of_picture(file, height, width) : pixels_of_video(file, height, width, taken); });
   return reference;
 }

@@ -223,19 +223,13 @@ Tensor OpenSoraVae::decode_frames(const Tensor& frame_latents, const Observer& o
 
 Tensor OpenSoraVae::encode(const Tensor& video, const Tensor& noise_spatial, const Tensor& noise_temporal,
                            const Observer& observe) const {
-  require(video.axes() == 5 && video.dim(1) == config_.spatial.in_channels, "VAE: the video is ", video.shape(),
-          ", expected [batch, ", config_.spatial.in_channels, ", frames, height, width]");
-  const int64_t batch = video.dim(0), frames = video.dim(2);
-  const Shape latents = latent_shape(batch, frames, video.dim(3), video.dim(4));
-  const Shape frame_latents{batch * frames, config_.spatial.latent_channels, latents[3], latents[4]};
-  require(noise_spatial.shape() == frame_latents && noise_temporal.shape() == latents, "VAE: the noise is ",
-          noise_spatial.shape(), " and ", noise_temporal.shape(), ", expected ", frame_latents, " and ", latents);
-  return encode_chunks(encode_frames(video, noise_spatial, observe), noise_temporal, observe);
+  return encode_moments(frame_moments(video, observe), noise_spatial, noise_temporal, observe);
 }
 
-Tensor OpenSoraVae::encode_frames(const Tensor& video, const Tensor& noise, const Observer& observe) const {
-  const int64_t batch = video.dim(0), frames = video.dim(2), count = batch * frames;
-  const int64_t step = config_.micro_batch_size.value_or(count);
+Tensor OpenSoraVae::frame_moments(const Tensor& video, const Observer& observe) const {
+  require(video.axes() == 5 && video.dim(1) == config_.spatial.in_channels, "VAE: the video is ", video.shape(),
+          ", expected [batch, ", config_.spatial.in_channels, ", frames, height, width]");
+  const int64_t count = video.dim(0) * video.dim(2), step = config_.micro_batch_size.value_or(count);
   std::vector<Tensor> parts;
   for (int64_t first = 0; first < count; first += step) {
     const Observer inside =
@@ -244,8 +238,16 @@ Tensor OpenSoraVae::encode_frames(const Tensor& video, const Tensor& noise, cons
   }
   const Tensor moments = concatenate(parts, 0);
   if (observe) (observe / "encode")("spatial_moments", to_planes(moments));
-  const Tensor drawn = scaled(Posterior(moments).sample(from_planes(noise)), spatial_scaling);
-  return drawn.reshape({batch, frames, drawn.dim(2), drawn.dim(3), drawn.dim(4)});
+  return moments;
+}
+
+Tensor OpenSoraVae::encode_moments(const Tensor& moments, const Tensor& noise_spatial, const Tensor& noise_temporal, const Observer& observe) const {
+  const int64_t count = moments.dim(0), h = moments.dim(2), w = moments.dim(3), batch = noise_temporal.dim(0), frames = count / batch;
+  const Shape frame_latents{count, config_.spatial.latent_channels, h, w}, latents{batch, config_.temporal.embed_dim, latent_frames(frames), h, w};
+  require(noise_spatial.shape() == frame_latents && noise_temporal.shape() == latents, "VAE: the noise is ",
+          noise_spatial.shape(), " and ", noise_temporal.shape(), ", expected ", frame_latents, " and ", latents);
+  const Tensor drawn = scaled(Posterior(moments).sample(from_planes(noise_spatial)), spatial_scaling);
+  return encode_chunks(drawn.reshape({batch, frames, drawn.dim(2), drawn.dim(3), drawn.dim(4)}), noise_temporal, observe);
 }
 
 Tensor OpenSoraVae::encode_chunks(const Tensor& frame_latents, const Tensor& noise, const Observer& observe) const {

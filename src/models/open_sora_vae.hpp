@@ -63,6 +63,10 @@ class OpenSoraVae {
   Tensor encode(const Tensor& video, const Tensor& noise_spatial, const Tensor& noise_temporal,
                 const Observer& observe = {}) const;
 
+  /// The same in two steps. The first, of the spatial part, is the larger one and takes no noise: the moments of each frame [B * F, 1, h, w, 8].
+  Tensor frame_moments(const Tensor& video, const Observer& observe = {}) const;
+  Tensor encode_moments(const Tensor& moments, const Tensor& noise_spatial, const Tensor& noise_temporal, const Observer& observe = {}) const;
+
   /// How many frames the spatial part is given at a time.
   std::vector<int64_t> micro_batches(int64_t frames) const;
 
@@ -73,7 +77,6 @@ class OpenSoraVae {
   std::vector<float> scale_, shift_;   // one number for each latent channel, as stored
 
   std::vector<float> factor(const Weights& weights, const char* name, const LatentFactor& expected) const;
-  Tensor encode_frames(const Tensor& video, const Tensor& noise, const Observer& observe) const;
   Tensor encode_chunks(const Tensor& frame_latents, const Tensor& noise, const Observer& observe) const;
 };
 

@@ -252,31 +252,41 @@ std::vector<Reference> OpenSora::read_references(const VideoRequest& request, co
   require(files.empty() || run.read_reference, "references cannot be read by this job");
   std::vector<Reference> references;
   for (const std::string& file : files)
-    references.push_back(run.read_reference(file, request, [&, index = references.size()](int frames) {
+    references.push_back(run.read_reference(file, request, [&, index = references.size()](int frames, const std::string& sha256) {
       std::vector<bool> wanted(size_t(frames), false);
-      for (const VaeChunk& chunk : taken_chunks(request, rows, index, frames)) std::fill_n(wanted.begin() + chunk.first_frame, chunk.frames, true);
+      for (const VaeChunk& chunk : taken_chunks(request, rows, index, frames))
+        if (!moments_.contains({index, file, sha256, request.height, request.width, chunk.first_frame, chunk.frames}))
+          std::fill_n(wanted.begin() + chunk.first_frame, chunk.frames, true);
       return wanted;
     }));
   return references;
 }
 
 // Chunk by chunk, and only those that are taken: a reference may be far longer than a clip.
-std::vector<EncodedReference> OpenSora::encode_references(const VideoRequest& request, std::vector<Reference> references, const VideoRun& run) const {
+std::vector<EncodedReference> OpenSora::encode_references(const VideoRequest& request, std::vector<Reference> references, const VideoRun& run) {
+  const auto [files, rows] = references_of(request);
   if (!references.empty()) team_.set_doing("encoding the references");
-  const std::vector<MaskStrategyRow> rows = references_of(request).rows;
+  std::erase_if(moments_, [&](const auto& known) {
+    const auto& [index, file, sha256, height, width, first, count] = known.first;
+    return index >= files.size() || file != files[index] || sha256 != references[index].sha256 || height != request.height || width != request.width;
+  });
   std::vector<EncodedReference> encoded;
   for (const Reference& reference : references) {
-    const int index = int(encoded.size());
+    const size_t index = encoded.size();
     const Observer observe = run.observe ? run.observe / concat("reference", index) : Observer();
-    EncodedReference all{{}, taken_chunks(request, rows, size_t(index), reference.frames), parts_.vae.latent_frames(reference.frames)};
+    EncodedReference all{{}, taken_chunks(request, rows, index, reference.frames), parts_.vae.latent_frames(reference.frames)};
     std::vector<Tensor> parts;
     int64_t first = 0;
     for (const VaeChunk& chunk : all.chunks) {
-      const Tensor pictures = normalised_pictures(backend_, reference.pixels, first, chunk.frames, request.height, request.width);
-      first += chunk.frames;
-      observe("pictures", pictures);
-      const auto [spatial, temporal] = encoding_noise(request, run.noise, 0, index, reference.frames, chunk);
-      const Tensor latents = parts_.vae.encode(pictures, spatial, temporal);
+      Tensor& moments = moments_[{index, files[index], reference.sha256, request.height, request.width, chunk.first_frame, chunk.frames}];
+      if (moments.empty()) {
+        const Tensor pictures = normalised_pictures(backend_, reference.pixels, first, chunk.frames, request.height, request.width);
+        first += chunk.frames;
+        observe("pictures", pictures);
+        moments = parts_.vae.frame_moments(pictures);
+      }
+      const auto [spatial, temporal] = encoding_noise(request, run.noise, 0, int(index), reference.frames, chunk);
+      const Tensor latents = parts_.vae.encode_moments(moments, spatial, temporal);
       parts.push_back(latents.reshape({latents.dim(1), latents.dim(2), latents.dim(3), latents.dim(4)}));
     }
     all.latents = concatenate(parts, 1);

@@ -1,5 +1,7 @@
 #pragma once
 // Open-Sora v1.2 from prompt to pixels (OpenSoraPipeline of VideoSys 4cce477, opensora/scripts/inference.py of v1.2).
+#include <map>
+
 #include "diffusion/rectified_flow.hpp"
 #include "models/stdit3.hpp"
 #include "pipeline/frame_conditioning.hpp"
@@ -36,6 +38,16 @@ class OpenSora final : public VideoPipeline {
   OpenSoraParts parts_;
   const TeamChannels& team_;
 
+  /// Frames of a row's reference in one size.
+  struct KnownFrames {
+    size_t reference;
+    std::string file, sha256;
+    int64_t height, width, first, count;
+    auto operator<=>(const KnownFrames&) const = default;
+  };
+  /// What the encoder knows of them before noise comes in, of the last video's references: the next sample of a row has the same.
+  std::map<KnownFrames, Tensor> moments_;
+
   RectifiedFlowSchedule flow(const VideoRequest& request) const;
   Shape latent_shape(const VideoRequest& request) const;
   /// The latents of the clip that `progress` is at [1, channels, time, height, width]; nothing when the team stopped or failed (then its result
@@ -51,7 +63,7 @@ class OpenSora final : public VideoPipeline {
   std::vector<VaeChunk> taken_chunks(const VideoRequest& request, std::span<const MaskStrategyRow> rows, size_t reference, int64_t frames) const;
   /// Throws Error on files that cannot be read, and on a mask strategy that does not fit them.
   std::vector<Reference> read_references(const VideoRequest& request, const VideoRun& run) const;
-  std::vector<EncodedReference> encode_references(const VideoRequest& request, std::vector<Reference> references, const VideoRun& run) const;
+  std::vector<EncodedReference> encode_references(const VideoRequest& request, std::vector<Reference> references, const VideoRun& run);
   EncodedReference encode_previous(const VideoRequest& request, const HostTensor& previous, NoiseSource& noise, int clip) const;
   /// Pictures of latents [1, 3, frames, height, width], about -1 to 1, and what puts those from one frame on behind the frames of a result;
   /// one with pictures that are not finite has failed.

@@ -27,7 +27,7 @@ Reference blank_reference(const std::string&, const VideoRequest& request, const
     most = std::max(most, std::abs(row.reference_start) + row.length);
   constexpr int64_t longest = 1'000'000;
   Reference reference{int(std::max(request.frames, std::min(longest, 4 * most))), {}, ""};
-  const std::vector<bool> taken = wanted(reference.frames);
+  const std::vector<bool> taken = wanted(reference.frames, reference.sha256);
   const auto frames = std::count(taken.begin(), taken.end(), true);
   reference.pixels.resize(size_t(frames * request.height * request.width * 3));
   return reference;

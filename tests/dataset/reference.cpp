@@ -43,7 +43,7 @@ double mean_difference(const Reference& a, const Video& b) {
   return sum / double(a.pixels.size());
 }
 
-std::vector<bool> all_of(int frames) { return std::vector<bool>(size_t(frames), true); }
+std::vector<bool> all_of(int frames, const std::string&) { return std::vector<bool>(size_t(frames), true); }
 
 std::string ppm(const Video& video) {
   return concat("P6\n", video.width, " ", video.height, "\n255\n", std::string(video.rgb.begin(), video.rgb.end()));
@@ -170,7 +170,7 @@ TEST(ReadReference, FillsTheSizeWithEachWantedFrameOfAVideo) {
   const fs::path file = folder / "a name: of a video.mp4";
   write_mp4(file, video, {}, 1);
   int told = 0;
-  const Reference read = read_reference(file, 16, 16, [&](int frames) {
+  const Reference read = read_reference(file, 16, 16, [&](int frames, const std::string&) {
     told = frames;
     return std::vector<bool>{true, false, true};
   });
@@ -179,7 +179,7 @@ TEST(ReadReference, FillsTheSizeWithEachWantedFrameOfAVideo) {
   ASSERT_EQ(read.pixels.size(), size_t(2) * 16 * 16 * 3);
   EXPECT_NEAR(read.pixels.front() * 255, 40, 3);
   EXPECT_NEAR(read.pixels.back() * 255, 200, 3);
-  EXPECT_EQ(error_of([&] { read_reference(file, 16, 16, [](int) -> std::vector<bool> { throw Error("it is too short"); }); }), "it is too short");
+  EXPECT_EQ(error_of([&] { read_reference(file, 16, 16, [](auto&&...) -> std::vector<bool> { throw Error("it is too short"); }); }), "it is too short");
 }
 
 // One of a video is resized otherwise than a picture, and a picture has no second frame.

@@ -93,7 +93,7 @@ struct OpenSoraReferences : OpenSoraTest {
     run.read_reference = [this](const std::string& file, const VideoRequest& of, const WantedFrames& wanted) {
       ++read;
       Reference reference{file.ends_with(".mp4") ? length : 1, {}, contents};
-      const std::vector<bool> taken = wanted(reference.frames);
+      const std::vector<bool> taken = wanted(reference.frames, reference.sha256);
       for (size_t frame = 0; frame < taken.size(); ++frame)
         if (taken[frame]) reference.pixels.insert(reference.pixels.end(), size_t(of.height * of.width * 3), level_of(file, int(frame)));
       pixels = reference.pixels.size();
@@ -159,6 +159,37 @@ TEST_F(OpenSoraReferences, GoBesideTheClipThatIsContinued) {
   request.clips = 1;
   request.mask_strategy = "0";
   EXPECT_EQ(of_picture, latent_frame(generate(), 0));
+}
+
+TEST_F(OpenSoraReferences, AreEncodedOnceForAllSamplesOfARow) {
+  request.reference_path = "200;40.mp4";
+  request.mask_strategy = "0;0,1,0,5,2";
+  request.frames = 34;
+  const auto pipeline = model->open(*backend, {}, alone);
+  const auto made = [&](VideoPipeline& by, uint32_t sample) {
+    PhiloxNoise own(42, "a", sample);
+    VideoRun again{own};
+    again.read_reference = run.read_reference;
+    return by.generate(request, again).latents;
+  };
+  const std::vector<float> first = made(*pipeline, 0);
+  EXPECT_GT(pixels, 0u);
+  const std::vector<float> second = made(*pipeline, 1);
+  EXPECT_EQ(pixels, 0u);   // of neither a frame was wanted
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second, made(*model->open(*backend, {}, alone), 1));
+  EXPECT_GT(pixels, 0u);
+  contents = "changed";
+  made(*pipeline, 1);
+  EXPECT_GT(pixels, 0u);
+  // One file twice is two references, of which each may know other chunks.
+  length = 34;
+  level_of = [](const std::string&, int frame) { return float(frame) / 34; };
+  request.reference_path = "0.mp4;0.mp4";
+  request.mask_strategy = "0;0,1,5,5,5";
+  EXPECT_EQ(made(*pipeline, 1), made(*model->open(*backend, {}, alone), 1));
+  request.mask_strategy = "0,0,5,5,5;0,1,0,0,5;0,1,5,5,5";
+  EXPECT_EQ(made(*pipeline, 1), made(*model->open(*backend, {}, alone), 1));
 }
 
 TEST_F(OpenSoraReferences, AreReadAndEncodedWhereTheyAreTakenFromHoweverLongTheyAre) {
