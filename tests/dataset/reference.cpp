@@ -179,7 +179,8 @@ TEST(ReadReference, FillsTheSizeWithEachWantedFrameOfAVideo) {
   ASSERT_EQ(read.pixels.size(), size_t(2) * 16 * 16 * 3);
   EXPECT_NEAR(read.pixels.front() * 255, 40, 3);
   EXPECT_NEAR(read.pixels.back() * 255, 200, 3);
-  EXPECT_EQ(error_of([&] { read_reference(file, 16, 16, [](auto&&...) -> std::vector<bool> { throw Error("it is too short"); }); }), "it is too short");
+  const WantedFrames refuses = [](auto&&...) -> std::vector<bool> { throw Error("it is too short"); };
+  EXPECT_EQ(error_of([&] { read_reference(file, 16, 16, refuses); }), "it is too short");
 }
 
 // One of a video is resized otherwise than a picture, and a picture has no second frame.

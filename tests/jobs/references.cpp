@@ -48,6 +48,14 @@ TEST_F(References, MakeTheSameBytesOnOneRankAndOnTeamsAndAgain) {
   EXPECT_THAT(again.output, HasSubstr("5 of 5 samples are equal"));
 }
 
+TEST_F(References, MakeTheSameBytesOnATeamWithNoiseOfPyTorchToo) {
+  ASSERT_EQ(run(generate(1, prompts(), "alone", {"--noise", "torch"})).code, 0);
+  ASSERT_EQ(run(generate(2, prompts(), "team", {"--noise", "torch", "--ranks-per-video", "2"})).code, 0);
+  const auto expected = content_of(folder / "alone");
+  EXPECT_EQ(expected.size(), 2 * 5u);
+  EXPECT_EQ(content_of(folder / "team"), expected);
+}
+
 TEST_F(References, AreFoundWhereverTheyHaveMovedAndKnownWhenTheyHaveChanged) {
   ASSERT_EQ(run(generate(1, prompts(), "out")).code, 0);
   fs::rename(folder / "manifests", folder / "moved");
