@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/error.hpp"
 #include "base/file.hpp"
 #include "dataset/mp4.hpp"
 
