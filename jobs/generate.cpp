@@ -97,7 +97,7 @@ void on_first_at_the_disk(const Ranks& ranks, const std::function<void()>& act) 
     try {
       act();
     } catch (const std::exception& error) {
-      throw Error(error.what(), ExitCode::environment);
+      throw Error(as_error(error).what(), ExitCode::environment);
     }
   });
 }

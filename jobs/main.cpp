@@ -35,8 +35,8 @@ int main(int argc, char** argv) {
   try {
     return with_output_written(pyracast::run_job(argc, argv));
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "pyracast: %s\n", error.what());
-    const auto* coded = dynamic_cast<const pyracast::Error*>(&error);
-    return int(coded ? coded->code : pyracast::ExitCode::environment);
+    const pyracast::Error told = pyracast::as_error(error);
+    std::fprintf(stderr, "pyracast: %s\n", told.what());
+    return int(told.code);
   }
 }

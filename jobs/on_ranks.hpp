@@ -38,10 +38,9 @@ int on_ranks(int argc, char** argv, Deadline deadline, ExitCode (*run)(const Ran
     log_end(concat("with ", int(error.code), ", ", error.what()));
     return told(ranks, error.code);
   } catch (const std::exception& error) {
-    const auto* coded = dynamic_cast<const Error*>(&error);
-    const int code = int(coded ? coded->code : ExitCode::environment);
-    log_end(concat("with ", code, ", ", error.what()));
-    ranks.abort(error.what(), code);
+    const Error seen = as_error(error);
+    log_end(concat("with ", int(seen.code), ", ", seen.what()));
+    ranks.abort(seen.what(), int(seen.code));
   }
 }
 

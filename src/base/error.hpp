@@ -31,6 +31,13 @@ struct AgreedError : Error {
   using Error::Error;
 };
 
+/// The system's own words for an error number, and what to do about it where that is known: "Permission denied (…)".
+std::string reason_of(int error);
+
+/// What any exception is to a user. Of the standard library's about files it says which one, and what to do; the code of all that is no Error is
+/// the environment's.
+Error as_error(const std::exception& error);
+
 /// [2, 3, 4]: how shapes stand in messages.
 template <class T>
 std::ostream& operator<<(std::ostream& out, const std::vector<T>& values) {

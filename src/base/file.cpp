@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/error.hpp"
 #include "base/file_writer.hpp"
@@ -46,7 +45,7 @@ void sync(const std::filesystem::path& path, int flags) {
 }  // namespace
 
 void fail_at_the_disk(const std::filesystem::path& path, std::string_view what, int error) {
-  throw Error(concat(path.string(), ": ", what, ": ", std::strerror(error)), ExitCode::environment);
+  throw Error(concat(path.string(), ": ", what, ": ", reason_of(error)), ExitCode::environment);
 }
 
 int open_descriptor(const std::filesystem::path& path, int flags) {
@@ -55,7 +54,7 @@ int open_descriptor(const std::filesystem::path& path, int flags) {
   const int error = errno;
   const bool to_read = (flags & (O_WRONLY | O_RDWR | O_CREAT)) == 0;
   for (const int of_the_path : {ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ENAMETOOLONG, ELOOP})
-    if (to_read && error == of_the_path) fail(path.string(), ": cannot be opened: ", std::strerror(error));
+    if (to_read && error == of_the_path) fail(path.string(), ": cannot be opened: ", reason_of(error));
   fail_at_the_disk(path, "cannot be opened", error);
 }
 
@@ -65,7 +64,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   require(::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode), path.string(), ": is not a regular file");
   if (status.st_size == 0) return;
   void* address = ::mmap(nullptr, size_t(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
-  require(address != MAP_FAILED, path.string(), ": cannot be mapped into memory: ", std::strerror(errno));
+  require(address != MAP_FAILED, path.string(), ": cannot be mapped into memory: ", reason_of(errno));
   bytes_ = {static_cast<const std::byte*>(address), size_t(status.st_size)};
 }
 

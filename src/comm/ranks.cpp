@@ -112,10 +112,11 @@ void Ranks::on_first(const std::function<void()>& act) const {
   if (rank_ == 0) {
     try {
       act();
-    } catch (const Error& error) {
-      message = error.what();
+    } catch (const std::exception& error) {
+      const Error seen = as_error(error);
+      message = seen.what();
       length_and_code[0] = int(message.size());
-      length_and_code[1] = int(error.code);
+      length_and_code[1] = int(seen.code);
     }
   }
   MPI_Request request;

@@ -58,7 +58,7 @@ class Ranks {
   /// The name of this rank's host.
   const std::string& node_name() const { return node_name_; }
 
-  /// Does `act` on rank 0 while the others wait, asleep. What it throws as Error is thrown on every rank, as AgreedError.
+  /// Does `act` on rank 0 while the others wait, asleep. What it throws is thrown on every rank, as AgreedError.
   void on_first(const std::function<void()>& act) const;
 
   /// Prints the message with rank and host, and ends all ranks at once. Any thread may call it.

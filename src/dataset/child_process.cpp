@@ -14,7 +14,7 @@ namespace pyracast {
 
 namespace {
 
-constexpr int succeeded = 0, threw = 1;
+constexpr int succeeded = 0;
 
 [[noreturn]] void be_the_child(const std::function<std::string()>& act, int pipe) {
   // How it ends is told by whoever asked, not by a handler or by the C library.
@@ -25,8 +25,9 @@ constexpr int succeeded = 0, threw = 1;
   try {
     text = act();
   } catch (const std::exception& error) {
-    code = threw;
-    text = error.what();
+    const Error seen = as_error(error);
+    code = int(seen.code);
+    text = seen.what();
   }
   for (size_t at = 0; at < text.size();) {
     const ssize_t written = ::write(pipe, text.data() + at, text.size() - at);
@@ -52,19 +53,20 @@ std::string read_to_end(int pipe) {
 
 std::string in_child_process(const std::function<std::string()>& act) {
   int ends[2];
-  require(::pipe(ends) == 0, "a pipe cannot be made: ", std::strerror(errno));
+  if (::pipe(ends) != 0) throw Error("a pipe cannot be made: " + reason_of(errno), ExitCode::environment);
   const pid_t child = ::fork();
+  const int refused = errno;
   if (child == 0) be_the_child(act, ends[1]);
   ::close(ends[1]);
   const std::string text = child > 0 ? read_to_end(ends[0]) : "";
   ::close(ends[0]);
-  require(child > 0, "a process cannot be started: ", std::strerror(errno));
+  if (child < 0) throw Error("a process cannot be started: " + reason_of(refused), ExitCode::environment);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   require(!WIFSIGNALED(status), "reading it was ended by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)), ")");
-  require(WIFEXITED(status) && WEXITSTATUS(status) == succeeded,
-          text.empty() ? concat("reading it ended with code ", WEXITSTATUS(status)) : text);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != succeeded)
+    throw Error(text.empty() ? concat("reading it ended with code ", WEXITSTATUS(status)) : text, ExitCode(WEXITSTATUS(status)));
   return text;
 }
 

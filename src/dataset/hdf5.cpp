@@ -1,6 +1,7 @@
 #include "dataset/hdf5.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/file.hpp"
 
@@ -79,8 +80,10 @@ std::vector<std::string> read_texts(hid_t dataset, const std::string& name, hid_
 void fail_with_error_stack(const std::string& what) {
   std::string text = "unknown HDF5 error";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
-  const bool of_the_system = text.find("errno = ") != text.npos;
-  throw Error(concat(what, ": ", text), of_the_system ? ExitCode::environment : ExitCode::bad_input);
+  constexpr std::string_view number = "errno = ";
+  const size_t of_the_system = text.find(number);
+  if (of_the_system == text.npos) fail(what, ": ", text);
+  throw Error(concat(what, ": ", reason_of(std::atoi(text.c_str() + of_the_system + number.size()))), ExitCode::environment);
 }
 
 Handle create_file(const std::filesystem::path& path) {

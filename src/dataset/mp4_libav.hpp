@@ -7,6 +7,7 @@ extern "C" {
 #include <libswscale/swscale.h>
 }
 
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -34,6 +35,9 @@ inline int check(int result, const std::filesystem::path& path, const char* acti
   if (result >= 0) return result;
   char text[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(result, text, sizeof text);
+  for (const int of_the_system : {EMFILE, ENFILE, ENOMEM, EIO})
+    if (result == AVERROR(of_the_system))
+      throw Error(concat(path.string(), ": ", action, " failed: ", reason_of(of_the_system)), ExitCode::environment);
   fail(path.string(), ": ", action, " failed: ", text);
 }
 

@@ -80,7 +80,7 @@ void ShardWriter::run() {
     seal();
   } catch (const std::exception& error) {
     const std::lock_guard lock(mutex_);
-    failure_ = std::make_exception_ptr(Error(error.what(), ExitCode::environment));   // the disk, not the input
+    failure_ = std::make_exception_ptr(Error(as_error(error).what(), ExitCode::environment));   // the disk, not the input
     changed_.notify_all();
   }
 }
