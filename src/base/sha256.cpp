@@ -22,6 +22,12 @@ void Sha256::add(std::span<const std::byte> bytes) {
   require(::EVP_DigestUpdate(of(context_), bytes.data(), bytes.size()) == 1, "SHA-256 failed");
 }
 
+std::string Sha256::hexadecimal_so_far() const {
+  Sha256 copy;
+  require(::EVP_MD_CTX_copy_ex(of(copy.context_), of(context_)) == 1, "SHA-256 cannot be copied");
+  return copy.hexadecimal();
+}
+
 std::string Sha256::hexadecimal() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;

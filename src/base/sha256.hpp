@@ -17,6 +17,8 @@ class Sha256 {
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
   /// Lower-case, of all that was added; nothing may be added after it.
   std::string hexadecimal();
+  /// The same, and more may be added.
+  std::string hexadecimal_so_far() const;
 
  private:
   void* context_;

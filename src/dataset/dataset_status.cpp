@@ -9,6 +9,7 @@
 #include "dataset/child_process.hpp"
 #include "dataset/failure_class.hpp"
 #include "dataset/folder_lock.hpp"
+#include "dataset/index_file.hpp"
 #include "dataset/journal.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/log_tail.hpp"
@@ -66,13 +67,6 @@ void judge_teams(std::map<int64_t, TeamStatus>& teams, bool running, double now)
   }
 }
 
-/// The shards that index.h5 lists, a line each.
-std::string listed_shards(const fs::path& index) {
-  std::string names;
-  for (const std::string& name : hdf5::read_dataset<std::string>(hdf5::open_file(index), "shards/name")) names += name + "\n";
-  return names;
-}
-
 /// What index.h5 and run.json, which the last run wrote when it ended, name and is not there.
 std::vector<std::string> missing_in(const fs::path& output) {
   constexpr size_t most = 20;
@@ -81,9 +75,8 @@ std::vector<std::string> missing_in(const fs::path& output) {
   for (const fs::path& folder : {layout.shards(), layout.videos()})
     if (!fs::is_directory(folder)) missing.push_back(concat("the folder ", folder.filename().string(), "/ is not there"));
   if (fs::exists(layout.index())) {
-    std::istringstream names(in_child_process([&] { return listed_shards(layout.index()); }));
     size_t shards = 0;
-    for (std::string name; std::getline(names, name);)
+    for (const std::string& name : shards_in_index(layout.index()).names)
       if (!fs::exists(output / name) && shards++ < most) missing.push_back(name + " is not there, and index.h5 lists it");
     if (shards > most) missing.push_back(concat("and ", shards - most, " shards more that index.h5 lists"));
   }

@@ -55,12 +55,10 @@ std::string checksum_of(const std::vector<std::string>& values) {
 /// Throws Error where a dataset says that it is larger than what the file holds of it: nobody shall make room for that.
 size_t element_count(hid_t dataset, const std::string& name) {
   const Handle space(H5Dget_space(dataset), H5Sclose, "asking for the shape of " + name);
-  const Handle list(H5Dget_create_plist(dataset), H5Pclose, "asking how " + name + " is stored");
   const Handle type(H5Dget_type(dataset), H5Tclose, "asking for the type of " + name);
   const auto count = hsize_t(check(H5Sget_simple_extent_npoints(space), "asking for the size of " + name));
   const size_t bytes = H5Tget_size(type);
-  const bool elsewhere = check(H5Pget_layout(list), "asking how " + name + " is stored") == H5D_VIRTUAL;
-  require(bytes > 0 && (elsewhere || count <= H5Dget_storage_size(dataset) / bytes), name, " has ", count, " values, but the file holds fewer");
+  require(bytes > 0 && count <= H5Dget_storage_size(dataset) / bytes, name, " has ", count, " values, but the file holds fewer");
   return size_t(count);
 }
 
@@ -210,34 +208,6 @@ bool exists(hid_t parent, const std::string& name) {
   return check(H5Lexists(parent, name.c_str(), H5P_DEFAULT), "looking for " + name) > 0;
 }
 
-std::vector<VirtualRows> virtual_rows(hid_t parent, const std::string& name) {
-  const Handle dataset = open_dataset(parent, name), list(H5Dget_create_plist(dataset), H5Pclose, "asking how " + name + " is stored");
-  require(check(H5Pget_layout(list), "asking how " + name + " is stored") == H5D_VIRTUAL, name, " holds values, expected a virtual dataset");
-  size_t count = 0;
-  check(H5Pget_virtual_count(list, &count), "counting the sources of " + name);
-  std::vector<VirtualRows> all(count);
-  hsize_t at = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const auto text = [&](auto read, std::string& out) {
-      out.resize(size_t(check(read(list, i, nullptr, 0), "naming a source of " + name)));
-      check(read(list, i, out.data(), out.size() + 1), "naming a source of " + name);
-    };
-    text(H5Pget_virtual_filename, all[i].file);
-    text(H5Pget_virtual_dsetname, all[i].dataset);
-    const Handle here(H5Pget_virtual_vspace(list, i), H5Sclose, "asking for rows of " + name);
-    const Handle there(H5Pget_virtual_srcspace(list, i), H5Sclose, "asking for rows of " + name);
-    all[i].rows = hsize_t(check(H5Sget_select_npoints(here), "counting rows of " + name));
-    hsize_t first = 0, last = 0;
-    require(extent_of(here, name).size() == 1, name, " has ", extent_of(here, name).size(), " axes, expected 1");
-    check(H5Sget_select_bounds(here, &first, &last), "asking for rows of " + name);
-    require(first == at && last - first + 1 == all[i].rows && check(H5Sget_select_type(there), "asking for rows of " + name) == H5S_SEL_ALL, name,
-            " does not show the whole of ", all[i].file, " from row ", at, " on");
-    at += all[i].rows;
-  }
-  require(at == row_count(parent, name), name, " has ", row_count(parent, name), " rows, and its sources ", at);
-  return all;
-}
-
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {
   const Handle type = string_type(), space(H5Screate(H5S_SCALAR), H5Sclose, "describing an attribute");
   Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "creating " + name);
@@ -279,7 +249,7 @@ GrowingDataset::GrowingDataset(hid_t parent, const std::string& name, hid_t type
     for (auto* sizes : {&shape, &most, &chunk}) sizes->push_back(size);
   const Handle space = space_of(shape, most.data()), list = creation_list(H5P_DATASET_CREATE);
   check(H5Pset_chunk(list, int(chunk.size()), chunk.data()), "chunking " + name);
-  check(H5Pset_fletcher32(list), "checksumming " + name);
+  if (H5Tget_class(type) != H5T_STRING) check(H5Pset_fletcher32(list), "checksumming " + name);   // a chunk of texts holds where they are
   dataset_ = Handle(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose, "creating " + name);
 }
 

@@ -92,16 +92,6 @@ std::vector<T> read_rows(hid_t parent, const std::string& name, hsize_t first, h
 hsize_t row_count(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);
 
-/// A dataset [rows] that a virtual one shows.
-struct VirtualRows {
-  std::string file, dataset;   ///< as the virtual dataset names them
-  hsize_t rows;
-};
-
-/// What a virtual dataset [rows] is made of, one behind the other; none of it is opened. Throws Error where it is none, or shows anything else than
-/// whole datasets without a gap.
-std::vector<VirtualRows> virtual_rows(hid_t parent, const std::string& name);
-
 void write_attribute(hid_t object, const std::string& name, const std::string& value);
 void write_attribute(hid_t object, const std::string& name, int64_t value);
 std::string read_text_attribute(hid_t object, const std::string& name);
@@ -110,9 +100,9 @@ int64_t read_number_attribute(hid_t object, const std::string& name);
 /// A dataset that grows along its first axis: [rows, shape...].
 class GrowingDataset {
  public:
-  /// One chunk holds `chunk_rows` rows.
+  /// One chunk holds `chunk_rows` rows. `type` must live as long as this.
   GrowingDataset(hid_t parent, const std::string& name, hid_t type, std::vector<hsize_t> row_shape, hsize_t chunk_rows);
-  void append(const void* values, hsize_t rows);
+  void append(const void* values, hsize_t rows);   // of texts: char*
   /// Writes what HDF5 still holds back, and says whether that worked.
   void close() { dataset_.close("writing " + name_); }
   hid_t id() const { return dataset_; }

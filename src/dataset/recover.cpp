@@ -109,7 +109,7 @@ class Recovery {
   }
 
   std::vector<SampleRecord> rows_of_this_dataset(const fs::path& path, std::string& fingerprint) const {
-    if (reads_ == RecoverReads::everything || fs::file_size(path) <= most_bytes_read_always || changed_since_the_index(path)) check_seal(path);
+    if (reads_ == RecoverReads::everything || fs::file_size(path) <= most_bytes_read_always || changed_since_the_index(path)) check_shard_seal(path);
     fingerprint = shard_fingerprint(path);
     require(configurations_.contains(fingerprint), path.string(), ": belongs to a run of other settings (fingerprint ", fingerprint,
             ", this run's is ", known(), ')');

@@ -55,7 +55,7 @@ std::map<std::string, RunSettings> settings_of_shards(const fs::path& output) {
         all.insert(*found);
         continue;
       }
-      check_seal(shard);   // before HDF5 sees it
+      check_shard_seal(shard);   // before HDF5 sees it
       all[fingerprint] = {Json(), Json::parse(hdf5::read_text_attribute(hdf5::open_file(shard), "configuration"), nullptr, false), Json()};
     } catch (const Error& error) {
       if (error.code == ExitCode::environment) throw;

@@ -4,6 +4,7 @@
 
 #include "dataset/hdf5.hpp"
 #include "dataset/sample.hpp"
+#include "dataset/shard_file.hpp"
 
 namespace pyracast {
 
@@ -72,7 +73,7 @@ uint64_t read_to_the_end(hid_t group, const std::string& name) try {
   for (const std::string& text : hdf5::read_dataset<std::string>(group, name)) bytes += text.size();
   return bytes;
 } catch (const Error& error) {
-  fail("the dataset ", name, " cannot be read to its end: ", error.what());
+  throw Error(concat("the dataset ", name, " cannot be read to its end: ", error.what()), error.code);
 }
 
 void check_offsets(hid_t content, const std::string& name, size_t axes, size_t rows) {
@@ -90,10 +91,8 @@ void check_offsets(hid_t content, const std::string& name, size_t axes, size_t r
   require(fit, "the offsets and shapes of ", name, " do not fit its ", stored.at(0), " values");
 }
 
-}  // namespace
-
-uint64_t check_shard(const std::filesystem::path& path) try {
-  const Handle file = hdf5::open_file(path);
+/// Gives the bytes of all values.
+uint64_t read_all(hid_t file) {
   uint64_t bytes = 0;
   for (const char* name : {"content", "provenance"}) {
     const Handle group(H5Gopen2(file, name, H5P_DEFAULT), H5Gclose, concat("opening the group ", name));
@@ -104,8 +103,19 @@ uint64_t check_shard(const std::filesystem::path& path) try {
   SampleRecord names;
   SampleRecord::arrays([&](const char* name, size_t axes, auto&) { check_offsets(content, name, axes, rows); }, names);
   return bytes;
-} catch (const Error& error) {
-  fail(path.string(), ": is damaged: ", error.what());
+}
+
+}  // namespace
+
+CheckedShard check_shard(const std::filesystem::path& path) {
+  CheckedShard checked{check_shard_seal(path)};   // before HDF5 sees it
+  try {
+    checked.bytes = read_all(hdf5::open_file(path));
+    return checked;
+  } catch (const Error& error) {
+    if (error.code == ExitCode::environment) throw;
+    fail(path.string(), ": is damaged: ", error.what());
+  }
 }
 
 }  // namespace pyracast

@@ -5,6 +5,7 @@
 
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
+#include "dataset/seal.hpp"
 
 namespace pyracast {
 
@@ -13,17 +14,6 @@ namespace {
 using hdf5::Handle;
 
 const char* group_name(SampleGroup group) { return group == SampleGroup::content ? "content" : "provenance"; }
-
-constexpr std::string_view seal_mark = "PYRASEAL";
-constexpr size_t hash_size = 64, seal_size = seal_mark.size() + 2 * hash_size;
-
-/// The seal of a shard's bytes.
-std::string_view seal_of(const MappedFile& file) {
-  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  const std::string_view seal = bytes.substr(bytes.size() - std::min(bytes.size(), seal_size));
-  require(seal.starts_with(seal_mark), "it does not end in a seal; it was cut, or is no shard of version ", shard_format_version);
-  return seal;
-}
 
 /// A shard that the system cannot read may be sound: the code tells them apart.
 Error unsound(const std::filesystem::path& path, const Error& error) {
@@ -151,23 +141,20 @@ void ShardFile::seal_as(const std::filesystem::path& path) try {
   content_.close("closing a shard");
   provenance_.close("closing a shard");
   file_.close("closing " + temporary_.string());
-  append_to_file(temporary_, concat(seal_mark, fingerprint_));
-  append_to_file(temporary_, sha256_of_file(temporary_));
+  append_seal(temporary_, fingerprint_);
   publish(temporary_, path);
 } catch (const Error& error) {
   throw Error(concat(temporary_.string(), ": the shard cannot be written: ", error.what()), ExitCode::environment);
 }
 
-void check_seal(const std::filesystem::path& path) try {
-  const MappedFile file(path);
-  const std::string_view seal = seal_of(file);
-  require(sha256(file.bytes().first(file.bytes().size() - hash_size)) == seal.substr(seal_size - hash_size), "it does not fit its checksum");
+std::string check_shard_seal(const std::filesystem::path& path) try {
+  return check_seal(path);
 } catch (const Error& error) {
   throw unsound(path, error);
 }
 
 std::vector<SampleRecord> read_shard(const std::filesystem::path& path, ShardCheck check) {
-  if (check == ShardCheck::seal) check_seal(path);
+  if (check == ShardCheck::seal) check_shard_seal(path);
   try {
     const Handle file = hdf5::open_file(path);
     const int64_t version = hdf5::read_number_attribute(file, "format_version");
@@ -187,8 +174,7 @@ std::vector<SampleRecord> read_shard(const std::filesystem::path& path, ShardChe
 }
 
 std::string shard_fingerprint(const std::filesystem::path& path) try {
-  const MappedFile file(path);
-  return std::string(seal_of(file).substr(seal_mark.size(), hash_size));
+  return sealed_fingerprint(path);
 } catch (const Error& error) {
   throw unsound(path, error);
 }

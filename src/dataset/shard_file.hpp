@@ -1,7 +1,6 @@
 #pragma once
 // A shard: many samples in one HDF5 file (docs/dataset-format.md). Columns, not groups, so that millions of samples stay
-// readable; two groups, `content` and `provenance`, after SampleGroup. Behind the HDF5 file stands its seal: "PYRASEAL", the
-// run's fingerprint, and the SHA-256 of all that is before, both hexadecimal.
+// readable; two groups, `content` and `provenance`, after SampleGroup. Behind the HDF5 file stands its seal (seal.hpp).
 #include <functional>
 #include <map>
 #include <optional>
@@ -59,8 +58,8 @@ enum class ShardCheck {
   columns    ///< the columns that are read; for a shard known to be as it was sealed
 };
 
-/// Throws Error naming the file where its bytes do not fit its seal.
-void check_seal(const std::filesystem::path& path);
+/// Throws Error naming the file where its bytes do not fit its seal; gives the SHA-256 of the whole file.
+std::string check_shard_seal(const std::filesystem::path& path);
 
 /// The rows of a sealed shard without their arrays, in order. Throws Error naming the file where it is not a sound
 /// shard of this format; with the environment's code where the system cannot read it.

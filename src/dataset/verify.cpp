@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <iterator>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -83,6 +82,7 @@ class Verifier {
     found_.output = options_.output.string();
     const auto holder = holder_of_lock(options_.output);
     found_.running = holder.value_or("");
+    if (found_.running.empty()) derived_.emplace(options_.output);
     if (options_.prompts.empty()) check_manifest();
     found_.rejected = manifest_->rejected();
     const auto shards = sealed_shards(layout_.shards());
@@ -98,8 +98,7 @@ class Verifier {
       for (const auto& [fingerprint, count] : samples_of_) note(concat(count, " samples have the settings of fingerprint ", fingerprint));
     if (kept_samples_)
       note(concat(kept_samples_, " samples are of rows that the manifest has no longer, kept by --on-change only-new (work/kept.jsonl)"));
-    const bool derived = found_.running.empty() && check_derived_files(options_.output, found_, tell_);
-    found_.settled = derived && found_.left == 0 && found_.journals == 0;
+    found_.settled = derived_ && derived_->end(found_) && found_.left == 0 && found_.journals == 0;
     look_for_strays(options_.output, std::move(owned_videos_), *manifest_, tally_, found_);
     if (holder != holder_of_lock(options_.output))
       throw Error(concat(options_.output.string(), ": a job began or ended while this was looking; verify again"),
@@ -121,6 +120,7 @@ class Verifier {
   std::map<std::string, uint64_t> samples_of_;       // by fingerprint
   std::string fingerprint_;                          // where the settings are not known: of the first shard or journal
   std::vector<uint64_t> owned_videos_;     // hashes of their paths
+  std::optional<DerivedFiles> derived_;    // of a dataset that no job writes
 
   void note(std::string line) { found_.notes.push_back(std::move(line)); }
   void add(Defect defect, const fs::path& path, std::string what) {
@@ -150,46 +150,49 @@ class Verifier {
 
   static constexpr size_t shards_a_child = 32;   // starting a process costs as much as reading a small shard
 
-  /// Reads shards to their ends where a crash of HDF5 does no harm; bytes of values of each.
-  static std::vector<uint64_t> read_in_child(std::span<const fs::path> shards) {
-    std::istringstream text(in_child_process([&] {
-      std::string bytes;
+  /// Reads shards to their ends where a crash of HDF5 does no harm.
+  static std::vector<CheckedShard> check_in_child(std::span<const fs::path> shards) {
+    std::istringstream lines(in_child_process([&] {
+      std::string text;
       for (const fs::path& path : shards) {
-        read_shard(path);
-        bytes += concat(check_shard(path), ' ');
+        const CheckedShard checked = check_shard(path);
+        text += concat(checked.sha256, ' ', checked.bytes, '\n');
       }
-      return bytes;
+      return text;
     }));
-    return {std::istream_iterator<uint64_t>(text), {}};
+    std::vector<CheckedShard> all(shards.size());
+    for (CheckedShard& checked : all) lines >> checked.sha256 >> checked.bytes;
+    return all;
   }
 
   /// [first, last) of all shards: in one child, and one by one only where that fails.
   void take_shards(std::span<const fs::path> all, size_t first, size_t last) {
-    std::vector<uint64_t> bytes;
+    std::vector<CheckedShard> checked;
     try {
-      bytes = read_in_child(all.subspan(first, last - first));
+      checked = check_in_child(all.subspan(first, last - first));
     } catch (const Error&) {   // whose it is, is found below
     }
     for (size_t i = first; i < last; ++i) {
-      take_shard(all[i], bytes.empty() ? std::nullopt : std::optional(bytes.at(i - first)));
+      take_shard(all[i], checked.empty() ? std::nullopt : std::optional(checked[i - first]));
       if (tell_) tell_("shards read, and their videos", i + 1, all.size());
     }
   }
 
-  /// `bytes`: of values, where it was read to its end already.
-  void take_shard(const fs::path& path, std::optional<uint64_t> bytes) {
+  /// `checked`: where it was read to its end already.
+  void take_shard(const fs::path& path, std::optional<CheckedShard> checked) {
     std::vector<SampleRecord> rows;
     std::string fingerprint;
     try {
-      if (!bytes) bytes = read_in_child(std::span(&path, 1)).at(0);
+      if (!checked) checked = check_in_child(std::span(&path, 1)).at(0);
       fingerprint = shard_fingerprint(path);
-      if (!fits_the_rest(fingerprint))
-        return add(Defect::shard_foreign, path, concat("its fingerprint is ", fingerprint, ", the rest has ", rest()));
       rows = read_shard(path, ShardCheck::columns);   // it fits its seal
-      found_.array_bytes += *bytes;
+      found_.array_bytes += checked->bytes;
     } catch (const Error& error) {
       add(Defect::shard_damaged, path, error.what());
     }
+    if (derived_) derived_->take(path, checked ? checked->sha256 : sha256_of_file(path), rows);
+    if (!rows.empty() && !fits_the_rest(fingerprint))
+      return add(Defect::shard_foreign, path, concat("its fingerprint is ", fingerprint, ", the rest has ", rest()));
     std::vector<SampleRecord> with_video;
     if (!rows.empty()) samples_of_[fingerprint] += rows.size();
     for (SampleRecord& row : rows)
