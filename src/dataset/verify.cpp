@@ -1,7 +1,10 @@
 #include "dataset/verify.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -53,7 +56,7 @@ class WantedManifest {
       try {
         manifest_.emplace(options.output);
       } catch (const Error& error) {
-        throw Error(error.what(), ExitCode::damaged);
+        throw Error(error.what(), error.code == ExitCode::environment ? error.code : ExitCode::damaged);
       }
       return;
     }
@@ -71,6 +74,12 @@ class WantedManifest {
   std::optional<ScratchFolder> folder_;
   std::optional<Manifest> manifest_;
 };
+
+/// What the system does not let this process read may be sound: it is no finding.
+void throw_if_unreadable(const fs::path& path, const Error& error) {
+  if (error.code == ExitCode::environment) throw error;
+  if (::access(path.c_str(), R_OK) != 0 && errno == EACCES) fail_at_the_disk(path, "cannot be opened", EACCES);
+}
 
 class Verifier {
  public:
@@ -188,6 +197,7 @@ class Verifier {
       rows = read_shard(path, ShardCheck::columns);   // it fits its seal
       found_.array_bytes += checked->bytes;
     } catch (const Error& error) {
+      throw_if_unreadable(path, error);
       add(Defect::shard_damaged, path, error.what());
     }
     if (derived_) derived_->take(path, checked ? checked->sha256 : sha256_of_file(path), rows);
@@ -251,7 +261,8 @@ class Verifier {
         return finding(Defect::video_undecodable, concat("it decodes to ", video.frames, " frames of ", video.height, " x ",
                                                          video.width,
                                                          ", expected ", row.frames, " of ", height, " x ", width));
-    } catch (const std::exception& error) {
+    } catch (const Error& error) {
+      throw_if_unreadable(path, error);
       return finding(Defect::video_undecodable, error.what());
     }
     return std::nullopt;
@@ -276,6 +287,7 @@ class Verifier {
       const ReadFile file(path);   // not mapped: a running job may empty it at any moment
       text = file.read(0, size_t(file.size()));
     } catch (const Error& error) {
+      throw_if_unreadable(path, error);
       return note(error.what());
     }
     constexpr size_t magic = 8, size = 64;

@@ -1,5 +1,6 @@
 #include "dataset/verify.hpp"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -275,6 +276,35 @@ TEST_F(Verify, TakesAnIndexOfAnEarlierVersionForWhole) {
   EXPECT_THAT(verify(0), IsEmpty());
   EXPECT_EQ(found_.code(), ExitCode::complete_with_failures);
   EXPECT_THAT(found_.notes, ElementsAre(HasSubstr("index.h5 is of format 4")));
+}
+
+/// This process may open so many files more.
+class FilesLeft {
+ public:
+  explicit FilesLeft(int more) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int next = ::open("/dev/null", O_RDONLY);   // the lowest that is free
+    ::close(next);
+    const struct rlimit few { rlim_t(next + more), before_.rlim_max };
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FilesLeft() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  struct rlimit before_ {};
+};
+
+TEST_F(Verify, TooFewOpenFilesAreNoDamage) {
+  EXPECT_THAT(verify(), IsEmpty());   // what is opened once and for all is open
+  for (int more = 0; more < 12; ++more) {
+    const FilesLeft few(more);
+    try {
+      EXPECT_THAT(verify(), IsEmpty()) << more << " files";
+    } catch (const std::exception& error) {
+      EXPECT_EQ(as_error(error).code, ExitCode::environment) << more << " files: " << error.what();
+      EXPECT_THAT(as_error(error).what(), HasSubstr("ulimit -n")) << more << " files";
+    }
+  }
 }
 
 TEST_F(Verify, TakesDerivedFilesThatAreBehindForWorkThatIsLeft) {
