@@ -42,9 +42,22 @@ void link_once(const fs::path& from, const fs::path& to) {
   publish(temporary, to);
 }
 
-void check_part(const fs::path& part, const Json& content) {
+void check_holds_dataset(const fs::path& part) {
   require(fs::exists(fingerprint_file(part)) && fs::exists(OutputLayout{part}.work() / "manifest.index"), part.string(),
           ": holds no dataset; expected the --output of a generate");
+}
+
+/// The first run of a joined folder is one of its parts', also where later ones went on there.
+void check_is_joins_own(const fs::path& output) {
+  bool is_generates = !fs::exists(fingerprint_file(output)) && !sealed_shards(OutputLayout{output}.shards()).empty();   // copied without work/
+  for_each_attempt(output, [&](int64_t number, const Json& attempt) { is_generates |= number == 0 && !attempt.contains("parts"); },
+                   [](const std::string&) {});
+  require(!is_generates, output.string(), ": was made by generate, and join goes on in folders of its own only; give a new folder as --output, "
+          "and name this one among the parts");
+}
+
+void check_part(const fs::path& part, const Json& content) {
+  check_holds_dataset(part);
   if (read_json(fingerprint_file(part)) != content)
     throw Error(concat(part.string(), ": was made with another model or other settings than the others"), ExitCode::fingerprint_mismatch);
   const OutputLayout layout{part};
@@ -126,6 +139,8 @@ void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folde
 
 Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say) {
   require(!parts.empty(), "which parts to join is not known: name their folders");
+  check_is_joins_own(output);
+  check_holds_dataset(parts.front());
   const Json content = read_json(fingerprint_file(parts.front()));
   std::vector<std::unique_ptr<FolderLock>> locks;
   uint64_t array = 1;   // parts of the manifest

@@ -16,8 +16,9 @@ struct Joined {
 
 /// Makes one dataset of parts that were made with the same settings: their videos and shards get second names in `output` (hard
 /// links; copies on another file system), the kept manifests become one, and the index is made anew. The parts stay as they are, and
-/// nothing is read or written twice: the same call goes on after a kill, or adds a part. Throws Error where settings differ, a
-/// sample stands in two parts, a part still has a journal or is in use. `output` has a folder work/, and the caller holds its lock.
+/// nothing is read or written twice: the same call goes on after a kill, or adds a part. Throws Error where `output` was made by generate,
+/// settings differ, a sample stands in two parts, a part still has a journal or is in use. `output` has a folder work/, and the caller holds
+/// its lock.
 /// `say` is called with what a user should know.
 Joined join_datasets(const std::filesystem::path& output, const std::vector<std::filesystem::path>& parts,
                      const std::function<void(const std::string&)>& say);

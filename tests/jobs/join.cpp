@@ -68,6 +68,17 @@ TEST_F(Join, RefusesPartsThatDoNotBelongTogether) {
   EXPECT_EQ(join({}).code, 64);
 }
 
+TEST_F(Join, RefusesAFolderThatGenerateMadeAndNamesTheWayOut) {
+  manifest(4);
+  for (const char* part : {"0", "1"}) ASSERT_EQ(generate(std::string("part-") + part, {"--part", std::string(part) + "/2"}).code, 0);
+  const auto before = content_of(folder / "part-0");
+  const Ended refused = join({"part-1"}, "part-0");
+  EXPECT_EQ(refused.code, 64);
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("was made by generate"), HasSubstr("name this one among the parts")));
+  EXPECT_EQ(content_of(folder / "part-0"), before);
+  EXPECT_EQ(join({"part-0", "part-1"}).code, 0);
+}
+
 TEST_F(Join, TakesItsWordsInAnyOrderAndCountsInJson) {
   manifest(4);
   ASSERT_EQ(generate("a").code, 0);
