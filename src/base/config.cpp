@@ -57,6 +57,9 @@ SettingSources read_file_settings(const std::filesystem::path& path, const std::
   for (int number = 1; std::getline(in, line); ++number) {
     const std::string where = concat(path.string(), ':', number);
     if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);   // the byte order mark some editors write
+    const size_t begins = line.find_first_not_of(" \t");
+    require(begins == line.npos || line[begins] != '[', where, ": \"", line, "\" begins a section, and settings have none: remove the line "
+            "(expected key = value, or # and a comment)");
     std::istringstream one(line);
     try {
       for (const auto& option : po::parse_config_file(one, options_of(known), true).options) {

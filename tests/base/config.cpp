@@ -8,6 +8,7 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 struct Settings {
   std::filesystem::path config, prompts = "prompts.jsonl";
@@ -54,6 +55,13 @@ TEST_F(ConfigTest, ReadsKeysCommentsAndBlankLines) {
   EXPECT_THAT(s.save, ElementsAre("latents", "embeddings"));
   EXPECT_EQ(s.seed, 42u);
   EXPECT_EQ(s.camera, std::nullopt);
+}
+
+TEST_F(ConfigTest, RefusesASectionAndNamesItsLine) {
+  const std::string said = error("steps = 12\n  [model]\nguidance = 3\n");
+  EXPECT_THAT(said, StartsWith(at(2)));
+  EXPECT_THAT(said, HasSubstr("\"  [model]\" begins a section"));
+  EXPECT_EQ(from("# [model]\nsteps = 12\n").steps, 12);
 }
 
 TEST_F(ConfigTest, KeepsAnEqualsSignInsideAValue) { EXPECT_EQ(from("camera = a = b==c\n").camera, "a = b==c"); }
