@@ -76,6 +76,7 @@ std::string of_files(const fs::path& stored, const std::string& sha256, const fs
   const bool same = read_mp4(stored).rgb == read_mp4(made).rgb;
   return same ? "the MP4 files differ and decode to the same pixels: another libavcodec or x264" : "the MP4 files differ and decode to other pixels";
 } catch (const Error& error) {
+  if (error.code == ExitCode::environment) throw;
   return concat("the MP4 files differ: ", error.what());
 }
 

@@ -59,6 +59,7 @@ class RunFolder {
         if (failed(rows[row])) failures.add(name_of(rows[row]));
       }
     } catch (const Error& error) {
+      if (error.code == ExitCode::environment) throw;   // the file may be sound
       not_comparable.add(error.what());
     }
     const auto order = [](const Place& place) { return std::tuple(place.sample, place.shard, uint32_t(place.row)); };
@@ -359,7 +360,8 @@ DatasetComparison compare_datasets(const fs::path& a, const fs::path& b, Backend
     try {
       read();
       return true;
-    } catch (const std::exception& error) {
+    } catch (const Error& error) {
+      if (error.code == ExitCode::environment) throw;
       out.not_comparable.add(sample + error.what());
       return false;
     }
