@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "base/memory.hpp"
 #include "jobs/device.hpp"
 #include "jobs/manifest_buckets.hpp"
@@ -64,8 +65,8 @@ void choose_teams(const Ranks& ranks, GenerateSettings& settings) {
   ranks.on_first([&] {
     const JobPlan plan = planned(ranks, settings);
     chosen = {plan.layout.ranks, plan.layout.cfg_parallel};
-    std::fprintf(stderr, "pyracast: ranks-per-video is auto: teams of %s, about %.3g s for %llu videos\n",
-                 name_of(plan.layout).c_str(), plan.wall_seconds, (unsigned long long)plan.videos);
+    std::fprintf(stderr, "pyracast: ranks-per-video is auto: teams of %s, about %.3g s for %s\n",
+                 name_of(plan.layout).c_str(), plan.wall_seconds, counted(plan.videos, "video").c_str());
   });
   check_mpi(MPI_Bcast(chosen.data(), int(chosen.size()), MPI_INT, 0, ranks.world()), "sharing the size of teams");
   settings.ranks_per_video.ranks = chosen[0];

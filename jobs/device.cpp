@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/counted.hpp"
 #include "jobs/open_backend.hpp"
 
 namespace pyracast {
@@ -22,7 +23,7 @@ RankGpu gpu_of(const Ranks& ranks, bool share) {
   check_mpi(MPI_Allgather(&own, 1, MPI_UINT64_T, all.data(), 1, MPI_UINT64_T, ranks.node()), "comparing the GPUs of a node's ranks");
   const auto before = int(std::count(all.begin(), all.begin() + ranks.node().rank(), own)), together = int(std::count(all.begin(), all.end(), own));
   if (!share && together > int(gpus.size()) && !gpus.empty())
-    throw Error(concat(together, " ranks of node ", ranks.node_name(), " see the same ", gpus.size(), gpus.size() == 1 ? " GPU" : " GPUs",
+    throw Error(concat(together, " ranks of node ", ranks.node_name(), " see the same ", counted(gpus.size(), "GPU"),
                        ": use as many ranks a node as it has GPUs, or --comm mpi, with which ranks may share one"), ExitCode::environment);
   if (gpus.empty()) return {};
   const int count = int(gpus.size()), own_gpu = before % count;

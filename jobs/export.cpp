@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/config.hpp"
+#include "base/counted.hpp"
 #include "dataset/export.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/step_lines.hpp"
@@ -47,14 +48,14 @@ int export_videos(int argc, char** argv) {
   const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}, {"left", e.left},
                   {"missing_parts", e.missing_parts}, {"complete", e.complete()}};
   if (settings.json) std::printf("%s\n", json.dump(1).c_str());
-  else std::printf("%llu samples in %llu files, %llu bytes, in %s (%llu files were written now)\n", (unsigned long long)e.samples,
-                   (unsigned long long)e.files, (unsigned long long)e.bytes, settings.to.c_str(), (unsigned long long)e.written);
+  else std::printf("%s in %s, %s, in %s (%s written now)\n", counted(e.samples, "sample").c_str(), counted(e.files, "file").c_str(),
+                   counted(e.bytes, "byte").c_str(), settings.to.c_str(), counted(e.written, "file was", "files were").c_str());
   if (e.before)
-    std::fprintf(stderr, "pyracast: %s: held an export of %llu samples, made before the others; this one took its place\n", settings.to.c_str(),
-                 (unsigned long long)e.before);
+    std::fprintf(stderr, "pyracast: %s: held an export of %s, made before the others; this one took its place\n", settings.to.c_str(),
+                 counted(e.before, "sample").c_str());
   if (e.left)
-    std::fprintf(stderr, "pyracast: %llu samples are still to be made: end the generate of %s, then the same command exports them too\n",
-                 (unsigned long long)e.left, settings.output.c_str());
+    std::fprintf(stderr, "pyracast: %s still to be made: end the generate of %s, then the same command exports %s too\n",
+                 counted(e.left, "sample is", "samples are").c_str(), settings.output.c_str(), e.left == 1 ? "it" : "them");
   if (!e.missing_parts.empty())
     std::fprintf(stderr, "pyracast: not joined: part %s of the manifest; join it, then the same command exports it too\n",
                  setting_text(e.missing_parts).c_str());

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <numeric>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "comm/team.hpp"
 #include "dataset/layout.hpp"
@@ -183,7 +184,8 @@ ExitCode run(const Ranks& ranks, const GallerySettings& asked) {
       clip.drift.push_back(reference.frames ? std::optional(drift_of(reference, result->video)) : std::nullopt);
       if (!reference.frames) reference = std::move(result->video);
     }
-    if (team.leads()) std::fprintf(stderr, "pyracast: %zu of %zu clips made in %zu ways\n", clips.size(), samples.size(), ways.size());
+    if (team.leads()) std::fprintf(stderr, "pyracast: %zu of %s made in %s\n", clips.size(), counted(samples.size(), "clip").c_str(),
+        counted(ways.size(), "way").c_str());
   }
   pipeline.reset();   // the first rank's own takes its memory
   backend->release_idle();

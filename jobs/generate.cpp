@@ -1,6 +1,7 @@
 // `pyracast generate`: makes every prompt's video that the dataset does not hold yet.
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "dataset/derive.hpp"
@@ -200,11 +201,13 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   const std::string configuration = to_json(settings).dump();
   on_first_at_the_disk(ranks, [&] {
     if (manifest.merged())
-      std::fprintf(stderr, "pyracast: %llu rows of the manifest equal an earlier one and make no video of their own (\"samples\" makes several)\n",
-                   (unsigned long long)manifest.merged());
+      std::fprintf(stderr, "pyracast: %s no video of their own (\"samples\" makes several)\n",
+                   counted(manifest.merged(), "row of the manifest equals an earlier one and makes",
+                       "rows of the manifest equal an earlier one and make").c_str());
     if (manifest.rejected())
-      std::fprintf(stderr, "pyracast: %llu lines of the manifest were rejected, see %s\n",
-                   (unsigned long long)manifest.rejected(), (settings.output / "rejected.jsonl").c_str());
+      std::fprintf(stderr, "pyracast: %s rejected, see %s\n",
+                   counted(manifest.rejected(), "line of the manifest was", "lines of the manifest were").c_str(),
+                       (settings.output / "rejected.jsonl").c_str());
     const bool rows_are_known = is_accepted(settings.output, manifest.fingerprint()) && !settings.check_files;
     StepLines tell;
     size_t found = 0;
@@ -261,8 +264,8 @@ ExitCode generate_dataset(const Ranks& ranks, const GenerateSettings& asked) {
   if (!is_left) on_first_at_the_disk(ranks, [&] { std::filesystem::remove_all(OutputLayout{settings.output}.texts()); });   // of no more use
   log_end(given_up ? "given up" : is_left ? "more to do" : has_failures ? "complete with failures" : "complete");
   if (given_up && ranks.rank() == 0)
-    std::fprintf(stderr, "pyracast: given up: %lld samples of a team failed one after the other; `status` says why, and `retry` makes them undone "
-                 "when that is mended\n", (long long)settings.give_up_after);
+    std::fprintf(stderr, "pyracast: given up: %s of a team failed one after the other; `status` says why, and `retry` makes them undone "
+                 "when that is mended\n", counted(settings.give_up_after, "sample").c_str());
   if (given_up) return ExitCode::environment;
   return is_left ? ExitCode::more_to_do : has_failures ? ExitCode::complete_with_failures : ExitCode::complete;
 }

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <map>
 
+#include "base/counted.hpp"
 #include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/memory_check.hpp"
@@ -128,8 +129,9 @@ void print(const Json& out, TextEncoding encoding) {
                 part["path"].get<std::string>().c_str());
   }
   const Json& d = out["defaults"];
-  std::printf("\nvideos of %lld x %lld pixels, %lld frames at %g a second, %lld steps, guidance %g\n\n", d["height"].get<long long>(),
-              d["width"].get<long long>(), d["frames"].get<long long>(), d["fps"].get<double>(), d["steps"].get<long long>(),
+  std::printf("\nvideos of %lld x %lld pixels, %s at %g a second, %s, guidance %g\n\n", d["height"].get<long long>(),
+              d["width"].get<long long>(), counted(d["frames"].get<int64_t>(), "frame").c_str(), d["fps"].get<double>(),
+                  counted(d["steps"].get<int64_t>(), "step").c_str(),
               d["guidance"].get<double>());
   std::printf("%-34s", "ranks a video");
   for (const Json& team : out["teams"]) std::printf("%14lld", team["ranks"].get<long long>());

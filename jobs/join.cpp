@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/config.hpp"
+#include "base/counted.hpp"
 #include "dataset/folder_lock.hpp"
 #include "dataset/join.hpp"
 #include "dataset/layout.hpp"
@@ -25,8 +26,8 @@ struct JoinSettings {
 };
 
 void print(const std::filesystem::path& output, const Joined& joined, int64_t left) {
-  std::printf("%s: %lld samples done, %lld failed, %lld left, in %lld shards\n", output.c_str(),
-              (long long)joined.counts.done, (long long)joined.counts.failed, (long long)left, (long long)joined.counts.shards);
+  std::printf("%s: %s done, %lld failed, %lld left, in %s\n", output.c_str(), counted(joined.counts.done, "sample").c_str(),
+              (long long)joined.counts.failed, (long long)left, counted(joined.counts.shards, "shard").c_str());
   if (!joined.missing_parts.empty())
     std::printf("not joined: part %s of the manifest, of which no prompt is there; make it (generate --part) and join again\n",
                 setting_text(joined.missing_parts).c_str());

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <thread>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "base/memory.hpp"
 #include "dataset/layout.hpp"
@@ -231,7 +232,7 @@ ExitCode measure_machine(const Ranks& ranks, const JobPlanSettings& settings) {
       machine->exchange_rate = exchange.per_work > 0 ? 1 / exchange.per_work : 0;
     }
     write_atomically(settings.measure, to_json(*machine).dump(1) + "\n");
-    std::fprintf(stderr, "pyracast: what teams of %d ranks take is in %s\n", ranks.size(), settings.measure.c_str());
+    std::fprintf(stderr, "pyracast: what teams of %s take is in %s\n", counted(ranks.size(), "rank").c_str(), settings.measure.c_str());
   });
   return ExitCode::complete;
 }

@@ -1,5 +1,6 @@
 #include "jobs/measured_sample.hpp"
 
+#include "base/counted.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/manifest_reader.hpp"
 #include "dataset/manifest_text.hpp"
@@ -14,7 +15,7 @@ namespace pyracast {
 namespace {
 
 std::string shape_text(const VideoRequest& request) {
-  return concat(request.height, " x ", request.width, " pixels, ", request.frames, " frames, ", request.steps, " steps");
+  return concat(request.height, " x ", request.width, " pixels, ", counted(request.frames, "frame"), ", ", counted(request.steps, "step"));
 }
 
 }  // namespace

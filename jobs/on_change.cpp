@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/earlier_manifest.hpp"
 #include "dataset/for_each_row.hpp"
@@ -130,7 +131,8 @@ void accept_rows(const GenerateSettings& settings, const std::string& manifest, 
   if (rows.empty() && is_accepted(settings.output, manifest)) return;
   const KeptRows kept(settings.output);
   if (!std::all_of(rows.begin(), rows.end(), [&](const ChangedRow& row) { return kept.has(row); })) {
-    const std::string what = concat(settings.output.string(), ": ", rows.size(), " finished samples were made of other rows than the manifest's:",
+    const std::string what = concat(settings.output.string(), ": ", counted(rows.size(), "finished sample was made of another row",
+        "finished samples were made of other rows"), " than the manifest's:",
                                     described(rows));
     if (on_change_of(settings.on_change) != OnChange::only_new) {
       put_back_manifest(settings.output);

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "base/stopwatch.hpp"
 #include "jobs/jobs.hpp"
@@ -100,7 +101,7 @@ int parity(int argc, char** argv) {
     failed += !row.at("passed").get<bool>();
     report += row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   }
-  std::printf("%zu cases on %s, %d failed\n", options.cases.size(), backend->name().c_str(), failed);
+  std::printf("%s on %s, %d failed\n", counted(options.cases.size(), "case").c_str(), backend->name().c_str(), failed);
   if (!options.json.empty()) write_atomically(options.json, report);
   return failed ? 1 : 0;
 }

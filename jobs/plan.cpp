@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/config.hpp"
+#include "base/counted.hpp"
 #include "diffusion/sampler.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/plan_manifest.hpp"
@@ -53,7 +54,8 @@ void print_reuse(const PlanSettings& s, const PlannedSize& size, DType dtype) {
   std::vector<std::string> samplers{s.sampler};
   if (s.sampler.empty() && s.model != "opensora-1.2") samplers = sampler_names();
   const PlannedVideo published = planned_video(s.model, size, dtype);
-  std::printf("%s, %d steps: evaluations that compute each branch in the first block\n%-18s %11s", s.model.c_str(), published.steps, "sampler",
+  std::printf("%s, %s: evaluations that compute each branch in the first block\n%-18s %11s", s.model.c_str(), counted(published.steps,
+      "step").c_str(), "sampler",
               "evaluations");
   for (const Branch branch : published.order) std::printf(" %18s", name_of(branch));
   std::printf(" %9s\n", "reused");
@@ -125,8 +127,9 @@ void print_communication(const PlanSettings& s, const PlannedVideo& video, DType
   const TeamTotals planned = totals(video, schedule, parts, token_bytes, Placement::least);
 
   const int halves = s.cfg_parallel ? 2 : 1;
-  std::printf("%s, %lld x %lld tokens (time x space) wide %lld, %d blocks, %d ranks a video%s\n", s.model.c_str(), (long long)video.time,
-              (long long)video.space, (long long)video.hidden, video.heads ? video.blocks : 2 * video.blocks, s.ranks_per_video,
+  std::printf("%s, %lld x %lld tokens (time x space) wide %lld, %s, %s a video%s\n", s.model.c_str(), (long long)video.time,
+              (long long)video.space, (long long)video.hidden, counted(video.heads ? video.blocks : 2 * video.blocks, "block").c_str(),
+              counted(s.ranks_per_video, "rank").c_str(),
               s.cfg_parallel ? " in two halves" : "");
   std::printf("                   no broadcasting         placed as published           planned\n");
   std::printf("step  timestep  all-to-alls       MiB   all-to-alls       MiB   all-to-alls       MiB\n");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "dataset/layout.hpp"
 #include "jobs/choose_teams.hpp"
 #include "jobs/device.hpp"
@@ -197,8 +198,7 @@ std::string describe_while_it_runs(const PlannedFiles& files) {
   std::string text;
   if (files.checkpoints > 0) text += concat(size_text(int64_t(files.checkpoints)), " of progress for each tensor of a sampler's history");
   if (files.text_files > 0)
-    text += concat(text.empty() ? "" : " and ", size_text(int64_t(files.texts)), " of encoded texts in ", files.text_files,
-                   files.text_files == 1 ? " file" : " files");
+    text += concat(text.empty() ? "" : " and ", size_text(int64_t(files.texts)), " of encoded texts in ", counted(files.text_files, "file"));
   return text.empty() ? text : "; while it runs at most " + text;
 }
 
@@ -206,15 +206,15 @@ void print(const JobPlan& plan, const Machine& machine, const ManifestBuckets& m
            const PlannedSubmission& submission) {
   print_buckets(plan);
   const double band = 100 * plan.error;
-  std::printf("\n%llu prompts, %llu videos; %llu rows merge with an equal one, %llu are refused\n", (unsigned long long)manifest.prompts,
-              (unsigned long long)plan.videos, (unsigned long long)manifest.merged, (unsigned long long)manifest.rejected);
+  std::printf("\n%s, %s; %s with an equal one, %s refused\n", counted(manifest.prompts, "prompt").c_str(), counted(plan.videos, "video").c_str(),
+              counted(manifest.merged, "row merges", "rows merge").c_str(), counted(manifest.rejected, "is", "are").c_str());
   std::printf("teams of %s on %d x %d ranks: %s (+- %.0f %%), of which %s start\n", name_of(plan.layout).c_str(), plan.nodes, machine.ranks_per_node,
               time_text(plan.wall_seconds).c_str(), band, time_text(plan.start_up).c_str());
   if (machine.gpus_per_rank) std::printf("GPU-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.gpus_per_rank, machine), band);
   std::printf("core-hours: %.3g (+- %.0f %%)\n", share_of_hours(plan, machine.cores_per_rank, machine), band);
-  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards (+- %.0f %%), in %llu files",
+  std::printf("on disk: %s of videos (+- %.0f %%), %s of shards (+- %.0f %%), in %s",
               size_text(int64_t(files.videos)).c_str(), 100 * plan.bytes_error, size_text(int64_t(files.shards + files.arrays)).c_str(),
-              100 * files.shards_error, (unsigned long long)files.count);
+              100 * files.shards_error, counted(files.count, "file").c_str());
   if (files.fewer) std::printf(" (up to %llu fewer)", (unsigned long long)files.fewer);
   std::printf("%s\n", describe_while_it_runs(files).c_str());
   std::printf("tensors, exactly: %s on a team's first rank%s, %s on a node with the weights that its ranks share\n",
@@ -256,8 +256,7 @@ Json json_of(const PlannedMachine& one) {
 
 void print(const std::vector<PlannedMachine>& plans, const Machine& best) {
   for (const PlannedMachine& one : plans) {
-    std::printf("%d ranks a node, %d %s each: ", one.machine.ranks_per_node, one.machine.cores_per_rank,
-                one.machine.cores_per_rank == 1 ? "core" : "cores");
+    std::printf("%s a node, %s each: ", counted(one.machine.ranks_per_node, "rank").c_str(), counted(one.machine.cores_per_rank, "core").c_str());
     if (one.plan) std::printf("%s (+- %.0f %%) by teams of %s%s\n", time_text(one.plan->wall_seconds).c_str(), 100 * one.plan->error,
                               name_of(one.plan->layout).c_str(), one.machine.ranks_per_node == best.ranks_per_node ? ", best" : "");
     else std::printf("%s\n", one.obstacle.c_str());

@@ -1,6 +1,7 @@
 // `pyracast profile`: how much each branch's output changes from one denoising step to the next.
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
 #include "jobs/device.hpp"
@@ -74,8 +75,8 @@ void write_profile(const ProfileSettings& settings, const BranchProfile& profile
   write_atomically(output / "profile.csv", profile_csv(profile));
   write_atomically(output / "profile.json", json.dump(1) + "\n");
   write_atomically(output / "profile.svg", line_chart_svg(profile_chart(profile)));
-  std::printf("%s\n%d samples, outputs %s; profile.csv, profile.json and profile.svg are in %s\n",
-              profile_table(profile).c_str(), profile.samples(), settings.outputs.c_str(), output.c_str());
+  std::printf("%s\n%s, outputs %s; profile.csv, profile.json and profile.svg are in %s\n",
+              profile_table(profile).c_str(), counted(profile.samples(), "sample").c_str(), settings.outputs.c_str(), output.c_str());
 }
 
 ExitCode run(const Ranks& ranks, const ProfileSettings& settings) {

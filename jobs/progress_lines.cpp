@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "base/counted.hpp"
+
 namespace pyracast {
 
 namespace {
@@ -51,7 +53,7 @@ void ProgressLines::print(bool last) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const double rate = seconds > 0 ? double(ended) / seconds : 0;
   std::string line = concat("pyracast: ", all, " of ", progress.total, ' ', what_);
-  if (progress.finished) line += concat(" (", progress.finished, " were there)");
+  if (progress.finished) line += concat(" (", counted(progress.finished, "was", "were"), " there)");
   if (progress.failed) line += concat(", ", progress.failed, " failed");
   char text[64];
   std::snprintf(text, sizeof text, ", %.3g ", rate);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 
+#include "base/counted.hpp"
 #include "base/stopwatch.hpp"
 #include "comm/team.hpp"
 #include "dataset/sample_differences.hpp"
@@ -184,8 +185,8 @@ void print(const Json& result) {
   for (const Json& sample : result.at("samples")) {
     const std::string name = concat(sample.at("id").get<std::string>(), " sample ", sample.at("sample").get<int64_t>());
     if (sample.at("equal")) {
-      std::printf("equal    %s: MP4 %.16s… and all of %zu values (%.1f s)\n", name.c_str(), sample.at("video_sha256").get<std::string>().c_str(),
-                  sample.at("compared").size(), sample.at("seconds").get<double>());
+      std::printf("equal    %s: MP4 %.16s… and all of %s (%.1f s)\n", name.c_str(), sample.at("video_sha256").get<std::string>().c_str(),
+                  counted(sample.at("compared").size(), "value").c_str(), sample.at("seconds").get<double>());
       continue;
     }
     std::printf("DIFFERS  %s: %s\n", name.c_str(), sample.at("first").get<std::string>().c_str());
@@ -193,7 +194,8 @@ void print(const Json& result) {
     for (const auto& [library, versions] : sample.at("versions").items())
       std::printf("         %s was %s, is %s\n", library.c_str(), versions.at("then").dump().c_str(), versions.at("now").dump().c_str());
   }
-  std::printf("%lld of %zu samples are equal\n", (long long)result.at("equal").get<int64_t>(), result.at("samples").size());
+  std::printf("%lld of %s equal\n", (long long)result.at("equal").get<int64_t>(), counted(result.at("samples").size(), "sample is",
+      "samples are").c_str());
 }
 
 ExitCode run(const Ranks& ranks, const ReproduceSettings& settings) {

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/config.hpp"
+#include "base/counted.hpp"
 #include "dataset/folder_lock.hpp"
 #include "dataset/retry.hpp"
 #include "jobs/jobs.hpp"
@@ -33,8 +34,8 @@ uint64_t sum(const std::map<std::string, uint64_t>& counts) {
   return total;
 }
 
-void print(const char* title, const std::map<std::string, uint64_t>& counts) {
-  std::printf("%llu failed samples %s\n", (unsigned long long)sum(counts), title);
+void print(const char* one, const char* more, const std::map<std::string, uint64_t>& counts) {
+  std::printf("%s\n", counted(sum(counts), one, more).c_str());
   for (const auto& [name, count] : counts) std::printf("  %llu: %s\n", (unsigned long long)count, name.c_str());
 }
 
@@ -57,8 +58,11 @@ int retry(int argc, char** argv) {
     std::printf("%s\n", json.dump(1).c_str());
     return 0;
   }
-  print(settings.dry_run ? "would become undone" : "are undone; the same generate command makes them again", result.undone);
-  if (!result.kept.empty()) print("of other classes stay failed", result.kept);
+  if (settings.dry_run) print("failed sample would become undone", "failed samples would become undone", result.undone);
+  else print("failed sample is undone; the same generate command makes it again",
+      "failed samples are undone; the same generate command makes them again",
+             result.undone);
+  if (!result.kept.empty()) print("failed sample of another class stays failed", "failed samples of other classes stay failed", result.kept);
   for (const std::string& note : result.notes) std::printf("note: %s\n", note.c_str());
   return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "base/counted.hpp"
+
 namespace pyracast {
 
 void Savings::add(const VideoResult& result) {
@@ -35,9 +37,9 @@ void Savings::report_audits(const Ranks& ranks) const {
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_SUM, ranks.world()), "adding up audits");
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &worst, 1, MPI_DOUBLE, MPI_MIN, ranks.world()), "finding the worst audit");
   if (ranks.rank() != 0 || counts[0] == 0) return;
-  std::fprintf(stderr, "pyracast: audit: %lld samples were also made without reuse (%.1f s of rank time); PSNR at worst %.2f dB, %lld beyond "
+  std::fprintf(stderr, "pyracast: audit: %s also made without reuse (%.1f s of rank time); PSNR at worst %.2f dB, %lld beyond "
                "the bound\n",
-               (long long)counts[0], seconds, worst, (long long)counts[1]);
+               counted(counts[0], "sample was", "samples were").c_str(), seconds, worst, (long long)counts[1]);
 }
 
 void Savings::report(const Ranks& ranks) const {

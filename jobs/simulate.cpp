@@ -10,6 +10,7 @@
 #include "jobs/jobs.hpp"
 #include "jobs/version.hpp"
 #include "base/config.hpp"
+#include "base/counted.hpp"
 #include "plan/cluster_simulation.hpp"
 #include "report/line_chart.hpp"
 
@@ -152,7 +153,7 @@ void print(const std::vector<SimulatedPoint>& points, const SimulateSettings& s)
     std::printf("%6d %10s %9.1f %% %10.2f %12.1f %9.1f %11.2f %% %6.2f %% %10.2f %% %7.2f %% %5.1f %%%s\n", p.nodes, p.interval.c_str(),
                 100 * p.efficiency, p.wall_hours, p.node_hours, p.failures, 100 * p.failure_cost, 100 * p.lost, 100 * p.checkpointing,
                 100 * p.starting, 100 * p.idle,
-                p.gave_up ? concat("  (", p.gave_up, " of ", s.runs, " runs did not end)").c_str() : "");
+                p.gave_up ? concat("  (", p.gave_up, " of ", counted(s.runs, "run"), " did not end)").c_str() : "");
   }
   if (s.mtbf > 0 && s.checkpoint_seconds > 0)
     std::printf("\nby Young's rule a checkpoint each %.0f s on one node, %.0f s on 1024\n", young_interval(s.checkpoint_seconds, 3600 * s.mtbf),

@@ -1,6 +1,7 @@
 // `pyracast validate`: what generate would make of a manifest, and what it would leave out and why. No weight is read.
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "dataset/dataset_status.hpp"
 #include "dataset/manifest_check.hpp"
 #include "jobs/audit.hpp"
@@ -67,8 +68,8 @@ std::optional<double> seconds_a_cost(const std::filesystem::path& like) {
 }
 
 void print(const ManifestCheck& check, std::optional<double> seconds) {
-  std::printf("%llu prompts, %llu samples; %llu rows merge with an equal one, %llu are refused\n", (unsigned long long)check.prompts,
-              (unsigned long long)check.samples, (unsigned long long)check.merged, (unsigned long long)check.rejected);
+  std::printf("%s, %s; %s with an equal one, %s refused\n", counted(check.prompts, "prompt").c_str(), counted(check.samples, "sample").c_str(),
+              counted(check.merged, "row merges", "rows merge").c_str(), counted(check.rejected, "is", "are").c_str());
   for (const RejectedRow& row : check.first_rejected)
     std::printf("  line %lld: %s\n    %.120s\n", (long long)row.line, row.reason.c_str(), row.text.c_str());
   if (check.rejected > check.first_rejected.size())

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/sha256.hpp"
@@ -92,7 +93,7 @@ class ManifestBuilder {
     else
       fs::remove(rejected_path(output_));
     require(rejected_count_ == 0 || (!options_.strict && index_.size() > 0), name_, ": ", rejected_count_, " of ",
-            rows_seen_, " rows are wrong, ", options_.strict ? "and strict allows none" : "so no prompt is left",
+            counted(rows_seen_, "row is", "rows are"), " wrong, ", options_.strict ? "and strict allows none" : "so no prompt is left",
             "; the first is line ", first_rejected_, "; all are listed in ", rejected_path(output_).string());
     require(index_.size() > 0, name_, ": holds no prompt",
             options_.parts > 1 ? concat(" of part ", options_.part, " of ", options_.parts, "; make fewer parts") : "");

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/counted.hpp"
 #include "dataset/derive.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/rewrite_shard.hpp"
@@ -28,7 +29,8 @@ void take_out_second_rows(const OutputLayout& layout, std::vector<std::string>& 
   SecondRows is_second;
   for (const fs::path& path : sealed_shards(layout.shards())) {
     const size_t taken = rewrite_shard(path, [&](const SampleRecord& row) { return !is_second(row); });
-    if (taken) lines.push_back(concat(path.string(), ": ", taken, " rows were taken out that stand in another row as well"));
+    if (taken) lines.push_back(concat(path.string(), ": ", counted(taken, "row was taken out that stands", "rows were taken out that stand"),
+        " in another row as well"));
   }
 }
 
@@ -46,7 +48,7 @@ std::vector<std::string> put_aside(const Verification& verification) {
       lines.push_back(concat(finding.path, ": was moved to ", move_to_quarantine(layout, layout.root / finding.path).string()));
   if (has(verification, Defect::sample_twice)) take_out_second_rows(layout, lines);
   if (verification.further_findings)
-    lines.push_back(concat(verification.further_findings, " findings more were only counted: verify once more"));
+    lines.push_back(concat(counted(verification.further_findings, "finding more was", "findings more were"), " only counted: verify once more"));
   return lines;
 }
 

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <optional>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/for_each_on_threads.hpp"
 #include "dataset/journal.hpp"
@@ -140,7 +141,8 @@ class Recovery {
       return (fault++)->empty();
     });
     if (const auto taken = std::count(faults.begin(), faults.end(), second_row))
-      say_(concat(shard.string(), ": ", taken, " rows were taken out that stand in another row as well"));
+      say_(concat(shard.string(), ": ", counted(taken, "row was taken out that stands", "rows were taken out that stand"),
+          " in another row as well"));
   }
 
   void fold_journal(const fs::path& path) {
@@ -158,7 +160,8 @@ class Recovery {
     if (end.problem.empty() || end.held_nothing) {
       fs::remove(path);
     } else {
-      say_(concat(path.string(), ": ", end.problem, "; the ", end.records, " samples before it were kept, the file was moved to ",
+      say_(concat(path.string(), ": ", end.problem, "; ", counted(end.records, "sample before it was", "samples before it were"),
+          " kept, the file was moved to ",
                   move_to_quarantine(layout_, path).string()));
     }
   }

@@ -9,6 +9,7 @@
 #include <span>
 #include <sstream>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "base/share.hpp"
 #include "dataset/child_process.hpp"
@@ -102,11 +103,14 @@ class Verifier {
     found_.asked_for = tally_.asked_for(), found_.done = tally_.done(), found_.failed = tally_.failed();
     found_.left = tally_.left(), found_.not_asked_for = tally_.not_asked_for();
     if (found_.not_asked_for)
-      note(concat(found_.not_asked_for, " samples are there that the manifest does not ask for (an earlier or longer one did)"));
+      note(concat(counted(found_.not_asked_for, "sample is", "samples are"),
+          " there that the manifest does not ask for (an earlier or longer one did)"));
     if (samples_of_.size() > 1)
-      for (const auto& [fingerprint, count] : samples_of_) note(concat(count, " samples have the settings of fingerprint ", fingerprint));
+      for (const auto& [fingerprint, count] : samples_of_) note(concat(counted(count, "sample has", "samples have"), " the settings of fingerprint ",
+          fingerprint));
     if (kept_samples_)
-      note(concat(kept_samples_, " samples are of rows that the manifest has no longer, kept by --on-change only-new (work/kept.jsonl)"));
+      note(concat(counted(kept_samples_, "sample is", "samples are"),
+          " of rows that the manifest has no longer, kept by --on-change only-new (work/kept.jsonl)"));
     found_.settled = derived_ && derived_->end(found_) && found_.left == 0 && found_.journals == 0;
     look_for_strays(options_.output, std::move(owned_videos_), *manifest_, tally_, found_);
     if (holder != holder_of_lock(options_.output))
@@ -258,7 +262,7 @@ class Verifier {
       const Video video = check_mp4(path);
       const int64_t height = row.height + row.height % 2, width = row.width + row.width % 2;   // as yuv420p wants them
       if (video.frames != row.frames || video.height != height || video.width != width)
-        return finding(Defect::video_undecodable, concat("it decodes to ", video.frames, " frames of ", video.height, " x ",
+        return finding(Defect::video_undecodable, concat("it decodes to ", counted(video.frames, "frame"), " of ", video.height, " x ",
                                                          video.width,
                                                          ", expected ", row.frames, " of ", height, " x ", width));
     } catch (const Error& error) {
@@ -277,8 +281,8 @@ class Verifier {
     for (const fs::path& path : paths) take_journal(path);
     found_.journals = paths.size();
     if (!paths.empty() && found_.running.empty())
-      note(concat(paths.size(), " journals hold ", found_.in_journals,
-                  " samples that no shard holds; the same generate command folds them in"));
+      note(concat(counted(paths.size(), "journal holds", "journals hold"), ' ', counted(found_.in_journals, "sample"),
+                  " that no shard holds; the same generate command folds them in"));
   }
 
   void take_journal(const fs::path& path) {
@@ -302,10 +306,10 @@ class Verifier {
     });
     check_videos(with_video);
     if (end.problem.ends_with("is torn"))
-      note(concat(path.filename().string(), ": ", end.problem, ", as a kill leaves it; the ", end.records,
-                  " samples before it are sound"));
+      note(concat(path.filename().string(), ": ", end.problem, ", as a kill leaves it; ", counted(end.records, "sample before it is",
+          "samples before it are"), " sound"));
     else if (!end.problem.empty())
-      add(Defect::journal_damaged, path, concat(end.problem, "; the ", end.records, " samples before it are sound"));
+      add(Defect::journal_damaged, path, concat(end.problem, "; ", counted(end.records, "sample before it is", "samples before it are"), " sound"));
   }
 };
 

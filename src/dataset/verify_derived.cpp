@@ -1,3 +1,4 @@
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "dataset/derive.hpp"
@@ -49,7 +50,7 @@ void DerivedFiles::take(const fs::path& shard, const std::string& sha256, const 
   if (sha256 != listed_.hashes[at])
     return add(Defect::shard_changed, name.string(), concat("its SHA-256 is ", sha256, ", index.h5 says ", listed_.hashes[at]));
   if (rows.size() != size_t(listed_.rows[at]))
-    add(Defect::index_differs, "index.h5", concat("it lists ", listed_.rows[at], " rows of ", name.string(), ", which has ", rows.size()));
+    add(Defect::index_differs, "index.h5", concat("it lists ", counted(listed_.rows[at], "row"), " of ", name.string(), ", which has ", rows.size()));
   compare_metadata(rows);
 }
 
@@ -69,7 +70,7 @@ void DerivedFiles::judge_metadata(Verification& found) {
   std::string line;
   if (differing_)
     found.add({Defect::metadata_differs, "metadata.jsonl",
-               concat(differing_, " of ", line_, " lines are not what the shards say, the first is line ", first_differing_)});
+               concat(differing_, " of ", counted(line_, "line is", "lines are"), " not what the shards say, the first is line ", first_differing_)});
   else if (std::getline(lines_, line))
     found.add({Defect::metadata_differs, "metadata.jsonl", concat("goes on after line ", line_, ", its last")});
 }
@@ -82,7 +83,7 @@ bool DerivedFiles::end(Verification& found) {
   if (listed_.format_version < index_format_version)
     found.notes.push_back(concat("index.h5 is of format ", listed_.format_version, ", whose columns are views of the shards and were not looked at; "
                                  "the same generate command makes one that holds them"));
-  const bool all_listed = not_listed_ == 0 || behind(found, concat("index.h5 does not list ", not_listed_, " shards"));
+  const bool all_listed = not_listed_ == 0 || behind(found, concat("index.h5 does not list ", counted(not_listed_, "shard")));
   const bool has_metadata = fs::exists(layout_.metadata()) || behind(found, "metadata.jsonl is not there");
   if (has_metadata) judge_metadata(found);
   return run_fits(found) && all_listed && has_metadata;

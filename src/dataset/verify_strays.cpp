@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/counted.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/verify_parts.hpp"
 
@@ -57,12 +58,13 @@ void look_for_strays(const fs::path& output, std::vector<uint64_t> owned, const 
   for (const fs::path& path : unowned) add(path, "belongs to no sample", is_owned(to_come, path));
   for (const fs::path& path : temporary) add(path, "is a temporary file that was left behind", !found.settled);
   if (leftovers && found.running.empty())
-    found.notes.push_back(concat(leftovers,
-                                 " files are what a job was writing when it was killed; the same generate command makes them anew"));
+    found.notes.push_back(concat(counted(leftovers, "file is", "files are"),
+                                 " what a job was writing when it was killed; the same generate command makes ", leftovers == 1 ? "it" : "them",
+                                     " anew"));
   size_t aside = 0;
   for_each_file(layout.quarantine(), [&](const fs::path&) { ++aside; });
   if (aside)
-    found.notes.push_back(concat(aside, " files were put aside earlier (quarantine/)"));
+    found.notes.push_back(concat(counted(aside, "file was", "files were"), " put aside earlier (quarantine/)"));
 }
 
 }  // namespace pyracast

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 
 namespace pyracast {
@@ -54,7 +55,7 @@ TeamCandidate candidate(const VideoShape& shape, const Machine& machine, TeamLay
   found.host_bytes = teams * demand.host_bytes;
   found.measured = costs.measured;
   found.error = error_of(costs, demand.work);
-  const std::string of_teams = concat(teams, teams == 1 ? " team" : " teams");
+  const std::string of_teams = counted(teams, "team");
   if (on_gpus && !fits_gpus(demand)) {
     const int64_t most = std::max({found.first_bytes, found.other_bytes, demand.text_bytes});
     found.obstacle = concat("the tensors of a rank take ", most, " bytes, and a GPU has ", machine.memory_per_gpu);
@@ -98,8 +99,8 @@ LayoutJob job_with(TeamLayout layout, const std::vector<BucketPlan>& plans, cons
 }  // namespace
 
 std::string name_of(const VideoShape& shape) {
-  return concat(shape.height, " x ", shape.width, ", ", shape.frames, shape.frames == 1 ? " frame, " : " frames, ", shape.steps,
-                shape.steps == 1 ? " step" : " steps", shape.clips > 1 ? concat(", ", shape.clips, " clips") : "");
+  return concat(shape.height, " x ", shape.width, ", ", counted(shape.frames, "frame"), ", ", counted(shape.steps, "step"),
+                shape.clips > 1 ? concat(", ", shape.clips, " clips") : "");
 }
 
 uint64_t Bucket::samples() const {

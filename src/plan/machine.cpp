@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 
 namespace pyracast {
@@ -60,7 +61,7 @@ int small_count(const Json& json, const char* key, const std::string& where) {
 }  // namespace
 
 std::string name_of(TeamLayout layout) {
-  return concat(layout.ranks, layout.ranks == 1 ? " rank" : " ranks", layout.cfg_parallel ? " in halves" : "");
+  return concat(counted(layout.ranks, "rank"), layout.cfg_parallel ? " in halves" : "");
 }
 
 std::vector<TeamLayout> layouts_of(int ranks_of_node) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.hpp"
 #include "report/html.hpp"
 #include "report/line_chart.hpp"
 
@@ -40,7 +41,7 @@ std::string audit_section(const DatasetSummary& s) {
   const std::vector<AuditedSample> samples = s.audit.worst_first();
   std::string out = "<p class=\"soft\">These samples were also made without reuse; their videos are those with reuse unless the table says "
                     "otherwise. Frames before encoding, latents of the last clip.</p>\n<div class=\"cards\">\n";
-  out += card(grouped_digits(int64_t(s.audit.audited())), concat("audited of ", grouped_digits(s.done), " videos"));
+  out += card(grouped_digits(int64_t(s.audit.audited())), concat("audited of ", grouped_digits(s.done), ' ', noun(s.done, "video")));
   out += card(samples.empty() ? "–" : fixed(s.audit.median_psnr(), 2) + " dB", "PSNR, median");
   out += card(samples.empty() ? "–" : fixed(samples.front().psnr, 2) + " dB", "PSNR, worst");
   out += card(grouped_digits(int64_t(s.audit.beyond())), concat("beyond the bound, ", s.audit.replaced(), " of them kept as made without reuse"));

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/counted.hpp"
 #include "pab/broadcast_policy.hpp"
 #include "report/html.hpp"
 
@@ -125,7 +126,7 @@ Json profile_json(const BranchProfile& profile) {
 
 LineChart profile_chart(const BranchProfile& profile) {
   LineChart chart{.title = "Change of branch outputs from one evaluation to the next, mean over blocks and "
-                           + std::to_string(profile.samples()) + (profile.samples() == 1 ? " sample" : " samples"),
+                           + counted(profile.samples(), "sample"),
                   .x_label = "evaluation", .y_label = "relative mean squared change", .log_y = true};
   std::map<Branch, size_t> series;
   for (const ProfileRow& row : profile.rows()) {

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
 #include "dataset/mp4.hpp"
@@ -393,12 +394,12 @@ DatasetComparison compare_datasets(const fs::path& a, const fs::path& b, Backend
 }
 
 std::string comparison_table(const DatasetComparison& c) {
-  std::string out = line("%llu samples of %s and %s\n\n", (unsigned long long)c.compared, c.runs[0].folder.c_str(), c.runs[1].folder.c_str());
+  std::string out = line("%s of %s and %s\n\n", counted(c.compared, "sample").c_str(), c.runs[0].folder.c_str(), c.runs[1].folder.c_str());
   for (const auto& [name, here, there] : c.settings) out += line("  %-20s %s -> %s\n", name.c_str(), here.c_str(), there.c_str());
   if (c.compared) out += figures(c);
   for (int run = 0; run < 2; ++run) {
-    if (c.only_in[run].count) out += concat(c.only_in[run].count, " samples are only in ", c.runs[run].folder, '\n');
-    if (c.failed[run].count) out += concat(c.failed[run].count, " samples failed in ", c.runs[run].folder, '\n');
+    if (c.only_in[run].count) out += concat(counted(c.only_in[run].count, "sample is", "samples are"), " only in ", c.runs[run].folder, '\n');
+    if (c.failed[run].count) out += concat(counted(c.failed[run].count, "sample"), " failed in ", c.runs[run].folder, '\n');
   }
   if (!c.pixels_kept) out += "pixels were read from MP4 files: the codec's loss counts (--save frames keeps them)\n";
   constexpr size_t most = 50;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "report/html.hpp"
 #include "report/line_chart.hpp"
@@ -153,8 +154,9 @@ std::string left_out(const DatasetComparison& c) {
   std::string out;
   for (int run = 0; run < 2; ++run) {
     const char* which = run == 0 ? "first" : "second";
-    if (c.only_in[run].count) out += concat("<p class=\"soft\">", c.only_in[run].count, " samples are only in the ", which, " run.</p>\n");
-    if (c.failed[run].count) out += concat("<p class=\"soft\">", c.failed[run].count, " samples failed in the ", which, " run.</p>\n");
+    if (c.only_in[run].count) out += concat("<p class=\"soft\">", counted(c.only_in[run].count, "sample is", "samples are"), " only in the ", which,
+        " run.</p>\n");
+    if (c.failed[run].count) out += concat("<p class=\"soft\">", counted(c.failed[run].count, "sample"), " failed in the ", which, " run.</p>\n");
   }
   return out;
 }
@@ -164,7 +166,8 @@ std::string left_out(const DatasetComparison& c) {
 std::string comparison_page(const DatasetComparison& c, size_t clips) {
   std::string out = "<h1>Two runs of one manifest</h1>\n";
   out += "<p class=\"soft\">first: " + escaped(c.runs[0].folder) + "<br>second: " + escaped(c.runs[1].folder) + "<br>" +
-         concat(c.compared, " samples; ", c.pixels_kept ? "pixels as they were before encoding" : "pixels read from MP4 files, behind the codec's loss") + "</p>\n";
+         concat(counted(c.compared, "sample"), "; ",
+             c.pixels_kept ? "pixels as they were before encoding" : "pixels read from MP4 files, behind the codec's loss") + "</p>\n";
   out += (c.compared ? cards(c) : "") + left_out(c) + not_comparable(c);
   out += "<h2>Settings that differ</h2>\n" + settings_table(c);
   out += "<h2>Along the way</h2>\n" + charts(c);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.hpp"
 #include "dataset/clip_quality.hpp"
 #include "report/html.hpp"
 
@@ -31,7 +32,7 @@ std::string list(const std::vector<std::pair<std::string, int64_t>>& counts) {
 std::string sizes_of(const DatasetSummary& s) {
   std::vector<std::pair<std::string, int64_t>> counts;
   for (const auto& [size, count] : s.sizes)
-    counts.emplace_back(concat(size[0], " x ", size[1], " pixels, ", size[2], size[2] == 1 ? " frame" : " frames"), count);
+    counts.emplace_back(concat(size[0], " x ", size[1], " pixels, ", counted(size[2], "frame")), count);
   std::stable_sort(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   constexpr size_t most = 12;
   const size_t all = counts.size();
@@ -89,7 +90,7 @@ std::string dataset_card(const DatasetSummary& s) {
                     size_category(s.done) +
                     "\nconfigs:\n- config_name: default\n  data_files:\n  - metadata.jsonl\n  - videos/**/*.mp4\n---\n";
   out += concat(card_mark, "\n\n# ", name, "\n\n");
-  out += concat(s.done, " videos made from text by ", model,
+  out += concat(counted(s.done, "video"), " made from text by ", model,
                 ", a diffusion transformer, with pyracast. All of them are synthetic.\n\n");
   out += "| | |\n|---|---|\n";
   out += row("videos", concat(s.done, s.asked_for ? concat(" of ", *s.asked_for, " asked for") : "", ", ", s.failed, " failed"));

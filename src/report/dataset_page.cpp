@@ -4,6 +4,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/counted.hpp"
 #include "dataset/mp4.hpp"
 #include "dataset/picture.hpp"
 #include "pab/broadcast_policy.hpp"
@@ -61,11 +62,12 @@ std::string heading(const DatasetSummary& s) {
   if (!s.ends.empty()) out += time_of(s.attempts.begin()->second.began) + " to " + time_of(s.ends.back()) + "<br>";
   if (s.run.is_null())
     out += "no run has come to its end: this is from the shards" +
-           std::string(s.in_journals ? concat(" and from journals (", s.in_journals, " samples)") : "");
+           std::string(s.in_journals ? concat(" and from journals (", counted(s.in_journals, "sample"), ")") : "");
   else if (s.run.contains("version"))
     out += "pyracast " + escaped(text_of(s.run["version"].value("pyracast", Json("?")))) + " (" +
            escaped(text_of(s.run["version"].value("revision", Json("?")))) + ")";
-  if (s.rejected) out += concat("<br>", grouped_digits(int64_t(s.rejected)), " lines of the manifest were rejected (rejected.jsonl)");
+  if (s.rejected) out += concat("<br>", grouped_digits(int64_t(s.rejected)), ' ', noun(s.rejected, "line of the manifest was",
+      "lines of the manifest were"), " rejected (rejected.jsonl)");
   out += "</p>\n";
   if (s.problems.empty()) return out;
   out += "<ul class=\"problems\">\n";
@@ -140,8 +142,10 @@ const std::pair<const size_t, StepTotals>& most_common(const DatasetSummary& s) 
 std::string of_which_samples(const DatasetSummary& s) {
   const auto& [evaluations, steps] = most_common(s);
   return concat("<p class=\"soft\">", grouped_digits(steps.samples),
-                s.by_evaluations.size() > 1 ? concat(" of ", grouped_digits(s.done)) : "", " videos, of ", evaluations,
-                " evaluations of the network each", s.by_evaluations.size() > 1 ? ": the number that most have" : "", ".</p>\n");
+                s.by_evaluations.size() > 1 ? concat(" of ", grouped_digits(s.done)) : "", ' ',
+                    noun(s.by_evaluations.size() > 1 ? s.done : steps.samples, "video"), ", of ",
+                counted(evaluations, "evaluation"), " of the network each", s.by_evaluations.size() > 1 ? ": the number that most have" : "",
+                    ".</p>\n");
 }
 
 LineChart timing_chart(const StepTotals& steps) {
@@ -303,13 +307,13 @@ std::string near_duplicates(const DatasetSummary& s) {
   if (s.alike == 0) return "<p class=\"soft\">No two videos look nearly alike.</p>\n";
   constexpr size_t most = 6;
   std::string out = concat("<h3>", grouped_digits(s.alike), " videos look nearly like another one, in ",
-                           grouped_digits(int64_t(s.alike_groups.size())), s.alike_groups.size() == 1 ? " group" : " groups",
+                           grouped_digits(int64_t(s.alike_groups.size())), ' ', noun(s.alike_groups.size(), "group"),
                            "</h3>\n<div class=\"clips\">\n");
   size_t shown = 0;
   for (const auto& [number, group] : s.alike_groups) {
     if (++shown > most) break;
     for (const std::string& file : group.files)
-      out += figure(s, file, concat("group ", number, ", of ", group.videos, " videos: ") + escaped(file));
+      out += figure(s, file, concat("group ", number, ", of ", counted(group.videos, "video"), ": ") + escaped(file));
   }
   return out + "</div>\n<p class=\"soft\">All are named in near_duplicates.jsonl.</p>\n";
 }

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/failure_class.hpp"
 #include "dataset/journal.hpp"
@@ -238,7 +239,8 @@ class Gathering {
     }
     std::stable_sort(out_.nodes.begin(), out_.nodes.end(),
                      [](const auto& a, const auto& b) { return a.relative_time() > b.relative_time(); });
-    if (missing_) out_.problems.push_back(concat(missing_, " videos are not there: the same generate command makes them again"));
+    if (missing_) out_.problems.push_back(concat(counted(missing_, "video is", "videos are"), " not there: the same generate command makes ",
+        missing_ == 1 ? "it" : "them", " again"));
     out_.clips = clips_.in_order();
     out_.flagged_clips = flagged_.in_order();
     return std::move(out_);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <numeric>
 
+#include "base/counted.hpp"
 #include "report/broadcast_map.hpp"
 #include "report/html.hpp"
 
@@ -113,7 +114,7 @@ std::string gallery_page(const Gallery& g) {
   LineChart curves = profile_chart(g.profile);
   curves.width = 1080, curves.height = 420;
   std::string out = "<h1>The same videos, with less computed</h1>\n<p class=\"soft\">" + escaped(g.model) + ": " + escaped(g.size) + ", " +
-                    concat(g.clips.size(), " prompts") +
+                    counted(g.clips.size(), "prompt") +
                     ". A diffusion model makes a video by evaluating a network again and again on the same tokens, and what its attentions give "
                     "changes little from one evaluation to the next. Where it changes least, an output is kept and reused instead of computed "
                     "(Pyramid Attention Broadcast), and on several ranks its exchange of tokens falls away as well.</p>\n";

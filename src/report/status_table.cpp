@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/counted.hpp"
+
 namespace pyracast {
 
 namespace {
@@ -77,9 +79,11 @@ std::string state_of(const DatasetStatus& status) {
 std::string status_table(const DatasetStatus& s, double now) {
   std::string out = concat(s.output, ": ", state_of(s), '\n');
   const double share = s.asked_for ? 100 * double(s.done + s.failed) / double(s.asked_for) : 100;
-  out += concat(s.asked_for, " samples: ", s.done, " done, ", s.failed, " failed, ", s.left, " left", print(" (%.1f %%)", share),
-                s.not_asked_for ? concat("; ", s.not_asked_for, " more are there that the manifest does not ask for") : "", '\n');
-  if (s.rejected) out += concat(s.rejected, " lines of the manifest are no prompts (rejected.jsonl)\n");
+  out += concat(counted(s.asked_for, "sample"), ": ", s.done, " done, ", s.failed, " failed, ", s.left, " left", print(" (%.1f %%)", share),
+                s.not_asked_for ? concat("; ", counted(s.not_asked_for, "more is", "more are"), " there that the manifest does not ask for") : "",
+                    '\n');
+  if (s.rejected) out += concat(counted(s.rejected, "line of the manifest is no prompt", "lines of the manifest are no prompts"),
+      " (rejected.jsonl)\n");
   for (const auto& [reason, count] : s.failures) out += concat("  failed ", count, ": ", reason, '\n');
   if (s.audit.audited()) out += audit_line(s.audit);
   if (s.last_ended > 0) {

@@ -2,6 +2,8 @@
 
 #include <sstream>
 
+#include "base/counted.hpp"
+
 namespace pyracast {
 
 std::string verdict(const Verification& verification) {
@@ -16,16 +18,17 @@ std::string verdict(const Verification& verification) {
 std::string verification_table(const Verification& v, size_t most) {
   std::ostringstream out;
   if (!v.running.empty()) out << "in use by " << v.running << ": what it is writing was not judged\n";
-  out << v.asked_for << " samples asked for: " << v.done << " done, " << v.failed << " failed, " << v.left << " left\n";
+  out << counted(v.asked_for, "sample") << " asked for: " << v.done << " done, " << v.failed << " failed, " << v.left << " left\n";
   for (const auto& [reason, count] : v.failures) out << "  failed " << count << ": " << reason << '\n';
-  if (v.rejected) out << v.rejected << " lines of the manifest are no prompts and were left out (rejected.jsonl)\n";
-  out << "read: " << v.shards << " shards (" << v.array_bytes << " bytes of values), " << v.journals << " journals, "
-      << v.videos_checked << " of " << v.videos << " videos hashed and decoded (" << v.video_bytes << " bytes)\n";
+  if (v.rejected) out << counted(v.rejected, "line of the manifest is no prompt and was", "lines of the manifest are no prompts and were")
+      << " left out (rejected.jsonl)\n";
+  out << "read: " << counted(v.shards, "shard") << " (" << counted(v.array_bytes, "byte") << " of values), " << counted(v.journals, "journal") << ", "
+      << v.videos_checked << " of " << counted(v.videos, "video") << " hashed and decoded (" << v.video_bytes << " bytes)\n";
   for (const std::string& note : v.notes) out << "note: " << note << '\n';
   for (size_t i = 0; i < std::min(most, v.findings.size()); ++i)
     out << name_of(v.findings[i].defect) << "  " << v.findings[i].path << ": " << v.findings[i].what << '\n';
-  if (v.findings.size() > most) out << "and " << v.findings.size() - most << " findings more (--json lists them)\n";
-  if (v.further_findings) out << "and " << v.further_findings << " that were only counted\n";
+  if (v.findings.size() > most) out << "and " << counted(v.findings.size() - most, "finding") << " more (--json lists them)\n";
+  if (v.further_findings) out << "and " << counted(v.further_findings, "that was", "that were") << " only counted\n";
   out << verdict(v) << '\n';
   return out.str();
 }
