@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "base/counted.hpp"
 #include "jobs/bench_stages.hpp"
 #include "kernels/cpu/peak.hpp"
 #include "models/open_sora_vae.hpp"
@@ -124,7 +125,7 @@ void open_sora_decode(const NetworkBench& size, Backend& backend, WeightStorage 
   std::optional<OpenSoraVae> vae;
   lines("VAE: load", weights, [&] { vae.emplace(weights, OpenSoraVaeConfig::from_json(published, "bench")); });
   const Tensor z = random_input(backend, vae->latent_shape(1, size.frames, size.height, size.width));
-  lines(concat("VAE: decode ", size.frames, " frames"), weights, [&] { vae->decode(z, size.frames); });
+  lines(concat("VAE: decode ", counted(size.frames, "frame")), weights, [&] { vae->decode(z, size.frames); });
 }
 
 // ---- Latte-1 and Open-Sora-Plan
@@ -185,7 +186,7 @@ void open_sora_plan_120_step(const NetworkBench& size, Backend& backend, WeightS
 void decode(VideoDecoder& decoder, int64_t latent_frames, const Weights& weights, const NetworkBench& size, Backend& backend, const Lines& lines) {
   const auto alone = make_lone_communicator();
   const Tensor latents = random_input(backend, {1, 4, latent_frames, size.height / 8, size.width / 8});
-  lines(concat("VAE: decode ", size.frames, " frames"), weights, [&] { decoder(latents, *alone); });
+  lines(concat("VAE: decode ", counted(size.frames, "frame")), weights, [&] { decoder(latents, *alone); });
 }
 
 void latte_decode(const NetworkBench& size, Backend& backend, WeightStorage storage, const Lines& lines) {
@@ -250,7 +251,7 @@ void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorag
   if (!size.frames) size.frames = model.frames;
   if (!size.tokens) size.tokens = model.tokens;
   require(size.height >= 16 && size.width >= 16 && size.frames >= 1 && size.tokens >= 1 && size.steps >= 1, "a video of ", size.height, " x ",
-          size.width, " pixels, ", size.frames, " frames, ", size.tokens, " tokens and ", size.steps,
+          size.width, " pixels, ", counted(size.frames, "frame"), ", ", size.tokens, " tokens and ", size.steps,
           " steps: expected at least 16 x 16, 1, 1 and 1");
   require(size.halves == 1 || size.halves == 2, "halves is ", size.halves, ", expected 2, or 1: the evaluation without guidance");
   require(size.blocks >= 0 && size.text_layers >= 0, "blocks is ", size.blocks, " and text-layers ", size.text_layers, ", expected 0 (all) or more");

@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "base/memory.hpp"
 #include "jobs/device.hpp"
 #include "jobs/node_weights.hpp"
@@ -118,10 +119,10 @@ NodeMemory fit_processors(const NodeRoom& room, const VideosToFit& videos, const
   while (fitting > 0 && memory.bytes(fitting) > room.host_bytes) --fitting;
   const bool at_texts = memory.videos.bytes(teams) <= room.host_bytes;
   const std::string takes = at_texts ? concat("encoding texts takes ", size_text(memory.texts->bytes_of_team()), " for tensors on each rank")
-      : concat("videos of this size take ", size_text(memory.videos.bytes_of_team()), " for tensors on each team of ", ranks, " ranks");
+      : concat("videos of this size take ", size_text(memory.videos.bytes_of_team()), " for tensors on each team of ", counted(ranks, "rank"));
   const WaysOut& out = videos.ways_out;
-  fail(takes, ", so ", size_text(wanted), " on a node with ", room.ranks, " ranks, which has ", size_text(room.host_bytes), ": ",
-       one_of({text_where(fitting > 0, concat("at most ", fitting * ranks, " ranks a node")), text_advice(memory, out),
+  fail(takes, ", so ", size_text(wanted), " on a node with ", counted(room.ranks, "rank"), ", which has ", size_text(room.host_bytes), ": ",
+       one_of({text_where(fitting > 0, concat("at most ", counted(fitting * ranks, "rank"), " a node")), text_advice(memory, out),
                text_where(out.other_videos, "--dtype bfloat16 where it is not used yet"), text_where(out.larger_teams, "more ranks a video"),
                text_where(out.other_videos, "smaller videos")}));
 }
@@ -166,7 +167,8 @@ std::pair<OutputPlace, NodeMemory> fit_gpus(const NodeRoom& room, const VideosTo
   const int64_t on_host = host_bytes(memory, room);
   if (fits_gpu(memory, room))
     fail("stored outputs of videos of this size take ", size_text(memory.videos.host_bytes_of_team()), " of the host's memory for each team of ",
-         videos.rank.ranks, ", so ", size_text(on_host), " on a node with ", room.ranks, " ranks, which has ", size_text(room.host_bytes), ": ",
+         videos.rank.ranks, ", so ", size_text(on_host), " on a node with ", counted(room.ranks, "rank"), ", which has ", size_text(room.host_bytes),
+             ": ",
          ways("fewer ranks a node"));
   const bool at_texts = room.ranks_of_gpu * memory.videos.most_of_rank() <= room.gpu_bytes;
   fail(at_texts ? "encoding texts takes " : "videos of this size take ", size_text(memory.most_of_rank()), " for tensors on a rank of a team of ",

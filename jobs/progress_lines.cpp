@@ -23,8 +23,8 @@ std::string duration(double seconds) {
 
 }  // namespace
 
-ProgressLines::ProgressLines(const Ranks& ranks, const WorkQueue& queue, bool verbose, const char* what)
-    : queue_(queue), what_(what), terminal_(::isatty(STDERR_FILENO) != 0),
+ProgressLines::ProgressLines(const Ranks& ranks, const WorkQueue& queue, bool verbose, const char* thing, const char* fate)
+    : queue_(queue), thing_(thing), fate_(fate), terminal_(::isatty(STDERR_FILENO) != 0),
       interval_(terminal_ ? 500 : verbose ? 1000 : 10000) {
   if (ranks.rank() == 0) thread_ = std::thread([this] { run(); });
 }
@@ -52,12 +52,12 @@ void ProgressLines::print(bool last) {
   last_count_ = ended;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const double rate = seconds > 0 ? double(ended) / seconds : 0;
-  std::string line = concat("pyracast: ", all, " of ", progress.total, ' ', what_);
+  std::string line = concat("pyracast: ", all, " of ", counted(progress.total, thing_), fate_);
   if (progress.finished) line += concat(" (", counted(progress.finished, "was", "were"), " there)");
   if (progress.failed) line += concat(", ", progress.failed, " failed");
   char text[64];
   std::snprintf(text, sizeof text, ", %.3g ", rate);
-  line += concat(text, what_.substr(0, what_.find(' ')), "/s");
+  line += concat(text, noun(0, thing_), "/s");
   if (last) line += ", took " + duration(seconds);
   else if (rate > 0) line += ", ready in " + duration(double(progress.total - all) / rate);
   std::fprintf(stderr, terminal_ && !last ? "\r%s   " : terminal_ ? "\r%s   \n" : "%s\n", line.c_str());

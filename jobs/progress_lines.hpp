@@ -13,15 +13,15 @@ namespace pyracast {
 /// whenever something changed, at most one in ten seconds.
 class ProgressLines {
  public:
-  /// `what` is counted: a noun, and what becomes of it behind a blank.
-  ProgressLines(const Ranks& ranks, const WorkQueue& queue, bool verbose, const char* what = "videos");
+  /// `thing` is counted, in the singular; `fate`: what becomes of it.
+  ProgressLines(const Ranks& ranks, const WorkQueue& queue, bool verbose, const char* thing = "video", const char* fate = "");
   ~ProgressLines();
   ProgressLines(const ProgressLines&) = delete;
   ProgressLines& operator=(const ProgressLines&) = delete;
 
  private:
   const WorkQueue& queue_;
-  std::string what_;
+  std::string thing_, fate_;
   bool terminal_;
   std::chrono::milliseconds interval_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -199,7 +199,7 @@ bool encode_wanted(TextJob& job, const std::vector<WantedText>& wanted) {
   std::optional<TextFile> file;
   bool going_on = true;
   {
-    const ProgressLines lines(job.ranks, queue, job.settings.verbose, "texts encoded");
+    const ProgressLines lines(job.ranks, queue, job.settings.verbose, "text", " encoded");
     while (const auto claim = going_on ? queue.next() : std::nullopt) {
       const Stopwatch time;
       const TextToEncode text = texts_of_row(job, claim->prompt).at(claim->first_sample);

@@ -80,7 +80,7 @@ TEST_F(ManifestFiles, AreNotWrittenWhenStrictAndARowIsBad) {
 
 TEST_F(ManifestFiles, NeedAtLeastOnePrompt) {
   EXPECT_EQ(error_of([&] { build("\n\n"); }), "x.jsonl: holds no prompt");
-  EXPECT_THAT(error_of([&] { build("{}\n"); }), HasSubstr("1 of 1 rows are wrong, so no prompt is left; the first is "
+  EXPECT_THAT(error_of([&] { build("{}\n"); }), HasSubstr("1 of 1 row is wrong, so no prompt is left; the first is "
                                                           "line 1: prompt is missing"));
 }
 

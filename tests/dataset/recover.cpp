@@ -77,7 +77,7 @@ TEST_F(Recover, KeepsTheWholeRecordsOfATornJournal) {
   cut(path, fs::file_size(path) - 1);
   recover();
   EXPECT_THAT(finished_, ElementsAre("sample-0"));
-  EXPECT_THAT(messages_, ElementsAre(HasSubstr("the 1 samples before it were kept")));
+  EXPECT_THAT(messages_, ElementsAre(HasSubstr("1 sample before it was kept")));
   EXPECT_TRUE(fs::exists(layout_.quarantine() / "team-0.journal"));
 }
 

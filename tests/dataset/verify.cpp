@@ -317,7 +317,7 @@ TEST_F(Verify, TakesDerivedFilesThatAreBehindForWorkThatIsLeft) {
   EXPECT_THAT(verify(0), IsEmpty());
   EXPECT_EQ(found_.left, 0u);
   EXPECT_EQ(found_.code(), ExitCode::more_to_do);
-  EXPECT_THAT(found_.notes, ElementsAre(HasSubstr("index.h5 does not list 1 shards")));
+  EXPECT_THAT(found_.notes, ElementsAre(HasSubstr("index.h5 does not list 1 shard:")));
 }
 
 TEST_F(Verify, NamesAShardOfOtherSettings) {

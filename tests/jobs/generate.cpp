@@ -276,7 +276,7 @@ TEST_F(Generate, ReadsPromptsFromStandardInput) {
   for (const std::string& word : command(2, "-", "out")) line += "'" + word + "' ";
   const Ended ended = run({"sh", "-c", "printf 'a red circle\\na blue square\\na red circle\\n' | " + line});
   EXPECT_EQ(ended.code, 0) << ended.output;
-  EXPECT_THAT(ended.output, HasSubstr("1 rows of the manifest equal an earlier one and make no video of their own"));
+  EXPECT_THAT(ended.output, HasSubstr("1 row of the manifest equals an earlier one and makes no video of their own"));
   EXPECT_EQ(videos_in(folder / "out"), 2u);
 }
 

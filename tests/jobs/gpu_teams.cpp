@@ -218,7 +218,7 @@ TEST_F(StoredOutputsOfGpus, LieInTheHostsMemoryWhereTheirsCannotHoldThem) {
   const Ended same = on_gpu_of(large, "reproduce", again), moved = on_gpu_of(between, "reproduce", again);
   EXPECT_EQ(came_back(same), 0);
   EXPECT_GT(came_back(moved), 0);
-  EXPECT_THAT(moved.output, HasSubstr("1 of 1 samples are equal"));
+  EXPECT_THAT(moved.output, HasSubstr("1 of 1 sample is equal"));
   expect_refusal(words_on_gpu_of(between, "reproduce", again), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto\n"}});
   expect_refusal(words_on_gpu_of(1000000, "reproduce", again), {"", {}, {"videos of this size take ", "a GPU has 1.0 MiB free for tensors: it takes a machine with more"}});
 }

@@ -56,7 +56,7 @@ TEST_F(MemoryCheck, ANodeIsRefusedAByteMoreThanItHasAndToldWhatTheCommandCanChan
   const int64_t needed = bytes(all);
   EXPECT_EQ(refusal({.ranks = 4, .host_bytes = needed}, all), "");
   const NodeRoom small{.ranks = 4, .host_bytes = needed - 1};
-  EXPECT_THAT(refusal(small, all), AllOf(HasSubstr("videos of this size take "), HasSubstr(" for tensors on each team of 1 ranks, so "),
+  EXPECT_THAT(refusal(small, all), AllOf(HasSubstr("videos of this size take "), HasSubstr(" for tensors on each team of 1 rank, so "),
                                          HasSubstr(": use at most 3 ranks a node, --text-encoding once where it is not used yet, --dtype bfloat16 "
                                                    "where it is not used yet, more ranks a video, or smaller videos")));
   all.ways_out = {.larger_teams = false, .text_encoding = "offload"};

@@ -90,7 +90,7 @@ TEST_F(OnChange, RefusesAChangedRowByDefaultNamesItAndKeepsTheManifest) {
   }
   EXPECT_THAT(run({PYRACAST, "status", "--output", (folder / "out").string()}).output,
               HasSubstr("the last one ended: with 65, " + (folder / "out").string() +
-                        ": 1 finished samples were made of other rows than the manifest's\n"));
+                        ": 1 finished sample was made of another row than the manifest's\n"));
   const Ended again = run(generate(rows(first_row, 6)));
   EXPECT_EQ(again.code, 0) << again.output;
   EXPECT_THAT(again.output, HasSubstr("6 of 6 videos (4 were there)"));
@@ -155,7 +155,7 @@ TEST_F(OnChange, OnlyNewKeepsSamplesOfChangedRowsAndVerifySaysHowMany) {
   EXPECT_EQ(metadata().at("clip-0")["prompt"], "a circle");
   const Ended whole = verify();
   EXPECT_EQ(whole.code, 0) << whole.output;
-  EXPECT_THAT(whole.output, HasSubstr("1 samples are of rows that the manifest has no longer"));
+  EXPECT_THAT(whole.output, HasSubstr("1 sample is of rows that the manifest has no longer"));
   EXPECT_EQ(run(generate(rows(changed_row, 6))).code, 0) << "it was kept already";
   EXPECT_EQ(run(generate(rows(R"({"id": "clip-0", "prompt": "a star"})", 6))).code, 65) << "this is another change";
 }

@@ -137,7 +137,8 @@ TEST_F(Plan, OfSeveralMachineFilesChoosesTheRanksOfANodeThatEndFirst) {
   for (const Json& one : plan["machines"]) EXPECT_GE(one["wall_seconds"], plan["wall_seconds"]);
   EXPECT_THAT(plan["submit"].get<std::string>(), HasSubstr("--tasks-per-node 2 --cpus-per-task 2"));
   const Ended text = ended({"--machine", all});
-  EXPECT_THAT(text.output, AllOf(HasSubstr("1 ranks a node, 4 cores each: "), HasSubstr("2 ranks a node, 2 cores each: "), HasSubstr(" by teams of 1 rank, best")));
+  EXPECT_THAT(text.output, AllOf(HasSubstr("1 rank a node, 4 cores each: "), HasSubstr("2 ranks a node, 2 cores each: "),
+      HasSubstr(" by teams of 1 rank, best")));
 
   of(2, 2, 1.5, R"(, "memory_per_node": 1000)");   // the best of them has no room
   EXPECT_NE(Json::parse(plan_of(all).output)["ranks_per_node"], 2);

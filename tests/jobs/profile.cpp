@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(, ProfileRefuses, ::testing::Values(
     Refusal{"EmptyManifest", {"--prompts", "FOLDER/empty.txt"}, {"empty.txt", "holds no prompt"}},
     Refusal{"ABadLine", {"--prompts", "FOLDER/bad.jsonl"}, {"bad.jsonl: line 2"}},
     Refusal{"ARowThatCannotBeMade", {"--prompts", "FOLDER/refused.jsonl"}, {"refused.jsonl: line 1", "at least 8"}},
-    Refusal{"VideosThatDiffer", {"--prompts", "FOLDER/sizes.jsonl"}, {"sizes.jsonl: line 2", "1 frames", "17 frames"}},
+    Refusal{"VideosThatDiffer", {"--prompts", "FOLDER/sizes.jsonl"}, {"sizes.jsonl: line 2", "1 frame,", "17 frames"}},
     Refusal{"TooFewSteps", {"--steps", "3"}, {"steps is 3, expected at least 4"}},
     Refusal{"NoSnapshot", {"--snapshot", "FOLDER/none"}, {"none"}},
     Refusal{"NoSuchDevice", {"--device", "tpu"}, {"tpu", "cpu or cuda"}},

@@ -139,7 +139,7 @@ TEST_F(Proofs, FailedSamplesAreTriedAgainAfterRetry) {
   EXPECT_FALSE(fs::exists(folder / "out/work/lock")) << "only looking writes nothing";
   const Ended undone = job("retry", "out", {"--class", "not finite"});
   EXPECT_EQ(undone.code, 0) << undone.output;
-  EXPECT_THAT(undone.output, HasSubstr("1 failed samples are undone"));
+  EXPECT_THAT(undone.output, HasSubstr("1 failed sample is undone"));
   EXPECT_EQ(job("verify", "out").code, 75);
   const Ended again = run(words);
   EXPECT_EQ(again.code, 3) << "the model is still broken";
@@ -153,7 +153,7 @@ TEST_F(Proofs, ExportsOfTwoRunsOnDifferentRanksAreTheSameBytes) {
     ASSERT_EQ(run(command(ranks, prompts, output, {"--shard-samples", "2"})).code, 0);
     const Ended exported = job("export", output, {"--to", (folder / (std::string(output) + "-tars")).string()});
     ASSERT_EQ(exported.code, 0) << exported.output;
-    EXPECT_THAT(exported.output, HasSubstr("5 samples in 1 files"));
+    EXPECT_THAT(exported.output, HasSubstr("5 samples in 1 file,"));
   }
   for (const char* name : {"videos-000000.tar", "export.json"})
     EXPECT_EQ(read_text(folder / "one-tars" / name), read_text(folder / "three-tars" / name)) << name;
@@ -178,7 +178,7 @@ TEST_F(Proofs, AnExportOfAnUnfinishedDatasetEndsAsOneUnlessToldThatItIsPartial) 
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
   const Ended all = job("export", "out", to);
   EXPECT_EQ(all.code, 0) << all.output;
-  EXPECT_THAT(all.output, AllOf(HasSubstr("5 samples in 1 files"), HasSubstr("this one took its place")));
+  EXPECT_THAT(all.output, AllOf(HasSubstr("5 samples in 1 file,"), HasSubstr("this one took its place")));
 }
 
 TEST_F(Proofs, ValidateSaysWhatGenerateWouldRefuse) {
@@ -192,7 +192,7 @@ TEST_F(Proofs, ValidateSaysWhatGenerateWouldRefuse) {
   for (const std::string snapshot : {"", DEMO_SNAPSHOT}) {
     const Ended ended = run(words(snapshot));
     EXPECT_EQ(ended.code, 1) << ended.output;
-    EXPECT_THAT(ended.output, AllOf(HasSubstr("1 prompts, 1 samples"), HasSubstr("2 are refused"), HasSubstr("line 2"),
+    EXPECT_THAT(ended.output, AllOf(HasSubstr("1 prompt, 1 sample;"), HasSubstr("2 are refused"), HasSubstr("line 2"),
                                     HasSubstr("9000p")));
   }
   file("prompts.jsonl", "{\"prompt\": \"a red circle\", \"samples\": 3}\n");

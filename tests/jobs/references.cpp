@@ -62,7 +62,7 @@ TEST_F(References, AreFoundWhereverTheyHaveMovedAndKnownWhenTheyHaveChanged) {
   std::vector<std::string> again{PYRACAST, "reproduce", "--output", (folder / "out").string(), "--id", "a"};
   EXPECT_THAT(run(again).output, AllOf(HasSubstr("DIFFERS"), HasSubstr("it failed: a reference cannot be read"), HasSubstr("pictures/dark.ppm")));
   again.insert(again.end(), {"--references", (folder / "moved").string()});
-  EXPECT_THAT(run(again).output, HasSubstr("1 of 1 samples are equal"));
+  EXPECT_THAT(run(again).output, HasSubstr("1 of 1 sample is equal"));
   picture("moved/pictures/dark.ppm", 21);
   EXPECT_THAT(run(again).output, AllOf(HasSubstr("DIFFERS"), HasSubstr("settings")));
   fs::rename(folder / "moved", folder / "manifests");

@@ -39,7 +39,7 @@ TEST_F(Reproduce, MakesAStoredSampleAgainAndSaysThatItIsEqual) {
   ASSERT_EQ(run(generate(two_prompts(), {"--save", "frames,latents,step-latents,embeddings"})).code, 0);
   const Ended one = reproduce({"--id", "a", "--sample", "2"});
   EXPECT_EQ(one.code, 0) << one.output;
-  EXPECT_THAT(one.output, AllOf(HasSubstr("equal    a sample 2: MP4 "), HasSubstr("1 of 1 samples are equal")));
+  EXPECT_THAT(one.output, AllOf(HasSubstr("equal    a sample 2: MP4 "), HasSubstr("1 of 1 sample is equal")));
   const Ended all = reproduce({"--count", "100", "--json"}, 3);
   EXPECT_EQ(all.code, 0) << all.output;
   const json found = json::parse(all.output);

@@ -132,7 +132,7 @@ TEST_F(DatasetReport, TellsWhatIsBrokenAndShowsTheRest) {
   fs::remove(output_ / made(0, "a").video);
   const DatasetSummary s = summary();
   EXPECT_EQ(s.done, 2);
-  EXPECT_THAT(s.problems, ElementsAre(HasSubstr(broken.filename().string()), HasSubstr("1 videos are not there")));
+  EXPECT_THAT(s.problems, ElementsAre(HasSubstr(broken.filename().string()), HasSubstr("1 video is not there")));
   EXPECT_THAT(dataset_page(s), AllOf(HasSubstr(broken.filename().string()), HasSubstr("sample-0.mp4: opening failed"),
                                      HasSubstr("data:image/jpeg;base64,/9j/")));
 }
