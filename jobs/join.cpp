@@ -8,6 +8,7 @@
 #include "dataset/join.hpp"
 #include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 
 namespace pyracast {
 
@@ -53,7 +54,7 @@ int join(int argc, char** argv) {
   const FolderLock lock(settings.output);
   const Joined joined = join_datasets(settings.output, {words.begin(), words.end()}, [](const std::string& message) {
     std::fprintf(stderr, "pyracast: %s\n", message.c_str());
-  });
+  }, StepLines());
   const DatasetCounts& counts = joined.counts;
   const int64_t left = std::max<int64_t>(0, int64_t(joined.asked_for) - counts.done - counts.failed);
   const Json json{{"done", counts.done}, {"failed", counts.failed}, {"left", left}, {"shards", counts.shards},

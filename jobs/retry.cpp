@@ -7,6 +7,7 @@
 #include "dataset/folder_lock.hpp"
 #include "dataset/retry.hpp"
 #include "jobs/jobs.hpp"
+#include "jobs/step_lines.hpp"
 
 namespace pyracast {
 
@@ -52,7 +53,7 @@ int retry(int argc, char** argv) {
   require(std::filesystem::is_directory(settings.output / "work"), settings.output.string(), ": holds no dataset (no work/)");
   std::optional<FolderLock> lock;   // what is only looked at may be read-only, or in use
   if (!settings.dry_run) lock.emplace(settings.output);
-  const Retried result = retry_failed({settings.output, settings.classes, settings.dry_run});
+  const Retried result = retry_failed({settings.output, settings.classes, settings.dry_run}, StepLines());
   if (settings.json) {
     const Json json{{"dry_run", settings.dry_run}, {"undone", result.undone}, {"kept", result.kept}, {"notes", result.notes}};
     std::printf("%s\n", json.dump(1).c_str());

@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <utility>
+
+#include "base/error.hpp"
 
 namespace pyracast {
 
@@ -16,11 +19,16 @@ StepLines::~StepLines() {
 
 void StepLines::operator()(const char* what, size_t done, size_t all) {
   const auto now = std::chrono::steady_clock::now();
-  const bool ends = terminal_ && done >= all;
+  if (terminal_ && what != what_) {
+    if (std::exchange(is_in_a_line_, false)) std::fputc('\n', stderr);
+    what_ = what, last_ = now + std::chrono::seconds(2) - interval_;
+  }
+  const bool ends = is_in_a_line_ && done == all;
   if (!ends && now - last_ < interval_) return;
   last_ = now;
   is_in_a_line_ = terminal_ && !ends;
-  std::fprintf(stderr, "%spyracast: %zu of %zu %s%s", terminal_ ? "\r" : "", done, all, what, is_in_a_line_ ? "   " : "\n");
+  std::fprintf(stderr, "%spyracast: %zu%s %s%s", terminal_ ? "\r" : "", done, all ? concat(" of ", all).c_str() : "", what,
+      is_in_a_line_ ? "   " : "\n");
 }
 
 }  // namespace pyracast

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "jobs/presets.hpp"
+#include "jobs/step_lines.hpp"
 
 namespace pyracast {
 
@@ -127,7 +128,7 @@ double VideoRequests::cost(const VideoRequest& request) {
 ManifestOptions manifest_options(const GenerateSettings& settings, const VideoRequests& requests) {
   const auto [part, parts] = part_of(settings.part);
   return {.strict = settings.strict, .part = part, .parts = parts, .check = [&](const Prompt& row) { return requests.refusal(row); },
-          .cost = [&](const Prompt& row) { return requests.cost(row); }};
+          .cost = [&](const Prompt& row) { return requests.cost(row); }, .tell = StepLines()};
 }
 
 }  // namespace pyracast

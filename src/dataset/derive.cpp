@@ -41,11 +41,12 @@ fs::path temporary(const fs::path& path) { return path.string() + ".tmp"; }
 /// near_duplicates.jsonl: of the shards that hold such videos, which are read once more. `hashes` are looks_of() all rows of all
 /// shards that have them, `first_of_shard` where each shard's begin.
 void write_near_duplicates(const OutputLayout& layout, const std::vector<std::string>& shards, std::vector<ClipHash> hashes,
-                           const std::vector<size_t>& first_of_shard, DatasetCounts& counts) {
-  const std::vector<uint32_t> groups = near_duplicate_groups(hashes);
+                           const std::vector<size_t>& first_of_shard, DatasetCounts& counts, const TellStep& tell) {
+  const std::vector<uint32_t> groups = near_duplicate_groups(hashes, tell);
   hashes = {};
   GrowingFile out(temporary(layout.near_duplicates()));
   for (size_t shard = 0; shard < shards.size(); ++shard) {
+    if (tell) tell("shards read for near_duplicates.jsonl", shard + 1, shards.size());
     size_t at = first_of_shard[shard];
     const size_t end = shard + 1 < shards.size() ? first_of_shard[shard + 1] : groups.size();
     if (std::all_of(groups.begin() + long(at), groups.begin() + long(end), [](uint32_t group) { return group == 0; })) continue;
@@ -104,7 +105,7 @@ DatasetCounts derive(const fs::path& output, Json run, const TellStep& tell) {
   }
   metadata.close();
   publish(metadata.path(), layout.metadata());
-  write_near_duplicates(layout, index.shards(), std::move(hashes_of_clips), first_of_shard, counts);
+  write_near_duplicates(layout, index.shards(), std::move(hashes_of_clips), first_of_shard, counts, tell);
 
   remove_index(output);   // that of an earlier version had parts
   counts.shards = int64_t(index.shards().size());

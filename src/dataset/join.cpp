@@ -66,14 +66,17 @@ void check_part(const fs::path& part, const Json& content) {
 }
 
 /// The rows that the folders' manifests hold, one after the other; equal rows of two become one.
-Manifest joined_manifest(const fs::path& output, const std::vector<fs::path>& folders) {
+Manifest joined_manifest(const fs::path& output, const std::vector<fs::path>& folders, const TellStep& tell) {
   GrowingFile rows(OutputLayout{output}.work() / "joined.jsonl");
   for (const fs::path& folder : folders) {
     const Manifest manifest(folder);
-    for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) rows.append(to_json_line(manifest.row(prompt)) + "\n");
+    for (uint64_t prompt = 0; prompt < manifest.size(); ++prompt) {
+      if (tell) tell("rows of a part's manifest copied", prompt + 1, manifest.size());
+      rows.append(to_json_line(manifest.row(prompt)) + "\n");
+    }
   }
   rows.close();
-  Manifest joined = Manifest::build(rows.path().string(), output, {.strict = true});
+  Manifest joined = Manifest::build(rows.path().string(), output, {.strict = true, .tell = tell});
   fs::remove(rows.path());
   return joined;
 }
@@ -112,8 +115,11 @@ std::vector<std::string> missing_parts(const Manifest& manifest, uint64_t parts)
   return missing;
 }
 
-void link_part(const fs::path& output, const fs::path& part) {
-  for (const fs::path& shard : sealed_shards(OutputLayout{part}.shards())) {
+void link_part(const fs::path& output, const fs::path& part, const TellStep& tell) {
+  const auto shards = sealed_shards(OutputLayout{part}.shards());
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const fs::path& shard = shards[i];
+    if (tell) tell("shards of a part joined", i + 1, shards.size());
     const fs::path to = output / shard.lexically_relative(part);
     if (fs::exists(to) && fs::equivalent(shard, to)) continue;   // its videos came before it
     for (const SampleRecord& row : read_shard(shard))
@@ -122,11 +128,12 @@ void link_part(const fs::path& output, const fs::path& part) {
   }
 }
 
-void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folders) {
+void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folders, const TellStep& tell) {
   SampleTally tally(manifest);
   std::map<std::string, fs::path> met;   // shards by name: one that was joined before is the same one
   for (const fs::path& folder : folders)
     for (const fs::path& shard : sealed_shards(OutputLayout{folder}.shards())) {
+      if (tell) tell("shards looked through for samples of two parts", met.size(), 0);
       const auto [found, first] = met.emplace(shard.filename().string(), shard);
       if (!first && same_file(found->second, shard)) continue;
       for (const SampleRecord& row : read_shard(shard))
@@ -137,7 +144,8 @@ void check_disjoint(const Manifest& manifest, const std::vector<fs::path>& folde
 
 }  // namespace
 
-Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say) {
+Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts, const std::function<void(const std::string&)>& say,
+                     const TellStep& tell) {
   require(!parts.empty(), "which parts to join is not known: name their folders");
   check_is_joins_own(output);
   check_holds_dataset(parts.front());
@@ -155,8 +163,8 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts,
     check_part(output, content);
     folders.insert(folders.begin(), output);
   }
-  const Manifest manifest = joined_manifest(output, folders);
-  check_disjoint(manifest, folders);
+  const Manifest manifest = joined_manifest(output, folders, tell);
+  check_disjoint(manifest, folders, tell);
   write_atomically(fingerprint_file(output), content.dump(1) + "\n");
   Json names = Json::array();
   for (const fs::path& part : parts) {
@@ -164,7 +172,7 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts,
       if (settings.configuration.is_object()) settings.configuration["part"] = "0/1";   // the folder holds all that are joined
       keep_settings(output, fingerprint, settings);
     }
-    link_part(output, part);
+    link_part(output, part, tell);
     names.push_back(part.string());
   }
   join_attempts(output, parts, say);
@@ -177,7 +185,7 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts,
   if (!missing.empty()) run["missing_parts"] = missing;
   run["attempts"] = Json::array();
   for_each_attempt(output, [&](int64_t, Json attempt) { run["attempts"].push_back(std::move(attempt)); }, say);
-  return {derive(output, run), manifest.total_samples(), missing};
+  return {derive(output, run, tell), manifest.total_samples(), missing};
 }
 
 std::vector<std::string> unjoined_parts(const fs::path& output) {

@@ -21,7 +21,7 @@ struct Joined {
 /// its lock.
 /// `say` is called with what a user should know.
 Joined join_datasets(const std::filesystem::path& output, const std::vector<std::filesystem::path>& parts,
-                     const std::function<void(const std::string&)>& say);
+                     const std::function<void(const std::string&)>& say, const TellStep& tell = {});
 
 /// Parts of an array job that the folder lacks, as the join that made it has written into run.json; none where another job wrote that.
 std::vector<std::string> unjoined_parts(const std::filesystem::path& output);

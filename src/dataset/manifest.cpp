@@ -174,7 +174,11 @@ Manifest Manifest::build(ByteSource source, const std::string& name, const fs::p
                          const ManifestOptions& options) {
   ManifestReader reader(std::move(source), name);
   ManifestBuilder builder(name, output, options);
-  while (const auto row = reader.next()) builder.take(*row);
+  size_t rows = 0;
+  while (const auto row = reader.next()) {
+    builder.take(*row);
+    if (++rows % 1024 == 0 && options.tell) options.tell("rows of the manifest checked and indexed", rows, 0);
+  }
   builder.finish();
   return Manifest(output);
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/tell_step.hpp"
 #include "dataset/manifest_text.hpp"
 #include "dataset/prompt.hpp"
 #include "dataset/prompt_index.hpp"
@@ -22,6 +23,8 @@ struct ManifestOptions {
 
   /// The work of one sample, in any unit; without it all rows count the same.
   std::function<double(const Prompt&)> cost;
+
+  TellStep tell;   ///< while rows are read
 };
 
 /// The prompts of a run: checked once, then read by every rank from files in the output folder.

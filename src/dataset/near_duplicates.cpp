@@ -89,12 +89,15 @@ void join_neighbours(const DifferentHashes& hashes, int band, std::vector<Turned
 
 }  // namespace
 
-std::vector<uint32_t> near_duplicate_groups(std::span<const ClipHash> clips) {
+std::vector<uint32_t> near_duplicate_groups(std::span<const ClipHash> clips, const TellStep& tell) {
   const DifferentHashes hashes(clips);
   DisjointSets sets(hashes.size());
   {
     std::vector<TurnedHash> order;
-    for (int band = 0; band < bands; ++band) join_neighbours(hashes, band, order, sets);
+    for (int band = 0; band < bands; ++band) {
+      join_neighbours(hashes, band, order, sets);
+      if (tell) tell("parts of the search for near duplicates done", size_t(band) + 1, bands);
+    }
   }
   std::vector<uint32_t> members(hashes.size());
   for (size_t i = 0; i < clips.size(); ++i) ++members[sets.smallest(hashes.of_clip(i))];

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "base/tell_step.hpp"
 #include "dataset/clip_hash.hpp"
 
 namespace pyracast {
@@ -12,6 +13,6 @@ namespace pyracast {
 /// Equal hashes are always found; others where they have 16 aligned bits in common and, of the clips that have them too, at
 /// most 32 stand between them when ordered by the bits that follow. So a million clips take seconds, and memory for 25 bytes
 /// each; to 60 where most begin alike.
-std::vector<uint32_t> near_duplicate_groups(std::span<const ClipHash> clips);
+std::vector<uint32_t> near_duplicate_groups(std::span<const ClipHash> clips, const TellStep& tell = {});
 
 }  // namespace pyracast

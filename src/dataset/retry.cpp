@@ -18,21 +18,26 @@ namespace fs = std::filesystem;
 
 class Retry {
  public:
-  explicit Retry(const RetryOptions& options) : options_(options), layout_{options.output} {}
+  Retry(const RetryOptions& options, const TellStep& tell) : options_(options), tell_(tell), layout_{options.output} {}
 
   Retried operator()() {
-    for (const fs::path& path : sealed_shards(layout_.shards())) take_shard(path);
+    const auto shards = sealed_shards(layout_.shards());
+    for (size_t i = 0; i < shards.size(); ++i) {
+      if (tell_) tell_("shards read", i + 1, shards.size());
+      take_shard(shards[i]);
+    }
     if (fs::is_directory(layout_.journal()))
       for (const auto& entry : fs::directory_iterator(layout_.journal()))
         if (entry.path().extension() == ".journal") take_journal(entry.path());
     // Also after a kill between the last shard and this line.
     const bool index_is_to_make = !options_.dry_run && !fs::exists(layout_.index()) && fs::exists(layout_.run());
-    if (index_is_to_make) derive(options_.output, read_json(layout_.run()));
+    if (index_is_to_make) derive(options_.output, read_json(layout_.run()), tell_);
     return std::move(result_);
   }
 
  private:
   const RetryOptions& options_;
+  const TellStep& tell_;
   OutputLayout layout_;
   Retried result_;
   bool index_removed_ = false;
@@ -89,6 +94,6 @@ class Retry {
 
 }  // namespace
 
-Retried retry_failed(const RetryOptions& options) { return Retry(options)(); }
+Retried retry_failed(const RetryOptions& options, const TellStep& tell) { return Retry(options, tell)(); }
 
 }  // namespace pyracast

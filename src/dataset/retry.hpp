@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/tell_step.hpp"
+
 namespace pyracast {
 
 struct RetryOptions {
@@ -22,6 +24,6 @@ struct Retried {
 /// Takes failed samples out of the shards and journals, so that the same `generate` command makes them again; what is done
 /// stays as it is. Each shard changes in one rename, and the index is made anew at the end: a kill in between leaves some of
 /// the samples undone and an index to be made, and the same call goes on. The caller holds the folder's lock.
-Retried retry_failed(const RetryOptions& options);
+Retried retry_failed(const RetryOptions& options, const TellStep& tell = {});
 
 }  // namespace pyracast

@@ -50,7 +50,7 @@ std::vector<uint64_t> refused_ids(const fs::path& output) {
 /// The manifest that says what must be there.
 class WantedManifest {
  public:
-  explicit WantedManifest(const VerifyOptions& options) {
+  WantedManifest(const VerifyOptions& options, const TellStep& tell) {
     if (options.prompts.empty()) {
       require(fs::exists(OutputLayout{options.output}.work() / "manifest.index"), options.output.string(),
               ": holds no work/manifest.index, so which samples must be there is not known: give the manifest with --prompts FILE");
@@ -66,7 +66,7 @@ class WantedManifest {
     manifest_.emplace(Manifest::build(options.prompts.string(), folder_->path(), {.check = [&](const Prompt& row) {
       const bool was_refused = std::binary_search(refused.begin(), refused.end(), hash_of_id(row.id));
       return was_refused ? std::optional<std::string>("the run refused it") : std::nullopt;
-    }}));
+    }, .tell = tell}));
   }
   const Manifest& operator*() const { return *manifest_; }
   const Manifest* operator->() const { return &*manifest_; }
@@ -85,7 +85,7 @@ void throw_if_unreadable(const fs::path& path, const Error& error) {
 class Verifier {
  public:
   Verifier(const VerifyOptions& options, const TellStep& tell)
-      : options_(options), tell_(tell), layout_{options.output}, manifest_(options), tally_(*manifest_),
+      : options_(options), tell_(tell), layout_{options.output}, manifest_(options, tell), tally_(*manifest_),
         settings_(settings_of_dataset(options.output)), kept_(options.output) {}
 
   Verification operator()() {

@@ -12,5 +12,11 @@ TEST(StepLines, TellsInALogHowFarALongStepIsAndNothingOfAShortOne) {
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "pyracast: 1 of 2 shards read\npyracast: 2 of 2 shards read\n");
 }
 
+TEST(StepLines, SayHowManyWereDoneWhereItIsNotKnownOfHowMany) {
+  ::testing::internal::CaptureStderr();
+  StepLines(std::chrono::milliseconds(0))("rows read", 7, 0);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "pyracast: 7 rows read\n");
+}
+
 }  // namespace
 }  // namespace pyracast
