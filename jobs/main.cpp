@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 
 #include "base/error.hpp"
@@ -23,7 +22,7 @@ void wait_passively(char** argv) {
 /// A job's exit code, once all that it printed is where it was sent: a disk may be full.
 int with_output_written(int code) {
   if (std::fflush(stdout) != 0 || std::ferror(stdout))
-    throw pyracast::Error(pyracast::concat("standard output cannot be written: ", std::strerror(errno)), pyracast::ExitCode::environment);
+    throw pyracast::Error(pyracast::concat("standard output cannot be written: ", pyracast::reason_of(errno)), pyracast::ExitCode::environment);
   return code;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <memory>
 
@@ -166,7 +165,7 @@ std::string script_of(const SubmitSettings& s, const GenerateSettings& generate,
 std::string submitted(const fs::path& script, const std::string& options) {
   const std::string command = "sbatch --parsable " + options + " " + quoted(script.string());
   std::FILE* const pipe = ::popen(command.c_str(), "r");
-  if (!pipe) throw Error(concat("sbatch cannot be started: ", std::strerror(errno)), ExitCode::environment);
+  if (!pipe) throw Error(concat("sbatch cannot be started: ", reason_of(errno)), ExitCode::environment);
   std::string answer;
   for (int c; (c = std::fgetc(pipe)) != EOF;) answer += char(c);
   if (::pclose(pipe) != 0) throw Error("sbatch has refused the job; its reason stands above", ExitCode::environment);
@@ -176,7 +175,7 @@ std::string submitted(const fs::path& script, const std::string& options) {
 void submit_script(const SubmitSettings& s, const std::string& script) {
   std::string name = (fs::temp_directory_path() / "pyracast-XXXXXX.sbatch").string();
   const int file = ::mkstemps(name.data(), 7);
-  require(file >= 0, name, ": cannot be made: ", std::strerror(errno));
+  require(file >= 0, name, ": cannot be made: ", reason_of(errno));
   ::close(file);
   write_atomically(name, script);
   const std::unique_ptr<const std::string, void (*)(const std::string*)> removed(&name, [](const std::string* path) { fs::remove(*path); });

@@ -17,6 +17,7 @@ const char* way_out(int error) {
     case ENOSPC: return "make room there, or name a folder elsewhere";
     case EDQUOT: return "this user's share of the disk is full; make room there, or name a folder elsewhere";
     case ENOTDIR: return "what should be a folder on the way to it is a file";
+    case EISDIR: return "a file is expected, and this is a folder";
     case ENAMETOOLONG: return "give it a shorter name";
     case ELOOP: return "its links lead in a circle";
     case EMFILE: return "this process may open no more; raise `ulimit -n`";

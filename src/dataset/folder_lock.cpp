@@ -45,7 +45,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder, std::chrono::seconds
     throw Error(message, ExitCode::environment);
   };
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_with(concat(path.string(), ": cannot be opened: ", std::strerror(errno)));
+  if (descriptor_ < 0) fail_with(concat(path.string(), ": cannot be opened: ", reason_of(errno)));
   struct flock whole = whole_file();
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (::fcntl(descriptor_, F_SETLK, &whole) != 0) {
@@ -58,7 +58,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder, std::chrono::seconds
   }
   const std::string owner = this_process();
   if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, owner.data(), owner.size(), 0) < 0)
-    fail_with(concat(path.string(), ": cannot be written: ", std::strerror(errno)));
+    fail_with(concat(path.string(), ": cannot be written: ", reason_of(errno)));
 }
 
 FolderLock::~FolderLock() { ::close(descriptor_); }

@@ -81,6 +81,12 @@ bool may_come_first(const std::filesystem::directory_entry& entry, const std::ve
   return !is_written(name) && std::any_of(given.begin(), given.end(), [&](const auto& file) { return equivalent(file, entry.path(), absent); });
 }
 
+[[noreturn]] void fail_as_no_folder(const std::filesystem::path& path) {
+  const bool is_link = std::filesystem::is_symlink(path);
+  throw Error(concat(path.string(), ": is no folder but ", is_link ? concat("a link to ", std::filesystem::read_symlink(path).string()) : "a file",
+                     "; name another one"), ExitCode::environment);
+}
+
 }  // namespace
 
 std::string safe_name(std::string_view id) {
@@ -99,7 +105,7 @@ std::string video_path(std::string_view id, int sample) {
 void check_folder(const std::filesystem::path& folder) {
   std::filesystem::path there = std::filesystem::absolute(folder);
   while (!std::filesystem::exists(std::filesystem::symlink_status(there)) && there.has_relative_path()) there = there.parent_path();
-  if (!std::filesystem::is_directory(there)) fail_at_the_disk(there, "is no folder", ENOTDIR);
+  if (!std::filesystem::is_directory(there)) fail_as_no_folder(there);
   if (::access(there.c_str(), W_OK | X_OK) != 0) fail_at_the_disk(there, "cannot be written in", errno);
 }
 
@@ -109,7 +115,8 @@ void make_folder(const std::filesystem::path& folder) {
   if (parent != folder) make_folder(parent);
   std::error_code error;
   std::filesystem::create_directory(folder, error);   // another process may have been first: no error then
-  if (error) fail_at_the_disk(folder, error == std::errc::file_exists ? "is no folder" : "cannot be made", error.value());
+  if (error == std::errc::file_exists) fail_as_no_folder(folder);
+  if (error) fail_at_the_disk(folder, "cannot be made", error.value());
   sync_folder(parent);
 }
 

@@ -25,7 +25,7 @@ class GzipFile {
  public:
   explicit GzipFile(const std::string& path)
       : name_(path == "-" ? "standard input" : path), descriptor_(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    require(descriptor_ >= 0, name_, ": cannot be opened: ", std::strerror(errno));
+    require(descriptor_ >= 0, name_, ": cannot be opened: ", reason_of(errno));
     constexpr int gzip_alone = 15 + 16;
     if (::inflateInit2(&stream_, gzip_alone) == Z_OK) return;
     ::close(descriptor_);
@@ -67,7 +67,7 @@ class GzipFile {
     ssize_t count = 0;
     do count = ::read(descriptor_, buffer_.data() + kept, buffer_.size() - kept);
     while (count < 0 && errno == EINTR);
-    require(count >= 0, name_, ": cannot be read to its end: ", std::strerror(errno));
+    require(count >= 0, name_, ": cannot be read to its end: ", reason_of(errno));
     stored_ = std::string_view(buffer_).substr(0, kept + size_t(count));
     return count > 0;
   }

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/error.hpp"
 
@@ -14,7 +13,7 @@ ScratchFolder::ScratchFolder(std::filesystem::path parent) {
   if (none) throw Error(concat("there is no folder for temporary files: ", none.message(), ": set TMPDIR to one"), ExitCode::environment);
   std::string name = (parent / "pyracast-XXXXXX").string();
   if (!::mkdtemp(name.data()))
-    throw Error(concat(name, ": cannot be made: ", std::strerror(errno), ": set TMPDIR to a folder that can be written"), ExitCode::environment);
+    throw Error(concat(name, ": cannot be made: ", reason_of(errno), ": set TMPDIR to a folder that can be written"), ExitCode::environment);
   path_ = name;
 }
 

@@ -3,7 +3,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include <cstring>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -30,7 +29,7 @@ void TarWriter::check(int result, const char* action) {
   if (result == ARCHIVE_OK) return;
   const char* text = archive_error_string(archive_.get());
   const int error = archive_errno(archive_.get());   // of the system where it is more than 0: a full disk is a "Write error"
-  throw Error(concat(path_.string(), ": ", action, " failed: ", text ? text : "no reason given", error > 0 ? concat(": ", std::strerror(error)) : ""),
+  throw Error(concat(path_.string(), ": ", action, " failed: ", text ? text : "no reason given", error > 0 ? concat(": ", reason_of(error)) : ""),
               ExitCode::environment);
 }
 
