@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -50,7 +51,8 @@ po::options_description options_of(const std::vector<SettingDescription>& known)
 // Boost parses a config file line by line through its iterator; a line at a time it can also say which one is wrong.
 SettingSources read_file_settings(const std::filesystem::path& path, const std::vector<SettingDescription>& known) {
   std::ifstream in(path);
-  require(in.good() && !std::filesystem::is_directory(path), path.string(), ": the config file cannot be opened");
+  require(in.good(), path.string(), ": the config file cannot be opened: ", reason_of(errno));
+  require(!std::filesystem::is_directory(path), path.string(), ": the config file cannot be opened: ", reason_of(EISDIR));
   require(!std::filesystem::is_fifo(path), path.string(), ": is a pipe, expected a file: every rank reads the settings, and more than once");
   SettingSources sources;
   std::string line;
@@ -101,7 +103,7 @@ void convert_number(const SettingSource& source, const std::string& name, Number
   const char* end = source.text.data() + source.text.size();
   const auto [stopped, error] = std::from_chars(source.text.data(), end, value);
   require(error == std::errc() && stopped == end, source.where, ": ", name, " is \"", source.text, "\", expected ",
-          expected);
+          expected, error == std::errc::result_out_of_range ? " that is not that large" : "");
 }
 
 }  // namespace
