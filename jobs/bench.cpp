@@ -201,8 +201,8 @@ int bench(int argc, char** argv) {
   const WeightStorage storage = weight_storage(settings.device, settings.dtype, isa_of(settings.cpu_isa));
   const auto wanted = [&](const char* phase) { return named(settings.phases, phase); };
   require(!settings.host_only || !wanted("stages"), "host-only is for networks: give --phases text,step,decode");
+  NetworkBench networks = sized(settings.networks);   // refused before stages are measured for minutes
   if (wanted("stages")) bench_stages(settings, *backend, storage);
-  NetworkBench networks = settings.networks;
   networks.text = wanted("text");
   networks.step = wanted("step");
   networks.decode = wanted("decode");

@@ -243,9 +243,8 @@ const Published& published_model(const std::string& name) {
 
 }  // namespace
 
-void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorage storage) {
-  const Published& model = published_model(settings.model);
-  NetworkBench size = settings;
+NetworkBench sized(NetworkBench size) {
+  const Published& model = published_model(size.model);
   if (!size.height) size.height = model.height;
   if (!size.width) size.width = model.width;
   if (!size.frames) size.frames = model.frames;
@@ -255,6 +254,11 @@ void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorag
           " steps: expected at least 16 x 16, 1, 1 and 1");
   require(size.halves == 1 || size.halves == 2, "halves is ", size.halves, ", expected 2, or 1: the evaluation without guidance");
   require(size.blocks >= 0 && size.text_layers >= 0, "blocks is ", size.blocks, " and text-layers ", size.text_layers, ", expected 0 (all) or more");
+  return size;
+}
+
+void bench_networks(const NetworkBench& size, Backend& backend, WeightStorage storage) {
+  const Published& model = published_model(size.model);
   if (!size.json)
     std::printf("%s, %s, %d threads, %lld x %lld, %lld frames\n", model.name, backend.name().c_str(), omp_get_max_threads(), (long long)size.height,
                 (long long)size.width, (long long)size.frames);

@@ -17,9 +17,12 @@ struct NetworkBench {
   bool json = false;
 };
 
+/// With the model's own sizes where none are given. Throws Error on a model that is not known and on sizes that cannot be.
+NetworkBench sized(NetworkBench settings);
+
 /// Times networks with random weights, one after the other, and prints a line for each as soon as it is known: seconds, CPU
-/// seconds of all threads, the memory of the weights as kept, the largest resident memory of the phase. Throws Error on a model
-/// that is not known and on sizes that cannot be.
-void bench_networks(const NetworkBench& settings, Backend& backend, WeightStorage storage);
+/// seconds of all threads, the memory of the weights as kept, the largest resident memory of the phase.
+/// `size`: of sized().
+void bench_networks(const NetworkBench& size, Backend& backend, WeightStorage storage);
 
 }  // namespace pyracast
