@@ -42,7 +42,9 @@ int export_videos(int argc, char** argv) {
   require(!settings.output.empty() && !settings.to.empty(), "what to export where is not known: give --output DIR and --to DIR");
   require(settings.format == "webdataset" || settings.format == "videofolder", "format is \"", settings.format,
           "\", expected webdataset or videofolder");
-  require(settings.tar_megabytes > 0, "tar-megabytes is ", settings.tar_megabytes, ", expected 1 or more");
+  constexpr int64_t most_megabytes = 1'000'000'000;
+  require(settings.tar_megabytes > 0 && settings.tar_megabytes <= most_megabytes, "tar-megabytes is ", settings.tar_megabytes, ", expected 1 to ",
+          most_megabytes);
   const ExportFormat format = settings.format == "webdataset" ? ExportFormat::webdataset : ExportFormat::videofolder;
   const Exported e = export_dataset({settings.output, settings.to, format, uint64_t(settings.tar_megabytes) * 1000000}, StepLines());
   const Json json{{"samples", e.samples}, {"files", e.files}, {"bytes", e.bytes}, {"written", e.written}, {"left", e.left},

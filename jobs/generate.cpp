@@ -141,8 +141,10 @@ void check_values(const GenerateSettings& settings) {
   text_encoding(settings.model);
   stored_outputs(settings.model);
   require(settings.noise == "philox" || settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
-  require(settings.shard_samples > 0 && settings.shard_megabytes > 0, "shard-samples is ", settings.shard_samples, " and shard-megabytes ",
-          settings.shard_megabytes, ", expected 1 or more");
+  constexpr int64_t most_megabytes = 1 << 30;
+  require(settings.shard_samples > 0 && settings.shard_megabytes > 0 && settings.shard_megabytes <= most_megabytes, "shard-samples is ",
+          settings.shard_samples, " and shard-megabytes ", settings.shard_megabytes, ", expected 1 or more, and at most ", most_megabytes,
+              " megabytes");
   transport_of(settings.comm, settings.model.device, settings.ranks_per_video);
   require(settings.give_up_after >= 0, "give-up-after is ", settings.give_up_after, ", expected 0 (never) or more");
   require(settings.crf >= 0 && settings.crf <= 51, "crf is ", settings.crf, ", expected 0 to 51");

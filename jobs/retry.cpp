@@ -59,7 +59,8 @@ int retry(int argc, char** argv) {
     std::printf("%s\n", json.dump(1).c_str());
     return 0;
   }
-  if (settings.dry_run) print("failed sample would become undone", "failed samples would become undone", result.undone);
+  if (result.undone.empty() && result.kept.empty()) std::printf("no sample has failed\n");
+  else if (settings.dry_run) print("failed sample would become undone", "failed samples would become undone", result.undone);
   else print("failed sample is undone; the same generate command makes it again",
       "failed samples are undone; the same generate command makes them again",
              result.undone);

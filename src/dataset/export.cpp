@@ -276,6 +276,9 @@ Exported export_dataset(const ExportOptions& options, const TellStep& tell) {
   require(fs::is_directory(options.output), options.output.string(), ": is no folder; expected the --output of a generate");
   require(fs::is_directory(OutputLayout{options.output}.shards()), options.output.string(),
           ": holds no dataset (no shards/); expected the --output of a generate");
+  const fs::path to = fs::weakly_canonical(options.to).lexically_relative(fs::weakly_canonical(options.output));
+  for (const char* own : {"videos", "shards", "journal", "checkpoints", "text", "work", "logs", "quarantine"})
+    require(!to.empty() && *to.begin() != own, options.to.string(), ": lies among the dataset's own files; name a folder elsewhere");
   require(options.tar_bytes > 0, "the size of a tar is ", options.tar_bytes, ", expected more than 0");
   return Export(options, tell)();
 }

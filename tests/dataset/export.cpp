@@ -119,6 +119,8 @@ TEST_F(ExportTest, RefusesWhatIsNoDataset) {
   ExportOptions options = options_for(ExportFormat::webdataset);
   options.output = target_.path() / "nope";
   EXPECT_THAT([&] { export_dataset(options); }, ThrowsMessage<Error>(HasSubstr("nope: is no folder; expected the --output of a generate")));
+  EXPECT_THAT([&] { export_dataset({.output = output_, .to = output_ / "videos/tars"}); },
+      ThrowsMessage<Error>(HasSubstr("among the dataset's own")));
   options.output = target_.path();
   EXPECT_THAT([&] { export_dataset(options); }, ThrowsMessage<Error>(HasSubstr("holds no dataset (no shards/)")));
   EXPECT_FALSE(fs::exists(to_));
