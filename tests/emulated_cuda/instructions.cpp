@@ -2,6 +2,7 @@
 // from what the others gave.
 #include "base/dtype.hpp"
 #include "cuda_runtime.h"
+#include "tensor_core_sum.hpp"
 
 namespace emulated {
 namespace {
@@ -11,19 +12,18 @@ unsigned lane() { return thread_index.x % 32; }
 /// Of a lane's register: the bfloat16 in its lower (0) or upper half.
 float half_of(uint32_t word, unsigned half) { return std::bit_cast<float>((half == 0 ? word << 16 : word & 0xffff0000u)); }
 
-/// sums += left [16, depth] right [depth, 8]; a lane's registers of right follow its registers of left. Products of two bfloat16 are exact
-/// in float32.
+/// sums += left [16, depth] right [depth, 8]; a lane's registers of right follow its registers of left.
 void multiply_add(float (&sums)[4], unsigned depth) {
   const unsigned lefts = depth / 4, row = lane() / 4, column = lane() % 4 * 2;
-  const uint32_t *left[4], *right[2][4];   // of the four lanes that hold a row, or a column
-  for (unsigned pair = 0; pair < 4; ++pair) {
-    left[pair] = given_by(row * 4 + pair).words;
-    for (unsigned i = 0; i < 2; ++i) right[i][pair] = given_by((column + i) * 4 + pair).words + lefts;
-  }
+  float left[2][16], right[2][16];   // of the lane's two rows, and its two columns
   for (unsigned k = 0; k < depth; ++k) {
-    const unsigned pair = k % 8 / 2;   // the one that holds k
-    for (unsigned i = 0; i < 4; ++i) sums[i] += half_of(left[pair][k / 8 * 2 + i / 2], k % 2) * half_of(right[i % 2][pair][k / 8], k % 2);
+    const unsigned pair = k % 8 / 2;   // which of the four lanes that hold a row, or a column, holds k
+    for (unsigned i = 0; i < 2; ++i) {
+      left[i][k] = half_of(given_by(row * 4 + pair).words[k / 8 * 2 + i], k % 2);
+      right[i][k] = half_of(given_by((column + i) * 4 + pair).words[lefts + k / 8], k % 2);
+    }
   }
+  for (unsigned i = 0; i < 4; ++i) sums[i] = tensor_core_sum(sums[i], left[i / 2], right[i % 2], depth, bits_of_bfloat16);
 }
 
 }  // namespace

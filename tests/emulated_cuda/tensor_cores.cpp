@@ -1,10 +1,11 @@
-// Stands in for cuBLASLt: the same product by its definition, so that what is around it can be tested.
+// Stands in for cuBLASLt: the same product by its definition, summed as tensor cores do, so that what is around it can be tested.
 #include "kernels/cuda/tensor_cores.hpp"
 
 #include <vector>
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/cuda/scratch.hpp"
+#include "tensor_core_sum.hpp"
 
 namespace pyracast::cuda {
 
@@ -16,12 +17,26 @@ std::vector<float> widened(const void* data, int64_t count) {
   return {values, values + count};
 }
 
-/// A factor of `rows` rows as numbers, scaled.
+/// A factor of `rows` rows as numbers, not scaled.
 std::vector<float> values_of(const TensorCoreProduct& p, const TensorCoreFactor& factor, int64_t rows) {
-  std::vector<float> values = p.factors == DType::float8 ? widened<float8>(factor.data, rows * p.depth) : widened<bfloat16>(factor.data, rows * p.depth);
-  if (factor.scales)
-    for (int64_t i = 0; i < rows * p.depth; ++i) values[size_t(i)] *= factor.scales[i / p.depth];
-  return values;
+  return p.factors == DType::float8 ? widened<float8>(factor.data, rows * p.depth) : widened<bfloat16>(factor.data, rows * p.depth);
+}
+
+/// As kernels for Hopper go through the depth: 16 values an instruction, or of float8 32, where four instructions' sums are added up in float32.
+float sum_of(const float* left, const float* right, int64_t depth, DType factors) {
+  float sum = 0;
+  if (factors != DType::float8) {
+    for (int64_t k = 0; k < depth; k += 16)
+      sum = emulated::tensor_core_sum(sum, left + k, right + k, std::min<int64_t>(16, depth - k), emulated::bits_of_bfloat16);
+    return sum;
+  }
+  for (int64_t first = 0; first < depth; first += 128) {
+    float part = 0;
+    for (int64_t k = first; k < std::min(depth, first + 128); k += 32)
+      part = emulated::tensor_core_sum(part, left + k, right + k, std::min<int64_t>(32, depth - k), emulated::bits_of_float8);
+    sum += part;
+  }
+  return sum;
 }
 
 class ByDefinition final : public TensorCores {
@@ -36,9 +51,8 @@ class ByDefinition final : public TensorCores {
     const int64_t out_row = p.out_row ? p.out_row : p.columns;
     for (int64_t row = 0; row < p.rows; ++row)
       for (int64_t column = 0; column < p.columns; ++column) {
-        const float *const x = left.data() + row * p.depth, *const w = right.data() + column * p.depth;
-        float sum = 0;
-        for (int64_t k = 0; k < p.depth; ++k) sum += x[k] * w[k];
+        float sum = sum_of(left.data() + row * p.depth, right.data() + column * p.depth, p.depth, p.factors);
+        if (p.factors == DType::float8) sum *= p.left.scales[row] * p.right.scales[column];
         float value = activated(applied ? p.activation : Activation::none, sum + bias[size_t(column)]);
         const int64_t at = row * out_row + column;
         if (p.residual) value += wide ? static_cast<const float*>(p.residual)[at] : float(static_cast<const bfloat16*>(p.residual)[at]);
