@@ -116,7 +116,9 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
   return std::bit_cast<float>(emulated::given_by(emulated::thread_index.x % 32 ^ unsigned(mask)).words[0]);
 }
 
-enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorMemoryAllocation, cudaErrorNotReady };
+enum cudaError_t {
+  cudaSuccess, cudaErrorInvalidValue, cudaErrorInvalidConfiguration, cudaErrorMemoryAllocation, cudaErrorNotReady, cudaErrorInvalidResourceHandle
+};
 inline const char* cudaGetErrorString(cudaError_t) { return "the emulation refuses it"; }
 inline const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }

@@ -14,6 +14,16 @@ TEST(EmulatedGpu, GivesIdleMemoryBackBeforeARequestFails) {
   EXPECT_FALSE(emulated::pool_is_in_pieces);
 }
 
+TEST(EmulatedGpu, MeasuresBetweenMomentsOfOperationsOnly) {
+  const auto gpu = make_cuda_backend(0, CudaPrecision::float32);
+  const DeviceArray x(*gpu, {8}, random_values(8, 1));
+  const auto host = gpu->allocate_host(8 * sizeof(float));
+  const Moment before = gpu->moment(), copied = gpu->begin_download(x.view, host.get());   // whose event is without a time
+  EXPECT_NO_THROW(gpu->seconds(before, gpu->moment()));
+  EXPECT_THROW(gpu->seconds(before, copied), Error);
+  gpu->follow(copied);
+}
+
 TEST(EmulatedGpu, IsToldAtOnceThatItHasNoScalesForRowsOfFloat8) {
   for (const int capability : {8, 10}) {
     emulated::capability = capability;

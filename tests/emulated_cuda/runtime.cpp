@@ -257,6 +257,7 @@ struct emulated_event {
   std::shared_ptr<struct StreamWork> of;
   uint64_t behind = 0;
   std::chrono::steady_clock::time_point when = {};   // of a stream that is not behind: all but NCCL's
+  bool timed = true;
 };
 
 /// What a stream does on a thread of its own.
@@ -338,14 +339,19 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return expect_chosen(), *event = new emulated_event, cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  expect_chosen();
+  *event = new emulated_event;
+  (*event)->timed = !(flags & cudaEventDisableTiming);
+  return cudaSuccess;
+}
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return expect_chosen(), delete event, cudaSuccess; }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   expect_chosen();
   stream->wait();
   const std::lock_guard lock(stream->own->mutex);
-  *event = {stream->own, stream->own->given, std::chrono::steady_clock::now()};
+  *event = {stream->own, stream->own->given, std::chrono::steady_clock::now(), event->timed};
   return cudaSuccess;
 }
 
@@ -357,6 +363,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   expect_chosen();
+  if (!from->timed || !to->timed || !from->of || !to->of) return cudaErrorInvalidResourceHandle;
   *milliseconds = std::chrono::duration<float, std::milli>(to->when - from->when).count();
   return cudaSuccess;
 }
