@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -30,7 +31,18 @@ struct Links {
   int rank, ranks;
   std::vector<int> sockets;              // [ranks]; own: -1
   std::atomic<bool> joined = false, aborted = false;
+  std::function<void()> asked;           // what NCCL takes up in the background: at the last of so many questions how it goes
+  int questions = 0;
 
+  ncclResult_t ask(std::function<void()> what) {
+    take_up();   // a call waits until the one before has been taken up
+    asked = std::move(what);
+    questions = 3;
+    return ncclInProgress;
+  }
+  void take_up() {
+    if (asked) std::exchange(asked, nullptr)();
+  }
   ~Links() {
     for (const int socket : sockets)
       if (socket >= 0) ::close(socket);
@@ -155,11 +167,18 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
   return ncclInProgress;
 }
 
-ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) { return *error = comm->links->joined ? ncclSuccess : ncclInProgress, ncclSuccess; }
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
+  Links& links = *comm->links;
+  if (links.asked && --links.questions == 0) links.take_up();
+  return *error = links.joined && !links.asked ? ncclSuccess : ncclInProgress, ncclSuccess;
+}
 
-ncclResult_t ncclCommFinalize(ncclComm_t) { return ncclSuccess; }
+ncclResult_t ncclCommFinalize(ncclComm_t comm) { return comm->links->ask([] {}); }
 
-ncclResult_t ncclCommDestroy(ncclComm_t comm) { return ncclCommAbort(comm); }
+ncclResult_t ncclCommDestroy(ncclComm_t comm) {
+  if (comm->links->asked) stop("a communicator is destroyed that has not ended");
+  return ncclCommAbort(comm);
+}
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   comm->links->aborted = true;
@@ -173,9 +192,10 @@ ncclResult_t ncclGroupStart() { return in_group = true, ncclSuccess; }
 ncclResult_t ncclGroupEnd() {
   in_group = false;
   if (group.empty()) return ncclSuccess;
-  const cudaStream_t stream = group.front().stream;
-  emulated::later(stream, [messages = std::exchange(group, {})]() mutable { exchange(messages); });
-  return ncclSuccess;
+  const std::shared_ptr<Links> links = group.front().links;
+  return links->ask([stream = group.front().stream, messages = std::exchange(group, {})]() mutable {
+    emulated::later(stream, [messages = std::move(messages)]() mutable { exchange(messages); });
+  });
 }
 
 ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t, int peer, ncclComm_t comm, cudaStream_t stream) {

@@ -1,8 +1,8 @@
 #pragma once
 // The part of NCCL that src/comm/nccl_communicator.cpp uses, for processes of one machine whose GPUs are emulated: ranks talk through
 // sockets, on a thread of the stream, while the caller goes on, as NCCL's do. What is seen so: that every rank's sends and receives match in
-// order and size (each message says its own), and what becomes of a rank whose fellow is lost. What is not: speed, and what
-// only NCCL itself does.
+// order and size (each message says its own), that nothing is put behind an exchange before NCCL has taken it up (communicators do not block),
+// and what becomes of a rank whose fellow is lost. What is not: speed, and what only NCCL itself does.
 #include "cuda_runtime.h"
 
 enum ncclResult_t { ncclSuccess, ncclSystemError, ncclInvalidUsage, ncclInProgress };

@@ -136,13 +136,15 @@ part_bench() {
 part_sanitizer() {
     need_the_gpu || return 1
     command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not there"; return 1; }
-    local tool tests failed=0
+    local tool tests options failed=0
     for tool in memcheck racecheck synccheck initcheck; do
+        options=()
         case $tool in   # the slow ones: what shares memory in a block
             racecheck | initcheck) tests='TensorCore*:GroupNorm*:Bfloat16*:Float8*:Attention*:PackedAttention*' ;;
             *) tests='-Linear.GivesARowTheSameBits*:CopyPlan.*:MemoryPool.*' ;;
         esac
-        timeout 100 compute-sanitizer --tool "$tool" --error-exitcode 1 build/gpu/tests/kernels_tests --gtest_brief=1 --gtest_filter="$tests" || failed=1
+        [ "$tool" != memcheck ] || options=(--track-stream-ordered-races all)   # blocks that another stream uses too early or too late
+        timeout 100 compute-sanitizer --tool "$tool" "${options[@]}" --error-exitcode 1 build/gpu/tests/kernels_tests --gtest_brief=1 --gtest_filter="$tests" || failed=1
     done
     return $failed
 }
