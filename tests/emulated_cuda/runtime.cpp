@@ -397,9 +397,8 @@ cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
 cudaError_t cudaMallocFromPoolAsync(void** block, size_t bytes, cudaMemPool_t, cudaStream_t) {
   expect_chosen();
   if (emulated::pool_is_in_pieces) return cudaErrorMemoryAllocation;
-  *block = std::malloc(bytes);
-  if (*block) std::memset(*block, 0xff, bytes);
-  return *block ? cudaSuccess : cudaErrorInvalidValue;
+  if (posix_memalign(block, 512, bytes) != 0) return cudaErrorInvalidValue;   // what the pool's blocks begin at multiples of
+  return std::memset(*block, 0xff, bytes), cudaSuccess;
 }
 
 // Whoever still reads it finds NaN.

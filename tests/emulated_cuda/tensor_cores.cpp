@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "cuda_runtime.h"
 #include "kernels/arithmetic.hpp"
 #include "kernels/cuda/scratch.hpp"
 #include "tensor_core_sum.hpp"
@@ -44,6 +45,7 @@ class ByDefinition final : public TensorCores {
   std::string version() const override { return "definition"; }
 
   Activation multiply(const TensorCoreProduct& p, void*) override {
+    check(p);
     const std::vector<float> left = values_of(p, p.left, p.rows), right = values_of(p, p.right, p.columns);
     const bool wide = p.out_type == DType::float32, applied = p.activation == Activation::relu;
     std::vector<float> bias(size_t(p.columns), 0.f);
@@ -60,6 +62,17 @@ class ByDefinition final : public TensorCores {
         else static_cast<bfloat16*>(p.out)[at] = bfloat16(value);
       }
     return applied ? Activation::none : p.activation;
+  }
+
+ private:
+  /// What cuBLASLt takes for granted, or does not have, in the way that tensor_cores.cu asks it.
+  static void check(const TensorCoreProduct& p) {
+    for (const void* memory : {p.left.data, p.right.data, p.bias, p.residual, static_cast<const void*>(p.out)})
+      if (reinterpret_cast<uintptr_t>(memory) % 256 != 0) emulated::stop("a product's memory does not begin at a multiple of 256 bytes");
+    const bool float8 = p.factors == DType::float8;
+    if (float8 && (p.depth % 16 != 0 || p.columns % 16 != 0)) emulated::stop("a product of float8 is of rows that are no multiples of 16 bytes");
+    if (float8 != (p.left.scales && p.right.scales)) emulated::stop("a product of float8 has scales, and no other");
+    if (p.residual && p.activation != Activation::none) emulated::stop("a product is activated and added to something");
   }
 };
 
