@@ -109,8 +109,8 @@ part_parity() {
     build/gpu/pyracast parity --device cuda --tolerance-factor 4 --json "$report/parity-float32.jsonl" $cases || failed=1
     build/gpu/pyracast parity --device cuda --dtype bfloat16 --relative-error 0.1 --json "$report/parity-bfloat16.jsonl" $networks || failed=1
     build/gpu/pyracast parity --device cuda --dtype fp8 --relative-error 0.1 --json "$report/parity-fp8.jsonl" $networks || failed=1
-    build/gpu/pyracast parity --device cuda --dtype bfloat16 --gpu-attention own --relative-error 0.1 --json "$report/parity-own-attention.jsonl" $networks ||
-        failed=1
+    build/gpu/pyracast parity --device cuda --dtype bfloat16 --gpu-attention own --relative-error 0.1 --json "$report/parity-own-attention.jsonl" \
+        $networks || failed=1
     return $failed
 }
 
@@ -144,7 +144,8 @@ part_sanitizer() {
             *) tests='-Linear.GivesARowTheSameBits*:CopyPlan.*:MemoryPool.*' ;;
         esac
         [ "$tool" != memcheck ] || options=(--track-stream-ordered-races all)   # blocks that another stream uses too early or too late
-        timeout 100 compute-sanitizer --tool "$tool" "${options[@]}" --error-exitcode 1 build/gpu/tests/kernels_tests --gtest_brief=1 --gtest_filter="$tests" || failed=1
+        timeout 100 compute-sanitizer --tool "$tool" "${options[@]}" --error-exitcode 1 \
+            build/gpu/tests/kernels_tests --gtest_brief=1 --gtest_filter="$tests" || failed=1
     done
     return $failed
 }
