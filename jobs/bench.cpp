@@ -9,11 +9,11 @@
 
 #include "base/config.hpp"
 #include "base/median.hpp"
-#include "jobs/bench_gpu.hpp"
-#include "jobs/bench_networks.hpp"
+#include "bench/bench_gpu.hpp"
+#include "bench/bench_networks.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/open_backend.hpp"
 #include "kernels/cpu/peak.hpp"
+#include "settings/open_backend.hpp"
 
 namespace pyracast {
 

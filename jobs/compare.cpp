@@ -5,8 +5,8 @@
 #include "base/config.hpp"
 #include "base/file.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/step_lines.hpp"
 #include "report/comparison_page.hpp"
+#include "runtime/step_lines.hpp"
 
 namespace pyracast {
 

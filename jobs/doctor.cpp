@@ -3,7 +3,7 @@
 
 #include "dataset/doctor.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/on_ranks.hpp"
+#include "runtime/on_ranks.hpp"
 
 namespace pyracast {
 

@@ -5,7 +5,7 @@
 #include "base/counted.hpp"
 #include "dataset/export.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/step_lines.hpp"
+#include "runtime/step_lines.hpp"
 
 namespace pyracast {
 

@@ -1,6 +1,6 @@
 #pragma once
 #include "comm/ranks.hpp"
-#include "jobs/job_settings.hpp"
+#include "settings/job_settings.hpp"
 
 namespace pyracast {
 

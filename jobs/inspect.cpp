@@ -3,12 +3,12 @@
 #include <map>
 
 #include "base/counted.hpp"
-#include "jobs/device.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/memory_check.hpp"
-#include "jobs/presets.hpp"
 #include "kernels/planning_backend.hpp"
 #include "pipeline/memory_plan.hpp"
+#include "production/memory_check.hpp"
+#include "runtime/device.hpp"
+#include "settings/presets.hpp"
 
 namespace pyracast {
 

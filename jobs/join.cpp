@@ -8,7 +8,7 @@
 #include "dataset/join.hpp"
 #include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/step_lines.hpp"
+#include "runtime/step_lines.hpp"
 
 namespace pyracast {
 

@@ -16,11 +16,11 @@
 #include "dataset/scratch_folder.hpp"
 #include "dataset/shard_reader.hpp"
 #include "dataset/time_left.hpp"
-#include "jobs/device.hpp"
+#include "forecast/manifest_buckets.hpp"
+#include "forecast/measured_rows.hpp"
 #include "jobs/generate.hpp"
-#include "jobs/manifest_buckets.hpp"
-#include "jobs/measured_rows.hpp"
-#include "jobs/share_text.hpp"
+#include "runtime/device.hpp"
+#include "runtime/share_text.hpp"
 
 namespace pyracast {
 

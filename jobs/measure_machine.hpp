@@ -1,6 +1,6 @@
 #pragma once
 #include "comm/ranks.hpp"
-#include "jobs/plan_settings.hpp"
+#include "settings/plan_settings.hpp"
 
 namespace pyracast {
 

@@ -4,8 +4,8 @@
 #include "base/file.hpp"
 #include "base/stopwatch.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/open_backend.hpp"
 #include "parity/components.hpp"
+#include "settings/open_backend.hpp"
 
 namespace pyracast {
 

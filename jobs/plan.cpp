@@ -9,10 +9,10 @@
 #include "diffusion/sampler.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/plan_manifest.hpp"
-#include "jobs/plan_settings.hpp"
-#include "jobs/presets.hpp"
 #include "pab/leaving_plan.hpp"
 #include "pipeline/planned_video.hpp"
+#include "settings/plan_settings.hpp"
+#include "settings/presets.hpp"
 
 namespace pyracast {
 

@@ -6,18 +6,18 @@
 
 #include "base/counted.hpp"
 #include "dataset/layout.hpp"
-#include "jobs/choose_teams.hpp"
-#include "jobs/device.hpp"
+#include "forecast/choose_teams.hpp"
+#include "forecast/manifest_buckets.hpp"
 #include "jobs/generate.hpp"
-#include "jobs/manifest_buckets.hpp"
 #include "jobs/measure_machine.hpp"
-#include "jobs/memory_check.hpp"
-#include "jobs/on_ranks.hpp"
-#include "jobs/plan_settings.hpp"
-#include "jobs/sample_records.hpp"
 #include "jobs/submit.hpp"
 #include "pipeline/texts_to_store.hpp"
 #include "pipeline/work_plan.hpp"
+#include "production/memory_check.hpp"
+#include "production/sample_records.hpp"
+#include "runtime/device.hpp"
+#include "runtime/on_ranks.hpp"
+#include "settings/plan_settings.hpp"
 
 namespace pyracast {
 

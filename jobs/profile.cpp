@@ -4,15 +4,15 @@
 #include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
-#include "jobs/device.hpp"
-#include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/node_weights.hpp"
-#include "jobs/on_ranks.hpp"
-#include "jobs/profiled_sample.hpp"
-#include "jobs/signals.hpp"
-#include "jobs/version.hpp"
+#include "production/fingerprint.hpp"
+#include "production/profiled_sample.hpp"
 #include "report/branch_profile.hpp"
+#include "runtime/device.hpp"
+#include "runtime/node_weights.hpp"
+#include "runtime/on_ranks.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/version.hpp"
 
 namespace pyracast {
 

@@ -5,9 +5,9 @@
 #include "base/config.hpp"
 #include "base/file.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/step_lines.hpp"
 #include "report/dataset_card.hpp"
 #include "report/dataset_page.hpp"
+#include "runtime/step_lines.hpp"
 
 namespace pyracast {
 

@@ -7,7 +7,7 @@
 #include "dataset/folder_lock.hpp"
 #include "dataset/retry.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/step_lines.hpp"
+#include "runtime/step_lines.hpp"
 
 namespace pyracast {
 

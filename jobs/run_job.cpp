@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <string_view>
 
-#include "jobs/job_settings.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/version.hpp"
+#include "runtime/version.hpp"
+#include "settings/job_settings.hpp"
 
 namespace pyracast {
 

@@ -5,14 +5,14 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/config.hpp"
+#include "base/counted.hpp"
 #include "base/file.hpp"
 #include "dataset/layout.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/version.hpp"
-#include "base/config.hpp"
-#include "base/counted.hpp"
 #include "plan/cluster_simulation.hpp"
 #include "report/line_chart.hpp"
+#include "runtime/version.hpp"
 
 namespace pyracast {
 

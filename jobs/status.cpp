@@ -7,8 +7,8 @@
 
 #include "base/config.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/step_lines.hpp"
 #include "report/status_table.hpp"
+#include "runtime/step_lines.hpp"
 
 namespace pyracast {
 

@@ -6,11 +6,11 @@
 #include <map>
 #include <memory>
 
+#include "jobs/submit.hpp"
 #include "base/file.hpp"
 #include "jobs/generate.hpp"
-#include "jobs/job_settings.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/submit.hpp"
+#include "settings/job_settings.hpp"
 
 namespace pyracast {
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "jobs/submit_settings.hpp"
+#include "settings/submit_settings.hpp"
 
 namespace pyracast {
 

@@ -3,17 +3,17 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "calibration/tuned_schedules.hpp"
 #include "dataset/layout.hpp"
-#include "jobs/device.hpp"
-#include "jobs/fingerprint.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/memory_check.hpp"
-#include "jobs/node_weights.hpp"
-#include "jobs/on_ranks.hpp"
-#include "jobs/presets.hpp"
-#include "jobs/tuned_schedules.hpp"
-#include "jobs/version.hpp"
+#include "production/fingerprint.hpp"
+#include "production/memory_check.hpp"
 #include "report/line_chart.hpp"
+#include "runtime/device.hpp"
+#include "runtime/node_weights.hpp"
+#include "runtime/on_ranks.hpp"
+#include "runtime/version.hpp"
+#include "settings/presets.hpp"
 
 namespace pyracast {
 

@@ -4,12 +4,12 @@
 #include "base/counted.hpp"
 #include "dataset/dataset_status.hpp"
 #include "dataset/manifest_check.hpp"
-#include "jobs/audit.hpp"
-#include "jobs/jobs.hpp"
-#include "jobs/device.hpp"
 #include "jobs/generate.hpp"
-#include "jobs/sample_records.hpp"
-#include "jobs/video_requests.hpp"
+#include "jobs/jobs.hpp"
+#include "production/audit.hpp"
+#include "production/sample_records.hpp"
+#include "production/video_requests.hpp"
+#include "runtime/device.hpp"
 
 namespace pyracast {
 

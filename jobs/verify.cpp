@@ -6,9 +6,9 @@
 #include "base/share.hpp"
 #include "dataset/folder_lock.hpp"
 #include "jobs/jobs.hpp"
-#include "jobs/open_backend.hpp"
-#include "jobs/step_lines.hpp"
 #include "report/verification_table.hpp"
+#include "runtime/step_lines.hpp"
+#include "settings/open_backend.hpp"
 
 namespace pyracast {
 

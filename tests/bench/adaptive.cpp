@@ -11,12 +11,12 @@
 #include <cstdio>
 
 #include "base/median.hpp"
-#include "jobs/calibration.hpp"
-#include "jobs/device.hpp"
-#include "jobs/node_weights.hpp"
-#include "jobs/on_ranks.hpp"
-#include "jobs/profile_settings.hpp"
+#include "calibration/calibration.hpp"
 #include "metrics/video_drift.hpp"
+#include "runtime/device.hpp"
+#include "runtime/node_weights.hpp"
+#include "runtime/on_ranks.hpp"
+#include "settings/profile_settings.hpp"
 #include "tune/schedule_file.hpp"
 
 namespace pyracast {

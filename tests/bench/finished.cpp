@@ -12,7 +12,7 @@
 #include "dataset/manifest.hpp"
 #include "dataset/recover.hpp"
 #include "dataset/shard_file.hpp"
-#include "jobs/finished_samples.hpp"
+#include "production/finished_samples.hpp"
 
 namespace pyracast {
 namespace {

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "jobs/fingerprint.hpp"
-#include "jobs/stored_sample.hpp"
+#include "production/fingerprint.hpp"
+#include "production/stored_sample.hpp"
 
 namespace pyracast::testing {
 

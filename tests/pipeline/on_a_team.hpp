@@ -5,8 +5,8 @@
 
 #include <thread>
 
-#include "jobs/team_answer.hpp"
 #include "pipeline/video_model.hpp"
+#include "runtime/team_answer.hpp"
 #include "tests/comm/forwarding.hpp"
 
 namespace pyracast {
