@@ -13,7 +13,7 @@ namespace {
 const char* way_out(int error) {
   switch (error) {
     case EACCES: case EPERM: return "this user must be allowed to; look at the rights of the file and of the folders above it";
-    case EROFS: return "its file system is read-only; name a folder elsewhere";
+    case EROFS: return "name a folder elsewhere";
     case ENOSPC: return "make room there, or name a folder elsewhere";
     case EDQUOT: return "this user's share of the disk is full; make room there, or name a folder elsewhere";
     case ENOTDIR: return "what should be a folder on the way to it is a file";

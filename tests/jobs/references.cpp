@@ -80,7 +80,7 @@ TEST_F(References, ThatAreNotThereFailAndCanBeMadeLater) {
   fs::rename(lost, folder / "kept.ppm");
   const Ended checked = run({PYRACAST, "validate", "--snapshot", DEMO_SNAPSHOT, "--prompts", rows.string(), "--mask-strategy", "0"});
   EXPECT_EQ(checked.code, 1);
-  EXPECT_THAT(checked.output, AllOf(HasSubstr("line 2"), HasSubstr("bright.ppm, which is no file that is there"), HasSubstr("1 are refused")));
+  EXPECT_THAT(checked.output, AllOf(HasSubstr("line 2"), HasSubstr("bright.ppm, which is no file that is there"), HasSubstr("1 is refused")));
   EXPECT_EQ(run(generate(1, rows, "out")).code, 3);
   const Ended status = run({PYRACAST, "status", "--output", (folder / "out").string()});
   EXPECT_THAT(status.output, AllOf(HasSubstr("failed 2: a reference cannot be read"), HasSubstr("bright.ppm")));

@@ -216,7 +216,7 @@ TEST_F(TextEncoding, EncodesAgainWhatIsDamagedAndSalvagesTheRest) {
     int64_t from_end;   ///< of the byte that is changed
     const char *says, *encoded;
   };
-  for (const Damage& damage : {Damage{"embedding", -(8 * 112 + 80 + 40), "it is encoded again", "1 of 1 texts encoded"},
+  for (const Damage& damage : {Damage{"embedding", -(8 * 112 + 80 + 40), "it is encoded again", "1 of 1 text encoded"},
                                Damage{"index", -300, "its index of encoded texts is not what was written", "no text is left to be encoded"}}) {
     stop_behind_the_texts(prompts, damage.output);
     const fs::path path = texts_in(folder / damage.output).front();
