@@ -22,7 +22,8 @@ struct InspectSettings {
   template <class Visit>
   static void fields(Visit&& visit, InspectSettings& s) {
     visit("Inspect", "config", s.config, "file of `key = value` settings");
-    visit("Inspect", "presets", s.presets, "folder of broadcast files to try on the model; default: those that come with the program (configs/broadcast "
+    visit("Inspect", "presets", s.presets,
+          "folder of broadcast files to try on the model; default: those that come with the program (configs/broadcast "
           "beside it or above)");
     visit("Inspect", "json", s.json, "print JSON");
     ModelSettings::fields(visit, s.model);

@@ -91,10 +91,13 @@ ExitCode run(const Ranks& ranks, const TuneSettings& settings) {
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model, ranks);
   const VideoRequest& request = samples.front().request;
-  const PlannedMemory memory = fit_ranks(ranks, true, *backend, {.model = *model, .settings = settings.generate.model, .requests = {request},
-                                                                 .policies = schedules_that_store_most(settings, request),
-                                                                 .rank = rank_without_folder(settings.generate.model, settings.generate.comm, 1, false, false),
-                                                                 .ways_out = {.larger_teams = false, .text_encoding = "offload"}});
+  const PlannedMemory memory = fit_ranks(ranks, true, *backend,
+                                         {.model = *model,
+                                          .settings = settings.generate.model,
+                                          .requests = {request},
+                                          .policies = schedules_that_store_most(settings, request),
+                                          .rank = rank_without_folder(settings.generate.model, settings.generate.comm, 1, false, false),
+                                          .ways_out = {.larger_teams = false, .text_encoding = "offload"}});
   const Json content = fingerprint_of(ranks, settings.generate, model->files(), *backend).content;
   const TeamChannels alone = lone_channels();
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, alone);

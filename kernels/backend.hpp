@@ -104,11 +104,11 @@ struct DeviceMemory {
 /// Everything a device must be able to do. The CPU and the GPU each implement it in their own folder, one file an
 /// operation; a missing operation does not compile. Shapes and types were checked by the caller (tensor/ops.cpp).
 /// Activations are float32, or bfloat16 where activations() says so: x, other activations and out of an operation are of one type then,
-/// computed with in float32 and rounded once; factors, norms' weights, angles and biases of scores are float32 always. Each output row depends on its own input rows only, summed in an
-/// order that depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for bit.
-/// CudaPrecision::bfloat16 alone is let off the second half: there the same shapes give the same bits.
-/// Operations may end after the call returns, in the order of calls; download and finish wait for them, and so does who asks for what only
-/// they can tell: seconds, and whether values are finite.
+/// computed with in float32 and rounded once; factors, norms' weights, angles and biases of scores are float32 always. Each output row depends on its
+/// own input rows only, summed in an order that depends on nothing but the row's length: results do not change with batch, threads or ranks, bit for
+/// bit. CudaPrecision::bfloat16 alone is let off the second half: there the same shapes give the same bits. Operations may end after the call
+/// returns, in the order of calls; download and finish wait for them, and so does who asks for what only they can tell: seconds, and whether values
+/// are finite.
 struct Backend {
   virtual ~Backend() = default;
 

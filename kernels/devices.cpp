@@ -12,8 +12,8 @@ namespace pyracast {
 
 namespace {
 
-/// amx_is_kept_from_us_by(). The system gives the tiles' state, 8 KiB, to a process that asks for it (Linux 5.16, Documentation/x86/xstate.rst); all of
-/// its threads may use them from then on.
+/// amx_is_kept_from_us_by(). The system gives the tiles' state, 8 KiB, to a process that asks for it (Linux 5.16, Documentation/x86/xstate.rst); all
+/// of its threads may use them from then on.
 std::string what_keeps_amx() {
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;

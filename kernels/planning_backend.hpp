@@ -41,7 +41,8 @@ class PlanningBackend : public Backend {
   Packing packing(const ConvolutionGeometry& geometry, int64_t in_channels, int64_t out_channels, Packing as) const override;
   void linear(View x, const PackedWeights& weight, const View* bias, Activation, View out, const View* residual = nullptr,
               const View* gate = nullptr) override;
-  void convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out, const View* residual = nullptr) override;
+  void convolution(View, const PackedWeights& weight, const View* bias, const ConvolutionGeometry&, View out,
+                   const View* residual = nullptr) override;
   void attention(View q, View k, View v, float, const AttentionBias*, std::span<const KeyRange> keys_of, View) override;
   void layer_norm(View, float, const View*, const View*, View) override {}
   void rms_norm(View, float, View, View) override {}

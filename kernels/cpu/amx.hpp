@@ -31,8 +31,8 @@ struct Amx {
   void (*release)();
   /// Rounds `n` values of a row of a left factor, and zeros up to a whole step: to[0..32), to[amx_step..), and so on.
   void (*round_row)(const float* x, int64_t n, bfloat16* to);
-  /// A panel of a right factor of `depth` values of depth, zeros behind the last of `columns`: column c is row c of x, `stride` floats apart; or row k of
-  /// x holds value k of depth of all columns.
+  /// A panel of a right factor of `depth` values of depth, zeros behind the last of `columns`: column c is row c of x, `stride` floats apart; or row
+  /// k of x holds value k of depth of all columns.
   void (*round_columns)(const float* x, int64_t stride, int64_t columns, int64_t depth, bfloat16* panel);
   void (*round_depths)(const float* x, int64_t stride, int64_t columns, int64_t depth, bfloat16* panel);
   /// sums = (accumulate ? sums : 0) + left * right of a block of rows and a panel, `steps` of depth; sums [32][32], rows `stride` floats apart. In

@@ -41,7 +41,8 @@ struct PackPatches {
     const int64_t t = position / (out_size[2] * out_size[1]) % out_size[0] * geometry.stride[0] - geometry.pad_before[0];
     const int64_t batch = position / (out_size[2] * out_size[1] * out_size[0]);
     int64_t tap = k / channels, channel = k % channels;
-    int64_t of_w = tap % geometry.kernel[2], of_h = tap / geometry.kernel[2] % geometry.kernel[1], of_t = tap / (geometry.kernel[2] * geometry.kernel[1]);
+    int64_t of_w = tap % geometry.kernel[2], of_h = tap / geometry.kernel[2] % geometry.kernel[1],
+            of_t = tap / (geometry.kernel[2] * geometry.kernel[1]);
     for (int64_t done = 0; done < count;) {
       const int64_t length = std::min(count - done, channels - channel), in_w = w + of_w, in_h = h + of_h, in_t = t + of_t;
       const bool inside = exists && in_w >= 0 && in_w < size[2] && in_h >= 0 && in_h < size[1] && in_t >= 0 && in_t < size[0];

@@ -55,7 +55,8 @@ void pack_tile_panels(const Element* weight, int64_t columns, int64_t depth, bfl
       for (int64_t n = 0; n < panel_columns; ++n) {
         const int64_t column = p * panel_columns + n;
         for (int64_t k = 0; k < whole; ++k)
-          panels[p * whole * panel_columns + cpu::amx_right_at(k, n)] = bfloat16(column < columns && k < depth ? float(weight[column * depth + k]) : 0.f);
+          panels[p * whole * panel_columns + cpu::amx_right_at(k, n)] =
+              bfloat16(column < columns && k < depth ? float(weight[column * depth + k]) : 0.f);
       }
   });
 }
@@ -86,7 +87,8 @@ PackedWeights CpuBackend::pack(View weight, Packing as) {
   return packed;
 }
 
-void CpuBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual, const View* gate) {
+void CpuBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual,
+                        const View* gate) {
   const int64_t rows = x.size() / weight.depth;
   cpu::multiply(simd_, rows, weight, cpu::PackRows{cpu::floats(x), rows, weight.depth}, cpu::floats(out),
                 cpu::Epilogue{simd_, cpu::floats_or_null(bias), activation, weight.columns, cpu::floats_or_null(residual), cpu::floats_or_null(gate),

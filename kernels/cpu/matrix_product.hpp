@@ -137,7 +137,9 @@ struct QuantizedPanels {
 };
 
 /// The scales of a block of quantized weights.
-inline const float* quantized_scales(const std::byte* block, int64_t count) { return reinterpret_cast<const float*>(block + quantized_values_bytes(count)); }
+inline const float* quantized_scales(const std::byte* block, int64_t count) {
+  return reinterpret_cast<const float*>(block + quantized_values_bytes(count));
+}
 
 /// The left factor of a task's block of rows in float32, a tile of rows of a block of depth at a time; there is room for those of so many blocks.
 /// Where all of a tile's rows are zeros, pack() gives false.
@@ -183,8 +185,8 @@ struct QuantizedTiles {
     return true;
   }
   void multiply(int64_t tile, int64_t, int64_t depth, const std::byte* right, int64_t columns, float* c, int64_t stride, bool accumulate) const {
-    simd.quantized_tile((depth + 1) / 2, rows(tile), scales(tile), reinterpret_cast<const int16_t*>(right), quantized_scales(right, depth), columns, c,
-                        stride, accumulate);
+    simd.quantized_tile((depth + 1) / 2, rows(tile), scales(tile), reinterpret_cast<const int16_t*>(right), quantized_scales(right, depth), columns,
+                        c, stride, accumulate);
   }
 };
 
@@ -279,7 +281,8 @@ struct Epilogue {
   /// `c`: rows as far apart as those of the output.
   void operator()(int64_t row, int64_t rows, int64_t column, int64_t count, float* c) const {
     if (!bias && !residual && activation == Activation::none) return;
-    for_gates(row, rows, column, [&](int64_t r, int64_t together, const Finish& with) { simd.finish(c + r * columns, columns, together, count, with); });
+    for_gates(row, rows, column,
+              [&](int64_t r, int64_t together, const Finish& with) { simd.finish(c + r * columns, columns, together, count, with); });
   }
   /// Of `rows` rows of sums, 32 floats apart; writes them to `out` [all rows, columns].
   void operator()(const Amx& amx, int64_t row, int64_t column, int64_t rows, int64_t count, float* sums, float* out, bool past_caches) const {

@@ -11,7 +11,8 @@ template <class PackLeft>
 void multiply(const Simd& simd, int64_t rows, const PackedWeights& right, PackLeft pack_left, float* out, Epilogue finish) {
   if (right.layout == WeightLayout::tiles) return multiply_in_tiles(simd, rows, right, pack_left, out, finish);
   const int64_t columns = right.columns, depth = right.depth;
-  const int64_t row_tasks = (rows + row_block - 1) / row_block, row_step = rounded_up((rows + row_tasks - 1) / std::max<int64_t>(row_tasks, 1), tile_rows);
+  const int64_t row_tasks = (rows + row_block - 1) / row_block,
+                row_step = rounded_up((rows + row_tasks - 1) / std::max<int64_t>(row_tasks, 1), tile_rows);
   // Each task rounds its rows for itself: where all threads have some without it, columns are not dealt out.
   const int threads = omp_get_max_threads();
   const bool whole_rows = right.dtype == DType::int16 && (threads == 1 || row_tasks >= 16 * threads);

@@ -45,8 +45,8 @@ class Products {
 
 }  // namespace
 
-void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
-                                const View* residual) {
+void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
+                                View out, const View* residual) {
   const int64_t channels = x.shape[4], outputs = weight.columns, times = geometry.kernel[0];
   const int64_t frames = out.shape[0] * out.shape[1], height = out.shape[2], width = out.shape[3];
   const PackedFactors factors(outputs, weight.depth, {weight.dtype, weight.layout, channels});

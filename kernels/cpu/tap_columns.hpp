@@ -25,7 +25,7 @@ std::vector<Element> tap_columns(const Element* kernels, int64_t outputs, int64_
 
 /// Backend::convolution() with weights that pack() has laid out so. An output is its bias, and then the taps in the order of time, height and
 /// width, each a sum over the channels.
-void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry, View out,
-                                const View* residual);
+void convolution_by_tap_columns(const Simd& simd, View x, const PackedWeights& weight, const View* bias, const ConvolutionGeometry& geometry,
+                                View out, const View* residual);
 
 }  // namespace pyracast::cpu

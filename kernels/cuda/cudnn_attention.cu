@@ -51,7 +51,14 @@ class Descriptor {
 struct ShapeOfCall {
   int64_t batch, queries, keys, heads, size, q_row, k_row, v_row;
   ShapeOfCall(const NarrowAttentionCall& call, int64_t batch, int64_t keys)
-      : batch(batch), queries(call.queries), keys(keys), heads(call.heads), size(call.size), q_row(call.q_row), k_row(call.k_row), v_row(call.v_row) {}
+      : batch(batch),
+        queries(call.queries),
+        keys(keys),
+        heads(call.heads),
+        size(call.size),
+        q_row(call.q_row),
+        k_row(call.k_row),
+        v_row(call.v_row) {}
   auto operator<=>(const ShapeOfCall&) const = default;
 };
 

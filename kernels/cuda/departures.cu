@@ -35,7 +35,8 @@ void Departures::operator()(const void* from, size_t bytes, cudaEvent_t ready, v
   };
   for (size_t begin = 0; begin < bytes; begin += DeviceStream::host_piece) {
     const Piece& piece = pieces_[begin / DeviceStream::host_piece % 2];
-    check(cudaMemcpyAsync(piece.memory.get(), static_cast<const char*>(from) + begin, size_at(begin), cudaMemcpyDeviceToHost, stream_), "copying to the host");
+    check(cudaMemcpyAsync(piece.memory.get(), static_cast<const char*>(from) + begin, size_at(begin), cudaMemcpyDeviceToHost, stream_),
+          "copying to the host");
     check(cudaEventRecord(piece.filled, stream_), "noting a moment");
     if (begin > 0) empty(begin - DeviceStream::host_piece);
   }

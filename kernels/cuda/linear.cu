@@ -67,7 +67,8 @@ PackedWeights CudaBackend::pack(View weight, Packing packing) {
   const DType as = packing.dtype;
   require(as == weight.dtype || (as == DType::float8 && tensor_cores_), "weights as ", name_of(as), " on ", name_,
           ": block floating point is the CPU's only, and float8 the tensor cores'");
-  require(as != DType::float8 || scales_float8_rows_, "--dtype fp8 on ", name_, ": cuBLAS scales single rows of float8 on GPUs of compute capability 9 "
+  require(as != DType::float8 || scales_float8_rows_, "--dtype fp8 on ", name_,
+          ": cuBLAS scales single rows of float8 on GPUs of compute capability 9 "
           "(H100, H200) only: use --dtype bfloat16");
   const int64_t columns = weight.shape[0], depth = columns ? weight.size() / columns : 0;
   const DType dtype = as == DType::float8 ? as : activations();
@@ -91,7 +92,8 @@ CudaBackend::Owned CudaBackend::floats_like(const View& x) {
   return {{memory.get(), DType::float32, x.shape}, std::move(memory)};
 }
 
-void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual, const View* gate) {
+void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, Activation activation, View out, const View* residual,
+                         const View* gate) {
   const int64_t rows = x.size() / weight.depth;
   if (rows == 0) return;
   if (gate) {   // which no epilogue of cuBLASLt's has
@@ -106,14 +108,23 @@ void CudaBackend::linear(View x, const PackedWeights& weight, const View* bias, 
                    {cuda::floats(added.view), activation, cuda::floats(out), rows, weight.columns, cuda::floats_or_null(residual)}, multiprocessors_);
     return;
   }
-  cuda::TensorCoreProduct product{.factors = weight.dtype, .left = {}, .right = {weight.data.get()}, .bias = added.view.data, .rows = rows,
-                                  .columns = weight.columns, .depth = weight.depth, .activation = activation, .residual = residual ? residual->data : nullptr,
-                                  .out = out.data, .out_type = out.dtype};
+  cuda::TensorCoreProduct product{.factors = weight.dtype,
+                                  .left = {},
+                                  .right = {weight.data.get()},
+                                  .bias = added.view.data,
+                                  .rows = rows,
+                                  .columns = weight.columns,
+                                  .depth = weight.depth,
+                                  .activation = activation,
+                                  .residual = residual ? residual->data : nullptr,
+                                  .out = out.data,
+                                  .out_type = out.dtype};
   Owned narrow;
   if (weight.dtype == DType::float8) {
     narrow.memory = allocate(cuda::float8_bytes(rows, weight.depth));
     product.left = cuda::to_float8(stream(), x, weight.depth, narrow.memory.get());
-    product.right.scales = reinterpret_cast<const float*>(static_cast<const char*>(weight.data.get()) + cuda::float8_scales_offset(weight.columns, weight.depth));
+    product.right.scales =
+        reinterpret_cast<const float*>(static_cast<const char*>(weight.data.get()) + cuda::float8_scales_offset(weight.columns, weight.depth));
   } else {
     narrow = as(DType::bfloat16, x);
     product.left.data = narrow.view.data;

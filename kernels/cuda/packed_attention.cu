@@ -101,9 +101,17 @@ void CudaBackend::packed_attention(View qkv, const PackedAttention& with, View o
     std::shared_ptr<void> turned[2];
     if (with.q_norm || with.cosines) {
       for (auto& part : turned) part = allocate(size_t(out.size()) * sizeof(T));
-      const cuda::HeadsCall<T> of_heads{packed, {static_cast<T*>(turned[0].get()), static_cast<T*>(turned[1].get())},
-                                        {floats_of(with.q_norm), floats_of(with.k_norm)}, with.epsilon, floats_of(with.cosines), floats_of(with.sines),
-                                        tokens, beside, heads, size, batch * tokens * beside * 2 * heads};
+      const cuda::HeadsCall<T> of_heads{packed,
+                                        {static_cast<T*>(turned[0].get()), static_cast<T*>(turned[1].get())},
+                                        {floats_of(with.q_norm), floats_of(with.k_norm)},
+                                        with.epsilon,
+                                        floats_of(with.cosines),
+                                        floats_of(with.sines),
+                                        tokens,
+                                        beside,
+                                        heads,
+                                        size,
+                                        batch * tokens * beside * 2 * heads};
       constexpr int n = cuda::pack_elements<T>;
       require(!with.cosines || cuda::in_packs(size, 2, qkv), "CUDA: packed attention turns pairs, but a head has ", size,
               " elements, or the memory begins between two");

@@ -68,8 +68,12 @@ constexpr int64_t product_attention_rows(int64_t queries, int64_t keys) {
   return std::min(queries, std::max<int64_t>(1, most_bytes / (padded_keys(keys) * int64_t(sizeof(float)) * step)) * step);
 }
 /// Its scores, weights and the transpose of its values.
-constexpr size_t scores_bytes(int64_t queries, int64_t keys) { return size_t(product_attention_rows(queries, keys) * padded_keys(keys)) * sizeof(float); }
-constexpr size_t weights_bytes(int64_t queries, int64_t keys) { return size_t(product_attention_rows(queries, keys) * padded_keys(keys)) * sizeof(bfloat16); }
+constexpr size_t scores_bytes(int64_t queries, int64_t keys) {
+  return size_t(product_attention_rows(queries, keys) * padded_keys(keys)) * sizeof(float);
+}
+constexpr size_t weights_bytes(int64_t queries, int64_t keys) {
+  return size_t(product_attention_rows(queries, keys) * padded_keys(keys)) * sizeof(bfloat16);
+}
 constexpr size_t turned_values_bytes(int64_t keys, int64_t size) { return size_t(padded_keys(keys) * size) * sizeof(bfloat16); }
 
 /// Positions of a group norm whose sums are taken together.

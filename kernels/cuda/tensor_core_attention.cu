@@ -313,9 +313,9 @@ bool tensor_core_attention_takes(const NarrowAttentionCall& call, int64_t beside
 }
 
 void tensor_core_attention(cudaStream_t stream, const NarrowAttentionCall& call, const AttentionEntries& entries) {
-  require(tensor_core_attention_takes(call, entries.beside), "attention on tensor cores: heads have ", call.size,
-          " channels and tokens lie ",
-          entries.beside, " rows of ", call.q_row, ", ", call.k_row, " and ", call.v_row, " elements apart; the kernel takes aligned multiples of 8 up to "
+  require(tensor_core_attention_takes(call, entries.beside), "attention on tensor cores: heads have ", call.size, " channels and tokens lie ",
+          entries.beside, " rows of ", call.q_row, ", ", call.k_row, " and ", call.v_row,
+          " elements apart; the kernel takes aligned multiples of 8 up to "
           "128 channels, less than 2^27 elements apart, and a positive scale");
   if (call.size <= 32) launch_heads<4>(stream, call, entries);
   else if (call.size <= 64) launch_heads<8>(stream, call, entries);

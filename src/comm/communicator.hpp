@@ -13,8 +13,8 @@ namespace pyracast {
 using Counts = std::span<const int64_t>;
 
 /// Moves data between the ranks of one video; buffers lie where the ranks' Backend computes. MPI serves the CPU
-/// (comm/mpi_communicator.hpp), NCCL the GPUs of a node, threads of one process the tests, and a team of one copies. All ranks call the same operations in the same order; one that
-/// takes longer than the deadline throws Error naming it, and the job ends: a lost rank hangs nobody.
+/// (comm/mpi_communicator.hpp), NCCL the GPUs of a node, threads of one process the tests, and a team of one copies. All ranks call the same
+/// operations in the same order; one that takes longer than the deadline throws Error naming it, and the job ends: a lost rank hangs nobody.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -102,9 +102,9 @@ class SequenceParallel {
   }
 
   /// Attention of all tokens of a video to each other: f maps all tokens of some heads, [batch, time * space, 1, parts, heads, size],
-  /// to [batch, time * space, 1, heads, size], sequences as in along(). x [batch, time, this rank's space, parts, heads, size] (parts: query, key, value) ->
-  /// [batch, time, this rank's space, heads * size]. Tokens rest along space; heads are dealt out for the while (DeepSpeed-
-  /// Ulysses, Jacobs et al., arXiv 2309.14509), unevenly where they must. f is called for each turn, as in along().
+  /// to [batch, time * space, 1, heads, size], sequences as in along(). x [batch, time, this rank's space, parts, heads, size] (parts: query, key,
+  /// value) -> [batch, time, this rank's space, heads * size]. Tokens rest along space; heads are dealt out for the while (DeepSpeed- Ulysses, Jacobs
+  /// et al., arXiv 2309.14509), unevenly where they must. f is called for each turn, as in along().
   template <class F>
   Tensor over_heads(const Tensor& x, F f) {
     const Shape own{x.dim(0), x.dim(1), x.dim(2), x.dim(4) * x.dim(5)};

@@ -20,7 +20,8 @@ void AuditTally::add(const SampleRecord& row) {
 
 std::vector<AuditedSample> AuditTally::worst_first() const {
   std::vector<AuditedSample> sorted = compared_;
-  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return std::tie(a.psnr, a.id, a.sample) < std::tie(b.psnr, b.id, b.sample); });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.psnr, a.id, a.sample) < std::tie(b.psnr, b.id, b.sample); });
   return sorted;
 }
 

@@ -179,7 +179,11 @@ Joined join_datasets(const fs::path& output, const std::vector<fs::path>& parts,
   remove_temporary_files(output);   // of a join that was killed
   const std::string fingerprint = sha256(content.dump());
   const RunSettings settings = settings_of_dataset(output).at(fingerprint);
-  Json run{{"fingerprint", fingerprint}, {"version", settings.version}, {"configuration", settings.configuration}, {"content", content}, {"joined", names},
+  Json run{{"fingerprint", fingerprint},
+           {"version", settings.version},
+           {"configuration", settings.configuration},
+           {"content", content},
+           {"joined", names},
            {"manifest", {{"prompts", manifest.size()}, {"samples", manifest.total_samples()}, {"fingerprint", manifest.fingerprint()}}}};
   const auto missing = missing_parts(manifest, array);
   if (!missing.empty()) run["missing_parts"] = missing;

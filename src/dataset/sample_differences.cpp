@@ -94,7 +94,8 @@ SampleDifferences compare_samples(const SampleRecord& stored, const fs::path& st
   std::vector<std::string> columns;
   SampleRecord::fields([&](SampleGroup group, const char* name, const auto&) {
     const std::string column = name;
-    if (group == SampleGroup::content && column != "status" && column != "reason" && column != "encoded_prompt" && column != "video_sha256") columns.push_back(column);
+    if (group == SampleGroup::content && column != "status" && column != "reason" && column != "encoded_prompt" && column != "video_sha256")
+      columns.push_back(column);
   }, stored);
   for (const std::string& column : columns)
     SampleRecord::fields([&]<class Member>(SampleGroup, const char* name, const Member& there) {
@@ -107,7 +108,8 @@ SampleDifferences compare_samples(const SampleRecord& stored, const fs::path& st
   const fs::path there = stored_folder / stored.video, here = made_folder / made.video;
   if (stored.video_sha256 != made.video_sha256) comparison.differs("video_sha256", of_files(there, stored.video_sha256, here));
   else if (!stored.video.empty() && !fs::is_regular_file(there)) comparison.differs("video", "the stored MP4 file is not there");
-  else if (!stored.video.empty() && sha256_of_file(there) != stored.video_sha256) comparison.differs("video", "the stored MP4 file is not what its row says (pyracast verify)");
+  else if (!stored.video.empty() && sha256_of_file(there) != stored.video_sha256)
+    comparison.differs("video", "the stored MP4 file is not what its row says (pyracast verify)");
   SampleDifferences out = comparison.take();
   out.compared.push_back("video_sha256");
   return out;

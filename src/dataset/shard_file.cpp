@@ -164,7 +164,8 @@ std::vector<SampleRecord> read_shard(const std::filesystem::path& path, ShardChe
     const auto seconds = hdf5::read_dataset<float>(file, "provenance/step_seconds");
     const auto counts = hdf5::read_dataset<int64_t>(file, "provenance/step_counts");
     require(std::is_sorted(offsets.begin(), offsets.end()), "its step_offsets are not in order");
-    require(offsets.size() == rows.size() + 1 && offsets.front() == 0 && offsets.back() <= int64_t(seconds.size()) && offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()) &&
+    require(offsets.size() == rows.size() + 1 && offsets.front() == 0 && offsets.back() <= int64_t(seconds.size()) &&
+                offsets.back() * int64_t(step_phases.size()) == int64_t(seconds.size()) &&
                 offsets.back() * int64_t(step_counters.size()) == int64_t(counts.size()),
             "its step_offsets do not fit its step_seconds and step_counts");
     return rows;

@@ -222,7 +222,8 @@ Tensor chunked(const Tensor& x, int64_t most, F f) {
   return concatenate(parts, 1);
 }
 
-std::vector<std::string> names_of(const Json& json, const char* key, size_t levels, std::initializer_list<const char*> known, const std::string& where) {
+std::vector<std::string> names_of(const Json& json, const char* key, size_t levels, std::initializer_list<const char*> known,
+                                  const std::string& where) {
   const auto names = value<std::vector<std::string>>(json, key, where);
   require(names.size() == levels, where, ": \"", key, "\" names ", names.size(), " levels, expected ", levels);
   for (const std::string& name : names)
@@ -242,7 +243,8 @@ CausalVaeConfig CausalVaeConfig::from_json(const Json& json, const std::string& 
   const size_t levels = c.hidden_size_mult.size();
   require(levels > 0, where, ": \"hidden_size_mult\" is empty");
   for (size_t level = 0; level < levels; ++level)
-    require(c.width(level) > 0 && c.width(level) % groups == 0, where, ": level ", level, " is ", c.width(level), " wide, expected a multiple of ", groups);
+    require(c.width(level) > 0 && c.width(level) % groups == 0, where, ": level ", level, " is ", c.width(level), " wide, expected a multiple of ",
+            groups);
   require(c.hidden_size % groups == 0, where, ": \"hidden_size\" is ", c.hidden_size, ", expected a multiple of ", groups);
   c.encoder_resnet_blocks = names_of(json, "encoder_resnet_blocks", levels, {"ResnetBlock2D", "ResnetBlock3D"}, where);
   c.decoder_resnet_blocks = names_of(json, "decoder_resnet_blocks", levels, {"ResnetBlock2D", "ResnetBlock3D"}, where);
@@ -267,7 +269,8 @@ CausalVae::CausalVae(const Weights& weights, const CausalVaeConfig& c) {
   const size_t levels = c.hidden_size_mult.size();
   const Weights encoder = weights / "encoder", decoder = weights / "decoder";
   const auto middle = [](const Weights& of, int64_t channels) {
-    return Middle{resnet_3d(of / "block_1", channels, channels), frame_attention(of / "attn_1", channels), resnet_3d(of / "block_2", channels, channels)};
+    return Middle{resnet_3d(of / "block_1", channels, channels), frame_attention(of / "attn_1", channels),
+                  resnet_3d(of / "block_2", channels, channels)};
   };
   const Convolution in(encoder / "conv_in", 3, c.hidden_size, same_2d(3), 2);
   encoder_in_ = [in](const Tensor& x) { return frame_by_frame(x, in); };

@@ -219,8 +219,8 @@ Tensor Latte::operator()(const Tensor& latents, const std::vector<float>& timest
   require(latents.axes() == 5 && latents.dim(1) == config_.in_channels, "Latte: latents are ", latents.shape(), ", expected [batch, ",
           config_.in_channels, ", time, height, width]");
   const int64_t batch = latents.dim(0), frames = latents.dim(2), p = config_.patch_size, hidden = config_.hidden();
-  require(frames == config_.video_length || frames == 1 || !config_.temporal_attentions, "Latte: ", frames, " latent frames; the model was trained for ",
-          config_.video_length, " frames, or 1");
+  require(frames == config_.video_length || frames == 1 || !config_.temporal_attentions, "Latte: ", frames,
+          " latent frames; the model was trained for ", config_.video_length, " frames, or 1");
   require(int64_t(timesteps.size()) == batch && caption.tokens.dim(0) == batch, "Latte: ", timesteps.size(), " timesteps and ",
           caption.tokens.dim(0), " captions for ", batch, " latents");
   const Observer& observe = run.observe;

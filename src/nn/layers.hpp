@@ -11,8 +11,8 @@ class Linear {
   Linear() = default;
   Linear(const Weights& weights, int64_t in, int64_t out, bool has_bias = true);
   /// Linears of the same x with `out_each` outputs as one, whose outputs come one linear's behind another's, in this order (empty: as stored).
-  static Linear stacked(const Weights& weights, const std::vector<std::string>& names, int64_t in, int64_t out_each, const std::vector<int64_t>& order,
-                        bool has_bias);
+  static Linear stacked(const Weights& weights, const std::vector<std::string>& names, int64_t in, int64_t out_each,
+                        const std::vector<int64_t>& order, bool has_bias);
   Tensor operator()(const Tensor& x, Activation activation = Activation::none) const;
   /// (*this)(x), added to the residual.
   Tensor added_to(const Residual& residual, const Tensor& x) const;

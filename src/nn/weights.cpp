@@ -141,7 +141,10 @@ Tensor Weights::table(const std::string& name, const Shape& shape) const {
   contents_->bytes += size_t(size_of(shape)) * size_of(dtype);
   const auto read = [&] { return on_device(*stored, shape, dtype); };
   if (!contents_->storage.shared) return read();
-  return {backend(), shape, dtype, shared("table", name, *stored, dtype, [&] { const Tensor own = read(); return WeightBlock{own.buffer(), own.bytes()}; }).data};
+  return {backend(), shape, dtype, shared("table", name, *stored, dtype, [&] {
+                                     const Tensor own = read();
+                                     return WeightBlock{own.buffer(), own.bytes()};
+                                   }).data};
 }
 
 WeightBlock Weights::shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype,

@@ -97,7 +97,8 @@ class Weights {
   Packing matrix_packing(const StoredTensor& stored, int64_t columns, int64_t depth) const;
   PackedWeights packed(const std::string& name, const StoredTensor& stored, Packing packing, int64_t columns, int64_t depth,
                        const std::function<Tensor()>& published) const;
-  WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype, const std::function<WeightBlock()>& make) const;
+  WeightBlock shared(const std::string& use, const std::string& name, const StoredTensor& stored, DType dtype,
+                     const std::function<WeightBlock()>& make) const;
 };
 
 /// The stored numbers as float32 (exact for all types but float64 and int64).

@@ -11,7 +11,8 @@ void AttentionCache::begin(int evaluation) {
   to_fetch_.clear();
   for (int block = 0; block < schedule_.blocks(); ++block)
     for (const Branch branch : order_)
-      if (const Site site{branch, block}; reuses(site) && offloaded_->holds(site)) to_fetch_.push_back(site);   // none where a job takes up another's work
+      if (const Site site{branch, block}; reuses(site) && offloaded_->holds(site))
+        to_fetch_.push_back(site);  // none where a job takes up another's work
   fetch_ahead();
 }
 

@@ -219,7 +219,8 @@ std::vector<std::string> BroadcastPolicy::warnings(std::span<const int64_t> time
     std::string there;
     for (const Branch branch : branches) there += concat(there.empty() ? "" : ", ", name_of(branch));
     for (const std::string& key : keys)
-      lines.push_back(concat(where_, ": ", key, " does not fit this network and never takes effect: its blocks have ", there.empty() ? "no branches" : there));
+      lines.push_back(
+          concat(where_, ": ", key, " does not fit this network and never takes effect: its blocks have ", there.empty() ? "no branches" : there));
   }
   if (enabled() && !table_steps_ && !rule_.enabled()) lines.push_back(where_ + ": broadcasts no attention, and then the rule broadcasts nothing");
   if (!rule_.enabled() || !rule_.mlp) return lines;

@@ -6,7 +6,8 @@ namespace pyracast {
 namespace {
 
 /// The ids of one half's prompts [prompts, length], encoded; each `copies` times, one behind the other, with its mask.
-std::pair<Tensor, std::vector<int64_t>> encoded(const Case& c, const T5Encoder& encoder, const std::string& ids, const std::string& mask, int copies) {
+std::pair<Tensor, std::vector<int64_t>> encoded(const Case& c, const T5Encoder& encoder, const std::string& ids, const std::string& mask,
+                                                int copies) {
   const std::vector<int64_t> kept = c.input_integers(mask);
   const int64_t prompts = c.input_shape(ids)[0], length = c.input_shape(ids)[1];
   const Tensor each = encoder(c.input_integers(ids), kept, prompts);
@@ -20,7 +21,8 @@ std::pair<Tensor, std::vector<int64_t>> encoded(const Case& c, const T5Encoder& 
   return {concatenate(rows, 0), masks};
 }
 
-PromptEmbeddings embeddings(const Case& c, const T5Encoder& encoder, const std::string& prefix, bool mask_feature, int videos_a_prompt, bool guidance) {
+PromptEmbeddings embeddings(const Case& c, const T5Encoder& encoder, const std::string& prefix, bool mask_feature, int videos_a_prompt,
+                            bool guidance) {
   PromptEmbeddings text;
   std::tie(text.prompts, text.mask) = encoded(c, encoder, prefix + "input_ids", prefix + "attention_mask", videos_a_prompt);
   if (guidance) text.negatives = encoded(c, encoder, prefix + "negative_input_ids", prefix + "negative_attention_mask", videos_a_prompt).first;

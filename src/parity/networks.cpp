@@ -67,9 +67,11 @@ void run_causal_vae(const Case& c, Results& results) {
     const auto name = value<std::string>(run, "name", c.where());
     const Observer observe = results.observer(name + ".");
     if (value<std::string>(run, "kind", c.where()) == "encode")
-      results.add(name + ".moments", channels_first(vae.encode(channels_last(c.input(name + ".x")), causal_vae_tiling(run.at("tiling"), c.where()), observe)));
+      results.add(name + ".moments",
+                  channels_first(vae.encode(channels_last(c.input(name + ".x")), causal_vae_tiling(run.at("tiling"), c.where()), observe)));
     else
-      results.add(name + ".frames", channels_first(vae.decode(channels_last(c.input(name + ".z")), causal_vae_tiling(run.at("tiling"), c.where()), observe)));
+      results.add(name + ".frames",
+                  channels_first(vae.decode(channels_last(c.input(name + ".z")), causal_vae_tiling(run.at("tiling"), c.where()), observe)));
   }
 }
 

@@ -81,7 +81,8 @@ void trace_open_sora_plan(const Case& c, Results& results) {
     const int evaluations = int(sampler->timesteps().size());
     std::vector<int64_t> timesteps;
     for (int v = 0; v < videos; ++v) timesteps.insert(timesteps.end(), sampler->timesteps().begin(), sampler->timesteps().end());
-    const BroadcastSchedule schedule = pyramid_schedule(settings_of(run, c), timesteps, value<int>(run, "num_layers", c.where()), steps, 0, evaluations);
+    const BroadcastSchedule schedule =
+        pyramid_schedule(settings_of(run, c), timesteps, value<int>(run, "num_layers", c.where()), steps, 0, evaluations);
     for (int v = 0; v < videos; ++v) {
       const std::string video = videos > 1 ? concat(name, ".video", v, '.') : name + '.';
       add_sampler_timesteps(results, video + "timesteps", *sampler);

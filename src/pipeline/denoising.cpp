@@ -183,7 +183,8 @@ void Denoising::save(int index, const Tensor& latents) {
     progress_.evaluations = saved_ = index + 1;
     progress_.latents = {latents.shape(), latents.to_host()};
     progress_.guidance_difference = {};
-    if (const Tensor& difference = halves_.difference(); !difference.empty()) progress_.guidance_difference = {difference.shape(), difference.to_host()};
+    if (const Tensor& difference = halves_.difference(); !difference.empty())
+      progress_.guidance_difference = {difference.shape(), difference.to_host()};
     progress_.sampler_history.clear();
     if (sampler_) {
       const Sampler::State state = sampler_->state();
@@ -213,7 +214,8 @@ void Denoising::restore_outputs(Backend& backend) {
           " stored outputs, but ", leaving_.outputs_behind(first_ - 1), " are reused behind evaluation ", first_);
   for (const auto& [stored, output] : progress_.outputs) {
     const Site site = stored.site;
-    require(stored.unconditional < halves_.parts().size(), "the saved progress holds outputs of guidance's unconditional half, which is not by itself");
+    require(stored.unconditional < halves_.parts().size(),
+            "the saved progress holds outputs of guidance's unconditional half, which is not by itself");
     GuidanceHalves::Part& part = halves_.parts()[stored.unconditional];
     const int own = halves_.own_evaluation(part, first_ - 1);
     require(output.shape == whole && part.run.cached.schedule().needed_after(own, site), "the saved progress holds an output of shape ",

@@ -11,7 +11,9 @@ namespace {
 /// Hears a run whose own evaluations are these of the clip.
 BranchListener listener_of(const BranchListener& listener, std::vector<int> evaluations) {
   if (!listener) return {};
-  return [listener, evaluations = std::move(evaluations)](int own, Site site, const Tensor& output) { listener(evaluations[size_t(own)], site, output); };
+  return [listener, evaluations = std::move(evaluations)](int own, Site site, const Tensor& output) {
+    listener(evaluations[size_t(own)], site, output);
+  };
 }
 
 }  // namespace

@@ -88,8 +88,8 @@ MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, co
   return plan;
 }
 
-MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
-                       PlannedDevice device) {
+MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy,
+                       const PlannedRank& of, PlannedDevice device) {
   MemoryPlan plan;
   plan.beside = of.beside;
   PlanningBackend backend(device);

@@ -59,7 +59,7 @@ MemoryPlan plan_text_encoding(const VideoModel& model, WeightStorage storage, co
 
 /// The plan of one rank for one video on a device. Nothing is read but configurations, names and shapes of weights, and the tokenizer. Throws
 /// Error as VideoModel::open and VideoPipeline::generate do.
-MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of,
-                       PlannedDevice device = PlannedDevice::cpu);
+MemoryPlan plan_memory(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy,
+                       const PlannedRank& of, PlannedDevice device = PlannedDevice::cpu);
 
 }  // namespace pyracast

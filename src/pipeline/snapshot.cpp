@@ -42,7 +42,8 @@ fs::path transformer_in(const fs::path& snapshot, const SnapshotPaths& found, co
 }  // namespace
 
 std::vector<std::pair<std::string, fs::path>> SnapshotPaths::parts() const {
-  std::vector<std::pair<std::string, fs::path>> all{{"transformer", transformer}, {"vae", vae}, {"text_encoder", text_encoder}, {"tokenizer", tokenizer}, {"scheduler", scheduler}};
+  std::vector<std::pair<std::string, fs::path>> all{
+      {"transformer", transformer}, {"vae", vae}, {"text_encoder", text_encoder}, {"tokenizer", tokenizer}, {"scheduler", scheduler}};
   std::erase_if(all, [](const auto& part) { return part.second.empty(); });
   return all;
 }

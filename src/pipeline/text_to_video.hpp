@@ -54,8 +54,8 @@ class TextToVideo final : public VideoPipeline {
   VideoPlan plan(const VideoRequest& request, const BroadcastSchedule& schedule) const override;
 
   /// Noise N(0, 1) [videos, channels, time, height, width] -> latents; of the request: steps, guidance and eta. `text` is what
-  /// with() gives. Shows of each evaluation model_output (both halves, where they are in one batch), noise_pred_guided (what the sampler is given) and
-  /// latents. Nothing where the team stopped or failed. Throws Error on a sampler's config that is not supported.
+  /// with() gives. Shows of each evaluation model_output (both halves, where they are in one batch), noise_pred_guided (what the sampler is given)
+  /// and latents. Nothing where the team stopped or failed. Throws Error on a sampler's config that is not supported.
   std::optional<Tensor> denoise(const Tensor& noise, const PromptEmbeddings& text, const VideoRequest& request, const VideoRun& run,
                                 VideoProgress& progress) const;
 

@@ -58,7 +58,8 @@ MakingPhase phase_of(Branch branch) {
 
 }  // namespace
 
-WorkPlan plan_work(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy, const PlannedRank& of) {
+WorkPlan plan_work(const VideoModel& model, WeightStorage storage, const VideoRequest& request, const BroadcastPolicy& policy,
+                   const PlannedRank& of) {
   PlanningBackend backend;
   WorkCount count(backend);
   const auto listen = [&](const std::string& doing) { count.begin(doing); };

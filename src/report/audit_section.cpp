@@ -49,7 +49,8 @@ std::string audit_section(const DatasetSummary& s) {
   out += "</div>\n";
   if (s.audit.not_finite()) out += concat("<p class=\"soft\">", s.audit.not_finite(), " were not finite without reuse, and are not compared.</p>\n");
   if (samples.empty()) return out;
-  out += "<p></p><div class=\"charts wide\">\n" + line_chart_svg(drift_chart(samples, s.configuration.value("audit-bound", Json()))) + "</div>\n<p></p>";
+  out +=
+      "<p></p><div class=\"charts wide\">\n" + line_chart_svg(drift_chart(samples, s.configuration.value("audit-bound", Json()))) + "</div>\n<p></p>";
   out += "<table id=\"audit\"><tr><th>least alike</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th>"
          "<th class=\"number\">relative MSE of latents</th><th></th></tr>\n";
   for (size_t i = 0; i < std::min(most, samples.size()); ++i) {

@@ -41,8 +41,9 @@ std::string cards(const DatasetComparison& c) {
   out += card(fixed(a.seconds / b.seconds, 2) + " ×", "speed-up of whole samples");
   out += card(fixed(c.psnr.mean(), 2) + " dB", "PSNR, mean");
   out += card(fixed(c.ssim.mean(), 4), "SSIM, mean");
-  out += card(c.lpips_backbone.empty() ? "–" : fixed(c.lpips.mean(), 4),
-              c.lpips_backbone.empty() ? "LPIPS was not computed: give --lpips-backbone and --lpips-heads" : "LPIPS, mean (" + c.lpips_backbone + ")");
+  out +=
+      card(c.lpips_backbone.empty() ? "–" : fixed(c.lpips.mean(), 4),
+           c.lpips_backbone.empty() ? "LPIPS was not computed: give --lpips-backbone and --lpips-heads" : "LPIPS, mean (" + c.lpips_backbone + ")");
   const auto reused = [](const RunTotals& run) { return run.attentions ? 100 * double(run.attentions_reused) / double(run.attentions) : 0; };
   out += card(fixed(reused(a), 1) + " → " + fixed(reused(b), 1) + " %", "attention outputs reused");
   if (a.bytes_sent || b.bytes_sent)
@@ -103,7 +104,8 @@ std::string charts(const DatasetComparison& c) {
     if (!chart.series.empty()) out += line_chart_svg(chart) + "\n";
   out += "</div>\n";
   if (all[0].series.empty()) out += "<p class=\"soft\">The runs have different numbers of evaluations: steps are not shown side by side.</p>\n";
-  else if (all[1].series.empty()) out += "<p class=\"soft\">The drift of each step is shown where both runs were made with --save step-latents.</p>\n";
+  else if (all[1].series.empty())
+    out += "<p class=\"soft\">The drift of each step is shown where both runs were made with --save step-latents.</p>\n";
   return out;
 }
 
@@ -128,8 +130,9 @@ std::string settings_table(const DatasetComparison& c) {
 }
 
 std::string sample_table(const DatasetComparison& c) {
-  std::string out = "<table id=\"samples\"><tr><th>sample</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th><th class=\"number\">LPIPS</th>"
-                    "<th class=\"number\">drift</th><th class=\"number\">denoising, first (s)</th><th class=\"number\">second (s)</th></tr>\n";
+  std::string out =
+      "<table id=\"samples\"><tr><th>sample</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th><th class=\"number\">LPIPS</th>"
+      "<th class=\"number\">drift</th><th class=\"number\">denoising, first (s)</th><th class=\"number\">second (s)</th></tr>\n";
   for (const SampleComparison& s : c.worst)
     out += "<tr><td>" + escaped(s.id) + (s.sample ? concat(" (", s.sample, ')') : "") + "</td>" + number_cell(fixed(s.mean_psnr, 2)) +
            number_cell(fixed(s.mean_ssim, 4)) + number_cell(fixed(s.mean_lpips, 4)) + number_cell(fixed(s.latents_drift, 4)) +

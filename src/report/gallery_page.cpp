@@ -51,8 +51,10 @@ std::string clips_of(const Gallery& g) {
 }
 
 std::string ways_table(const Gallery& g) {
-  std::string out = "<table id=\"ways\"><tr><th>way</th><th class=\"number\">branch outputs computed</th><th class=\"number\">denoising a clip (s)</th>"
-                    "<th class=\"number\">speed-up</th><th class=\"number\">sent a clip</th><th class=\"number\">PSNR (dB)</th><th class=\"number\">SSIM</th></tr>\n";
+  std::string out =
+      "<table id=\"ways\"><tr><th>way</th><th class=\"number\">branch outputs computed</th><th class=\"number\">denoising a clip (s)</th>"
+      "<th class=\"number\">speed-up</th><th class=\"number\">sent a clip</th><th class=\"number\">PSNR (dB)</th><th "
+      "class=\"number\">SSIM</th></tr>\n";
   for (size_t i = 0; i < g.ways.size(); ++i) {
     const GalleryWay& way = g.ways[i];
     out += "<tr><td><b>" + escaped(way.name) + "</b><br><span class=\"soft\">" + escaped(way.explanation) + "</span></td>" +
@@ -62,7 +64,8 @@ std::string ways_table(const Gallery& g) {
            number_cell(i ? fixed(g.mean_psnr(i), 2) : "–") + number_cell(i ? fixed(g.mean_ssim(i), 4) : "–") + "</tr>\n";
   }
   out += "</table>\n<p class=\"soft\">Seconds: the median over the clips, of denoising, on the first rank. Sent: the all-to-alls of the first rank";
-  return out + (g.ranks > 1 ? concat(" of ", g.ranks, " that make each video together.</p>\n") : "; one rank sends nothing (mpirun -n 2 shows what a team sends).</p>\n");
+  return out + (g.ranks > 1 ? concat(" of ", g.ranks, " that make each video together.</p>\n")
+                            : "; one rank sends nothing (mpirun -n 2 shows what a team sends).</p>\n");
 }
 
 std::string cards(const Gallery& g) {
@@ -72,7 +75,8 @@ std::string cards(const Gallery& g) {
     const GalleryWay& way = g.ways[i];
     out += card(fixed(100 * (1 - way.median_seconds() / all.median_seconds()), 0) + " %", "of the time saved by " + escaped(way.name));
     if (all.bytes_sent() > 0)
-      out += card(fixed(100 * (1 - double(way.bytes_sent()) / double(all.bytes_sent())), 0) + " %", "of the communication saved by " + escaped(way.name));
+      out += card(fixed(100 * (1 - double(way.bytes_sent()) / double(all.bytes_sent())), 0) + " %",
+                  "of the communication saved by " + escaped(way.name));
     out += card(fixed(g.mean_psnr(i), 2) + " dB", "PSNR, mean, of " + escaped(way.name));
   }
   return out + "</div>\n";
@@ -89,7 +93,8 @@ double GalleryWay::median_seconds() const {
 double GalleryWay::computed_share() const {
   double made = 0, all = 0;
   for (const auto& evaluation : steps.computed)
-    for (size_t branch = 0; branch < size_t(branch_count); ++branch) made += double(evaluation[branch]), all += double(steps.computed.front()[branch]);
+    for (size_t branch = 0; branch < size_t(branch_count); ++branch)
+      made += double(evaluation[branch]), all += double(steps.computed.front()[branch]);
   return made / all;
 }
 
@@ -136,8 +141,12 @@ Json gallery_json(const Gallery& g) {
   Json json{{"model", g.model}, {"size", g.size}, {"ranks", g.ranks}, {"ways", Json::array()}, {"clips", Json::array()}};
   for (size_t i = 0; i < g.ways.size(); ++i) {
     const GalleryWay& way = g.ways[i];
-    json["ways"].push_back({{"name", way.name}, {"computed_share", way.computed_share()}, {"seconds", way.seconds}, {"median_seconds", way.median_seconds()},
-                            {"bytes_sent", way.bytes_sent()}, {"mean_psnr", i ? Json(g.mean_psnr(i)) : Json()},
+    json["ways"].push_back({{"name", way.name},
+                            {"computed_share", way.computed_share()},
+                            {"seconds", way.seconds},
+                            {"median_seconds", way.median_seconds()},
+                            {"bytes_sent", way.bytes_sent()},
+                            {"mean_psnr", i ? Json(g.mean_psnr(i)) : Json()},
                             {"mean_ssim", i && g.mean_ssim(i) ? Json(*g.mean_ssim(i)) : Json()}});
   }
   for (const GalleryClip& clip : g.clips) {

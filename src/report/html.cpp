@@ -115,7 +115,8 @@ std::string card(const std::string& value, const std::string& what) {
 }
 
 std::string clip(std::string_view mp4, const std::string& label) {
-  return concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"", data_uri("video/mp4", mp4), "\"></video><span>", label, "</span></div>\n");
+  return concat("<div><video autoplay muted loop playsinline preload=\"auto\" src=\"", data_uri("video/mp4", mp4), "\"></video><span>", label,
+                "</span></div>\n");
 }
 
 std::string text_cell(std::string_view text) { return "<td>" + escaped(text) + "</td>"; }

@@ -47,12 +47,16 @@ double samples_an_hour(const DatasetStatus& status, uint64_t samples) {
 }
 
 std::string audit_line(const AuditTally& audit) {
-  std::string out = print("audit: %llu also made without reuse (%.2g %% of the time)", (unsigned long long)audit.audited(), 100 * audit.share_of_time());
+  std::string out =
+      print("audit: %llu also made without reuse (%.2g %% of the time)", (unsigned long long)audit.audited(), 100 * audit.share_of_time());
   if (audit.compared()) {
     const AuditedSample worst = audit.worst_first().front();
-    out += print(": PSNR %.2f dB in the median, %.2f dB at worst (", audit.median_psnr(), worst.psnr) + concat(worst.id, " sample ", worst.sample, ')');
+    out +=
+        print(": PSNR %.2f dB in the median, %.2f dB at worst (", audit.median_psnr(), worst.psnr) + concat(worst.id, " sample ", worst.sample, ')');
   }
-  if (audit.beyond()) out += concat("; BEYOND THE BOUND: ", audit.beyond(), audit.replaced() ? concat(", ", audit.replaced(), " of them kept as made without reuse") : "");
+  if (audit.beyond())
+    out +=
+        concat("; BEYOND THE BOUND: ", audit.beyond(), audit.replaced() ? concat(", ", audit.replaced(), " of them kept as made without reuse") : "");
   if (audit.not_finite()) out += concat("; ", audit.not_finite(), " were not finite without reuse");
   return out + "\n";
 }
@@ -105,13 +109,24 @@ std::string status_table(const DatasetStatus& s, double now) {
 }
 
 Json status_json(const DatasetStatus& s, double now) {
-  Json json{{"output", s.output}, {"time", now}, {"running", s.running}, {"last_words", s.last_words},
-            {"samples", {{"asked_for", s.asked_for}, {"done", s.done}, {"failed", s.failed}, {"left", s.left},
-                         {"not_asked_for", s.not_asked_for}}},
-            {"rejected", s.rejected}, {"shards", s.shards}, {"failures", s.failures}, {"audit", audit_json(s.audit)}, {"attempt", s.attempt}, {"started", s.started},
-            {"last_ended", s.last_ended}, {"samples_a_second", s.samples_a_second},
+  Json json{{"output", s.output},
+            {"time", now},
+            {"running", s.running},
+            {"last_words", s.last_words},
+            {"samples", {{"asked_for", s.asked_for}, {"done", s.done}, {"failed", s.failed}, {"left", s.left}, {"not_asked_for", s.not_asked_for}}},
+            {"rejected", s.rejected},
+            {"shards", s.shards},
+            {"failures", s.failures},
+            {"audit", audit_json(s.audit)},
+            {"attempt", s.attempt},
+            {"started", s.started},
+            {"last_ended", s.last_ended},
+            {"samples_a_second", s.samples_a_second},
             {"seconds_left", s.seconds_left ? Json(*s.seconds_left) : Json()},
-            {"nodes", Json::array()}, {"teams", Json::array()}, {"missing", s.missing}, {"warnings", s.warnings}};
+            {"nodes", Json::array()},
+            {"teams", Json::array()},
+            {"missing", s.missing},
+            {"warnings", s.warnings}};
   for (const auto& [host, node] : nodes_of(s))
     json["nodes"].push_back({{"host", host}, {"teams", node.teams}, {"samples", node.samples}, {"failed", node.failed},
                              {"samples_an_hour", samples_an_hour(s, node.samples)}, {"busy_seconds", node.busy_seconds},

@@ -142,8 +142,10 @@ struct GenerateSettings {
     visit("Sampling", "clips", s.clips, "clips a video; each continues the one before");
     visit("Sampling", "condition-latents", s.condition_latents, "latent frames of the clip before that a clip continues from (a multiple of 5)");
     visit("Sampling", "condition-edit", s.condition_edit, "how much those frames may change, 0 to 1");
-    visit("Broadcasting", "broadcast", s.broadcast, "JSON file that says which attention outputs are reused over several steps "
-          "(Pyramid Attention Broadcast), or a preset by its name, e.g. opensora-246 (those of configs/broadcast); none is given: everything is computed");
+    visit("Broadcasting", "broadcast", s.broadcast,
+          "JSON file that says which attention outputs are reused over several steps "
+          "(Pyramid Attention Broadcast), or a preset by its name, e.g. opensora-246 (those of configs/broadcast); none is given: everything is "
+          "computed");
     visit("Broadcasting", "audit", s.audit, "share of the samples that are also made without reuse, to say how far reuse leads away, e.g. 1% (the "
           "same samples on any ranks); their videos stay those with reuse");
     visit("Broadcasting", "audit-bound", s.audit_bound, "PSNR in dB of an audited sample's frames below which the log warns and the sample counts "

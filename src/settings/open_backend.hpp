@@ -10,8 +10,8 @@ CpuIsa isa_of(const std::string& name);
 /// auto, cudnn or own. Throws Error on another name.
 CudaAttention gpu_attention_of(const std::string& name);
 
-/// What a `dtype` of "auto" means on this machine: on the CPU "amx" where an `isa` of automatic finds AMX, else "bfp16"; on a GPU "bfloat16". Others are
-/// as given. Throws Error on a type that does not exist, or not there.
+/// What a `dtype` of "auto" means on this machine: on the CPU "amx" where an `isa` of automatic finds AMX, else "bfp16"; on a GPU "bfloat16". Others
+/// are as given. Throws Error on a type that does not exist, or not there.
 std::string resolved_dtype(const std::string& device, const std::string& dtype, CpuIsa isa);
 
 /// The device "cpu", or GPU `gpu` for "cuda", which computes in float32 where dtype says so, else in bfloat16. Throws Error on a name that does

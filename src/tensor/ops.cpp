@@ -55,7 +55,8 @@ const View* optional_view(const Tensor& x, View& storage) { return x.empty() ? n
 Tensor like(const Tensor& x) { return Tensor(x.backend(), x.shape(), x.dtype()); }
 
 Tensor to_pixels(const Tensor& x, PixelRounding rounding) {
-  require(x.dtype() == DType::float32 || x.dtype() == DType::bfloat16, "to_pixels: expected a float32 or bfloat16 tensor, found ", name_of(x.dtype()));
+  require(x.dtype() == DType::float32 || x.dtype() == DType::bfloat16, "to_pixels: expected a float32 or bfloat16 tensor, found ",
+          name_of(x.dtype()));
   Tensor out(x.backend(), x.shape(), DType::uint8);
   x.backend().to_pixels(x.view(), rounding, out.view());
   return out;
@@ -93,7 +94,8 @@ Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, 
   Shape shape = x.shape();
   shape.back() = weight.columns;
   Tensor out(x.backend(), shape, x.dtype());
-  require(residual.x.empty() ? residual.gate.empty() : activation == Activation::none, "linear: a residual and an activation, or a gate of no residual");
+  require(residual.x.empty() ? residual.gate.empty() : activation == Activation::none,
+          "linear: a residual and an activation, or a gate of no residual");
   if (!residual.gate.empty()) grouped("linear", out, residual.gate);
   View bias_view, added, gate;
   x.backend().linear(x.view(), weight, optional_view(bias, bias_view), activation, out.view(), residual_view("linear", residual.x, out, added),

@@ -27,10 +27,12 @@ struct Residual {
 };
 
 /// activation(x weight^T + bias): x [..., depth] -> [..., columns]. Where it is added to a residual there is no activation.
-Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none, const Residual& residual = {});
+Tensor linear(const Tensor& x, const PackedWeights& weight, const Tensor& bias, Activation activation = Activation::none,
+              const Residual& residual = {});
 /// x [batch, time, height, width, channels] -> the same axes, output channels last.
 /// Added to a `residual` (empty: none) like the result.
-Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry, const Tensor& residual = {});
+Tensor convolution(const Tensor& x, const PackedWeights& weight, const Tensor& bias, const ConvolutionGeometry& geometry,
+                   const Tensor& residual = {});
 /// q [batch, queries, heads, size], k and v [batch, keys, heads, size] -> like q. `bias` (empty: none) is
 /// [1 or batch, 1 or heads, 1 or queries, keys]. With `keys_of` k and v are [1, all keys, heads, size], and entry b
 /// attends to the keys of keys_of[b].

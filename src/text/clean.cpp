@@ -42,26 +42,27 @@ const Rules& address_rules() {
 /// Between HTML and the mending of the encoding.
 const Rules& character_rules() {
   static const Rules rules = rules_of({
-      {R"(@[\w\d]+\b)", ""},   // nicknames
-      {R"([\x{31c0}-\x{31ef}]+)", ""},   // CJK strokes, phonetic extensions, enclosed, compatibility, ideographs
+      {R"(@[\w\d]+\b)", ""},            // nicknames
+      {R"([\x{31c0}-\x{31ef}]+)", ""},  // CJK strokes, phonetic extensions, enclosed, compatibility, ideographs
       {R"([\x{31f0}-\x{31ff}]+)", ""},
       {R"([\x{3200}-\x{32ff}]+)", ""},
       {R"([\x{3300}-\x{33ff}]+)", ""},
       {R"([\x{3400}-\x{4dbf}]+)", ""},
       {R"([\x{4dc0}-\x{4dff}]+)", ""},
       {R"([\x{4e00}-\x{9fff}]+)", ""},
-      {R"([-\x{58a}\x{5be}\x{1400}\x{1806}\x{2010}-\x{2015}\x{2e17}\x{2e1a}\x{2e3a}\x{2e3b}\x{2e40}\x{301c}\x{3030}\x{30a0}\x{fe31}\x{fe32}\x{fe58}\x{fe63}\x{ff0d}]+)", "-"},
+      {R"([-\x{58a}\x{5be}\x{1400}\x{1806}\x{2010}-\x{2015}\x{2e17}\x{2e1a}\x{2e3a}\x{2e3b}\x{2e40}\x{301c}\x{3030}\x{30a0}\x{fe31}\x{fe32}\x{fe58}\x{fe63}\x{ff0d}]+)",
+       "-"},
       {R"([`´«»“”¨])", "\""},
       {R"([‘’])", "'"},
       {R"(&quot;?)", ""},
       {R"(&amp)", ""},
-      {R"(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})", " "},   // network addresses
-      {R"(\d:\d\d\s+$)", ""},   // article numbers
+      {R"(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})", " "},  // network addresses
+      {R"(\d:\d\d\s+$)", ""},                          // article numbers
       {R"(\\n)", " "},
       {R"(#\d{1,3}\b)", ""},
       {R"(#\d{5,}\b)", ""},
       {R"(\b\d{6,}\b)", ""},
-      {R"(\S+\.(?:png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4))", ""},   // file names
+      {R"(\S+\.(?:png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4))", ""},  // file names
       {R"(["']{2,})", "\""},
       {R"(\.{2,})", " "},
       {R"([#®•©™&@·º½¾¿¡§~)(\]\[}{|\\/*]+)", " "},

@@ -115,7 +115,8 @@ class Bench {
   };
 
   VideoResult made(const SampleToMeasure& sample, const BroadcastPolicy& policy, const Observer& observe) const {
-    auto result = denoise_sample(settings_, sample, {.steps = sample.request.steps, .broadcast = policy, .observe = observe, .team = &team_}, pipeline_);
+    auto result =
+        denoise_sample(settings_, sample, {.steps = sample.request.steps, .broadcast = policy, .observe = observe, .team = &team_}, pipeline_);
     if (!result) throw AskedToStop();
     return *std::move(result);
   }
@@ -167,7 +168,8 @@ ExitCode run(const Ranks& ranks, const BenchSettings& settings) {
   set_threads(settings.generate.model.threads, ranks);
   const auto backend = open_device(settings.generate.model, ranks);
   const Team team = split_into_teams(ranks, ranks.size());
-  const TeamChannels channels = open_channels(team, false, settings.generate.collective_timeout, transport_of("auto", settings.generate.model.device, team.size), *backend);
+  const TeamChannels channels =
+      open_channels(team, false, settings.generate.collective_timeout, transport_of("auto", settings.generate.model.device, team.size), *backend);
   const auto pipeline = open_on_nodes(ranks, *model, settings.generate.model, *backend, channels);
   try {
     const Bench bench(settings.generate, samples, *pipeline, channels.for_numbers());

@@ -59,7 +59,8 @@ struct Stage {
 
 Stage product(int64_t rows, int64_t depth, int64_t columns) {
   using tag = memory::format_tag;
-  const memory::desc x({rows, depth}, f32, tag::ab), weight({depth, columns}, f32, tag::any), bias({1, columns}, f32, tag::ab), out({rows, columns}, f32, tag::ab);
+  const memory::desc x({rows, depth}, f32, tag::ab), weight({depth, columns}, f32, tag::any), bias({1, columns}, f32, tag::ab),
+      out({rows, columns}, f32, tag::ab);
   const matmul::primitive_desc description(matmul::desc(x, weight, bias, out), cpu());
   const memory plain = filled(memory::desc({depth, columns}, f32, tag::ba), 2);
   return {matmul(description), {{DNNL_ARG_SRC, filled(x, 1)}, {DNNL_ARG_WEIGHTS, in_layout(plain, description.weights_desc())},
@@ -84,8 +85,9 @@ Stage convolution(const std::vector<int64_t>& kernel, int64_t in, int64_t out, D
   }
   const memory::desc x(with(1, in, size), f32, channels_last), y(with(1, out, size), f32, channels_last);
   const memory::desc weight(with(out, in, kernel), f32, tag::any), bias({out}, f32, tag::a);
-  const convolution_forward::primitive_desc description(
-      convolution_forward::desc(prop_kind::forward_inference, algorithm::convolution_direct, x, weight, bias, y, Dims(kernel.size(), 1), before, after), cpu());
+  const convolution_forward::primitive_desc description(convolution_forward::desc(prop_kind::forward_inference, algorithm::convolution_direct, x,
+                                                                                  weight, bias, y, Dims(kernel.size(), 1), before, after),
+                                                        cpu());
   const memory plain = filled(memory::desc(with(out, in, kernel), f32, flat ? tag::oihw : tag::oidhw), 2);
   return {convolution_forward(description), {{DNNL_ARG_SRC, filled(x, 1)}, {DNNL_ARG_WEIGHTS, in_layout(plain, description.weights_desc())},
                                              {DNNL_ARG_BIAS, filled(bias, 3)}, {DNNL_ARG_DST, memory(y, cpu())}}};

@@ -170,8 +170,9 @@ TEST_P(SequencesOn, AxesTheyAreExchangedToAreToldWhichFramesAndEntriesTheyAre) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, SequencesOn,
-                         testing::Values(TestTeam{1, false}, TestTeam{2, false}, TestTeam{3, false}, TestTeam{4, false}, TestTeam{5, false}, TestTeam{8, false},
-                                         TestTeam{2, true}, TestTeam{3, true}, TestTeam{4, true}, TestTeam{5, true}, TestTeam{8, true}),
+                         testing::Values(TestTeam{1, false}, TestTeam{2, false}, TestTeam{3, false}, TestTeam{4, false}, TestTeam{5, false},
+                                         TestTeam{8, false}, TestTeam{2, true}, TestTeam{3, true}, TestTeam{4, true}, TestTeam{5, true},
+                                         TestTeam{8, true}),
                          [](const auto& info) { return concat(info.param.ranks, info.param.in_turns ? "InTurns" : ""); });
 
 TEST(TokenParts, AreInTwoTurnsTogetherAsEvenAsInOne) {

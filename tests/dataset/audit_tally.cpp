@@ -30,7 +30,8 @@ TEST(AuditTally, CountsAndSortsWhatWasCompared) {
   for (const AuditedSample& sample : tally.worst_first()) order.push_back(sample.id);
   EXPECT_THAT(order, testing::ElementsAre("c", "d", "a"));
   EXPECT_EQ(tally.median_psnr(), 30);
-  EXPECT_THAT(std::vector({tally.compared(), tally.audited(), tally.beyond(), tally.replaced(), tally.not_finite()}), testing::ElementsAre(3, 4, 2, 1, 1));
+  EXPECT_THAT(std::vector({tally.compared(), tally.audited(), tally.beyond(), tally.replaced(), tally.not_finite()}),
+              testing::ElementsAre(3, 4, 2, 1, 1));
   EXPECT_EQ(tally.seconds(), 20);
   EXPECT_DOUBLE_EQ(tally.share_of_time(), 20 / 50.) << "50 seconds in all";
 }

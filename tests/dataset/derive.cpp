@@ -95,7 +95,9 @@ TEST_F(Derive, TheIndexIsSealedAndListsTheShards) {
 
 TEST_F(Derive, MadeAgainIsTheSameBytes) {
   put_shards(3);
-  const auto bytes = [&] { return read_file(layout_.index()) + read_file(layout_.metadata()) + read_file(layout_.near_duplicates()) + read_file(layout_.run()); };
+  const auto bytes = [&] {
+    return read_file(layout_.index()) + read_file(layout_.metadata()) + read_file(layout_.near_duplicates()) + read_file(layout_.run());
+  };
   derive(output_, {{"version", 1}});
   const std::string before = bytes();
   derive(output_, {{"version", 1}});

@@ -30,7 +30,8 @@ class CompareSamples : public RunFolder {
 TEST_F(CompareSamples, FindsEqualOnesEqual) {
   EXPECT_THAT(compare().differing, IsEmpty());
   EXPECT_EQ(compare().first, "");
-  EXPECT_THAT(compare().compared, testing::IsSupersetOf({"latents", "text_embedding", "frames", "encoded_prompt", "perceptual_hash", "video_sha256"}));
+  EXPECT_THAT(compare().compared,
+              testing::IsSupersetOf({"latents", "text_embedding", "frames", "encoded_prompt", "perceptual_hash", "video_sha256"}));
 }
 
 TEST_F(CompareSamples, NamesWhatWasMadeFirstOfAllThatDiffers) {

@@ -85,14 +85,16 @@ TEST(LibraryAttention, IsWhatLongSequencesGoTo) {
     bool turned;
     int64_t calls;   // of the library
   };
-  for (const auto& [tokens, beside, turned, calls] : {Case{100, 1, false, 1}, {65, 1, true, 1}, {64, 1, true, 0}, {70, 3, true, 0}, {70, 1, true, 1}}) {
+  for (const auto& [tokens, beside, turned, calls] :
+       {Case{100, 1, false, 1}, {65, 1, true, 1}, {64, 1, true, 0}, {70, 3, true, 0}, {70, 1, true, 1}}) {
     std::vector<float> results[2];
     for (const auto& gpu : {with_library.get(), alone.get()}) {
       const DeviceArray qkv(*gpu, {batch, tokens, beside, 3, heads, size}, random_values(batch * tokens * beside * 3 * width, 1), DType::bfloat16),
           norm(*gpu, {size}, random_values(size, 2)), angles(*gpu, {tokens, size / 2}, random_values(tokens * size / 2, 3));
       PackedAttention with{.scale = 0.3f};
       if (turned) with.q_norm = with.k_norm = norm.view, with.cosines = with.sines = angles.view;
-      const auto [called, result] = attended(*gpu, {batch, tokens, beside, heads, size}, [&](View out) { gpu->packed_attention(qkv.view, with, out); });
+      const auto [called, result] =
+          attended(*gpu, {batch, tokens, beside, heads, size}, [&](View out) { gpu->packed_attention(qkv.view, with, out); });
       EXPECT_EQ(called, gpu == with_library.get() ? calls : 0) << tokens << ' ' << beside;
       results[gpu == alone.get()] = result;
     }

@@ -31,7 +31,8 @@ struct EmulatedLoop : testing::Test {
     const std::filesystem::path snapshot = family == "opensora-1.2" ? std::filesystem::path(DEMO_SNAPSHOT) : folder / family;
     if (!std::filesystem::exists(snapshot)) write_tiny_snapshot(family, snapshot, DEMO_SNAPSHOT);
     model = find_model({family, snapshot});
-    request = {.prompt = "A red circle, moving left.", .height = 16, .width = 16, .frames = model->defaults().frames, .fps = 8, .steps = 5, .guidance = 3};
+    request = {
+        .prompt = "A red circle, moving left.", .height = 16, .width = 16, .frames = model->defaults().frames, .fps = 8, .steps = 5, .guidance = 3};
   }
   void TearDown() override { emulated::copies_take = emulated::copies_beside_take = std::chrono::microseconds(0); }
 
@@ -130,14 +131,16 @@ TEST_F(EmulatedLoop, WithOutputsInTheHostsMemoryGivesTheSameBitsWhereCopiesTakeT
     int ranks;
     BroadcastPolicy policy;
   };
-  for (const auto& [family, ranks, policy] : {Case{"latte-1", 1, some_reuse()}, {"latte-1", 2, reuse_of_a_half(6)}, {"opensora-1.2", 2, some_reuse()}}) {
+  for (const auto& [family, ranks, policy] :
+       {Case{"latte-1", 1, some_reuse()}, {"latte-1", 2, reuse_of_a_half(6)}, {"opensora-1.2", 2, some_reuse()}}) {
     use(family);
     request.steps = 6;
     request.frames = 5;
     emulated::copies_beside_take = std::chrono::microseconds(0);
     const std::vector<float> at_once = latents_of(1, nullptr, OutputPlace::device, policy).front();
     emulated::copies_beside_take = std::chrono::milliseconds(150);   // longer than what is computed meanwhile
-    for (const std::vector<float>& latents : latents_of(ranks, nullptr, OutputPlace::host, policy)) EXPECT_EQ(latents, at_once) << family << ", " << ranks;
+    for (const std::vector<float>& latents : latents_of(ranks, nullptr, OutputPlace::host, policy))
+      EXPECT_EQ(latents, at_once) << family << ", " << ranks;
   }
 }
 

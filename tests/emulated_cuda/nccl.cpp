@@ -73,8 +73,8 @@ struct Message {
       if (moved <= 0) return;   // not now, or never: a lost rank is for the watchdog to notice
       done += size_t(moved);
       if (!sends && done == sizeof announced && announced != bytes)
-        stop("rank " + std::to_string(peer) + " sent " + std::to_string(announced) + " bytes to rank " + std::to_string(links->rank) + ", which expected " +
-             std::to_string(bytes));
+        stop("rank " + std::to_string(peer) + " sent " + std::to_string(announced) + " bytes to rank " + std::to_string(links->rank) +
+             ", which expected " + std::to_string(bytes));
     }
   }
 };

@@ -17,8 +17,8 @@ struct Made {
   std::vector<Sent> sent;
 };
 
-Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request, const BroadcastPolicy& policy,
-                  bool decodes, OutputPlace stored_outputs = OutputPlace::device) {
+Made made_on_gpus(const VideoModel& model, CudaPrecision precision, int ranks, bool cfg_parallel, const VideoRequest& request,
+                  const BroadcastPolicy& policy, bool decodes, OutputPlace stored_outputs = OutputPlace::device) {
   Made made;
   made.most_in_use.resize(size_t(ranks));
   made.sent.resize(size_t(ranks));
@@ -56,7 +56,8 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlanned) {
   VideoRequest image = request(std::string(GetParam()) == "osp-1.1" ? 4 : 2);   // PNDM takes no fewer
   image.frames = 1;
   compare(CudaPrecision::float32, 1, false, {}, image);
-  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, true}}) compare(CudaPrecision::bfloat16, ranks, cfg_parallel, some_reuse(), image);
+  for (const auto& [ranks, cfg_parallel] : {std::pair(1, false), {2, true}})
+    compare(CudaPrecision::bfloat16, ranks, cfg_parallel, some_reuse(), image);
 }
 
 /// All branches are reused at the second evaluation and the third.
@@ -91,7 +92,8 @@ TEST_P(VideosOnGpus, TakeTheMemoryThatWasPlannedWithOutputsInTheHosts) {
                            narrow ? PlannedDevice::gpu_bfloat16 : PlannedDevice::gpu_float32);
       };
       const MemoryPlan plan = plan_with(OutputPlace::host), on_device = plan_with(OutputPlace::device);
-      EXPECT_EQ(made.most_in_use[size_t(rank)], std::max({plan.loading_bytes, most(plan, "encoding"), most(plan, "evaluation")})) << rank << " of " << ranks;
+      EXPECT_EQ(made.most_in_use[size_t(rank)], std::max({plan.loading_bytes, most(plan, "encoding"), most(plan, "evaluation")}))
+          << rank << " of " << ranks;
       EXPECT_LT(most(plan, "evaluation"), most(on_device, "evaluation")) << rank << " of " << ranks;
       EXPECT_EQ(on_device.host_bytes, 0);
       EXPECT_GE(plan.host_bytes, stored_bytes / ranks / (narrow ? 2 : 1));

@@ -19,7 +19,8 @@ std::string file_of(const StoredTensors& tensors) {
   Json header = Json::object();
   std::string data;
   for (const auto& [name, t] : tensors) {
-    header[name] = {{"dtype", t.dtype == DType::float32 ? "F32" : "U8"}, {"shape", t.shape}, {"data_offsets", {data.size(), data.size() + t.bytes.size()}}};
+    header[name] = {
+        {"dtype", t.dtype == DType::float32 ? "F32" : "U8"}, {"shape", t.shape}, {"data_offsets", {data.size(), data.size() + t.bytes.size()}}};
     data.append(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size());
   }
   const std::string text = header.dump();
@@ -31,10 +32,15 @@ std::string file_of(const StoredTensors& tensors) {
 
 std::string file_around(std::string_view about) {
   static const std::string floats(16, '\0'), none;
-  StoredTensors tensors{{"about", tensor(about, DType::uint8, {int64_t(about.size())})}, {"latents", tensor(floats, DType::float32, {2, 2})},
-                        {"previous", tensor(none, DType::float32, {0})}, {"guidance_difference", tensor(floats, DType::float32, {4})}, {"video", tensor(none, DType::uint8, {0})},
-                        {"latents_before", tensor(none, DType::float32, {0})}, {"step_latents", tensor(none, DType::float32, {0})},
-                        {"embedding", tensor(none, DType::float32, {0})}, {"sampler.0", tensor(floats, DType::float32, {4})},
+  StoredTensors tensors{{"about", tensor(about, DType::uint8, {int64_t(about.size())})},
+                        {"latents", tensor(floats, DType::float32, {2, 2})},
+                        {"previous", tensor(none, DType::float32, {0})},
+                        {"guidance_difference", tensor(floats, DType::float32, {4})},
+                        {"video", tensor(none, DType::uint8, {0})},
+                        {"latents_before", tensor(none, DType::float32, {0})},
+                        {"step_latents", tensor(none, DType::float32, {0})},
+                        {"embedding", tensor(none, DType::float32, {0})},
+                        {"sampler.0", tensor(floats, DType::float32, {4})},
                         {"output.spatial_attention.3", tensor(floats, DType::float32, {1, 1, 2, 2})},
                         {"unconditional_output.spatial_attention.3", tensor(floats, DType::float32, {1, 1, 2, 2})}};
   const std::string seal = seal_of_progress(tensors);

@@ -86,7 +86,8 @@ TEST_F(GenerateAudit, SaysWhatCompareSaysOfTwoRuns) {
   ASSERT_EQ(run(command(2, prompts, "without", {"--save", "frames,latents"})).code, 0);
   ASSERT_EQ(reusing(2, "with", {"--save", "frames,latents", "--audit", "100%"}).code, 0);
   const auto audited = rows("with");
-  const Ended compared = run({PYRACAST, "compare", (folder / "without").string(), (folder / "with").string(), "--output", (folder / "page").string()});
+  const Ended compared =
+      run({PYRACAST, "compare", (folder / "without").string(), (folder / "with").string(), "--output", (folder / "page").string()});
   ASSERT_EQ(compared.code, 0) << compared.output;
   const json page = json::parse(read_text(folder / "page/compare.json"));
   ASSERT_EQ(page["samples"].size(), audited.size());
@@ -105,7 +106,8 @@ TEST_F(GenerateAudit, WarnsBeyondTheBoundAndKeepsTheVideoWithoutReuseWhereItIsAs
   ASSERT_EQ(run(command(2, prompts, "without")).code, 0);
   ASSERT_EQ(reusing(2, "bounded", {"--audit", "50%", "--audit-bound", "99"}).code, 0);
   ASSERT_EQ(reusing(1, "out", {"--audit", "50%", "--audit-bound", "99", "--audit-fallback"}).code, 0);
-  EXPECT_THAT(read_text(folder / "out/logs/rank-0.log"), AllOf(HasSubstr("[warning] BEYOND THE BOUND of 99 dB: clip-"), HasSubstr("it is kept as made without reuse")));
+  EXPECT_THAT(read_text(folder / "out/logs/rank-0.log"),
+              AllOf(HasSubstr("[warning] BEYOND THE BOUND of 99 dB: clip-"), HasSubstr("it is kept as made without reuse")));
   EXPECT_THAT(read_text(folder / "bounded/logs/rank-0.log") + read_text(folder / "bounded/logs/rank-1.log"),
               AllOf(HasSubstr("BEYOND THE BOUND"), Not(HasSubstr("kept as made without reuse"))));
   const auto without = rows("without"), bounded = rows("bounded"), kept = rows("out");
@@ -177,7 +179,8 @@ TEST_F(GenerateAudit, BeginsInADatasetWithoutOneWhereOnlyNewSamplesAreAskedFor) 
 
 TEST_F(GenerateAudit, IsWholeInDatasetsThatAreJoined) {
   ASSERT_EQ(reusing(1, "whole", {"--audit", "50%"}).code, 0);
-  for (const char* part : {"0", "1"}) ASSERT_EQ(reusing(1, std::string("part-") + part, {"--audit", "50%", "--part", std::string(part) + "/2"}).code, 0);
+  for (const char* part : {"0", "1"})
+    ASSERT_EQ(reusing(1, std::string("part-") + part, {"--audit", "50%", "--part", std::string(part) + "/2"}).code, 0);
   const Ended joined = on("join", "out", {(folder / "part-0").string(), (folder / "part-1").string()});
   ASSERT_EQ(joined.code, 0) << joined.output;
   EXPECT_EQ(content_of(folder / "out"), content_of(folder / "whole"));

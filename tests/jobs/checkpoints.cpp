@@ -34,7 +34,8 @@ struct GenerateCheckpoints : GenerateTest {
     return files;
   }
   static int evaluations_of(const fs::path& file) { return std::stoi(file.stem().extension().string().substr(1)); }
-  /// Starts a run (by mpirun where it is killed: else that would hide the exit code) and ends all its processes with `signal` when it has saved so many evaluations.
+  /// Starts a run (by mpirun where it is killed: else that would hide the exit code) and ends all its processes with `signal` when it has saved so
+  /// many evaluations.
   Ended interrupted(const std::string& output, int signal, int evaluations, std::vector<std::string> more = {}) const {
     const int ranks = signal == SIGKILL ? 1 : 0;   // mpirun has an exit code of its own after TERM
     Program program(long_video(ranks, output, std::move(more)), folder / (output + ".log"));

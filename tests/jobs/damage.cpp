@@ -97,31 +97,43 @@ TEST_P(Damaged, IsFoundPutAsideAndMadeAgain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, Damaged, ::testing::Values(
-    Damage{"VideoCut", [](const fs::path& out) { fs::resize_file(files_below(out / "videos", ".mp4")[2], 500); }, 1},
-    Damage{"VideoEmptied", [](const fs::path& out) { fs::resize_file(files_below(out / "videos", ".mp4")[3], 0); }, 1},
-    Damage{"VideoWithAFlippedBit", [](const fs::path& out) { change(files_below(out / "videos", ".mp4")[4], [](auto& bytes) { bytes[900] ^= 4; }); }, 1},
-    Damage{"VideoThatWornDiskChanged", [](const fs::path& out) {
-      const fs::path video = files_below(out / "videos", ".mp4")[5];
-      const auto time = fs::last_write_time(video);
-      change(video, [](auto& bytes) { bytes[900] ^= 4; });
-      fs::last_write_time(video, time);
-    }, 1, {"--check-files"}},
-    Damage{"VideoRemoved", [](const fs::path& out) { fs::remove(files_below(out / "videos", ".mp4")[0]); }, 0},
-    Damage{"AllVideosRemoved", [](const fs::path& out) { fs::remove_all(out / "videos"); }, 0},
-    Damage{"ShardCut", [](const fs::path& out) { fs::resize_file(files_below(out / "shards", ".h5")[1], 5000); }, 1},
-    Damage{"ShardsEachWithAFlippedBit", [](const fs::path& out) {
-      size_t at = 1000;
-      for (const fs::path& shard : files_below(out / "shards", ".h5")) change(shard, [&](auto& bytes) { bytes.at(at += 1777) ^= 1; });
-    }, every_shard},
-    Damage{"ShardCopiedUnderAnotherName", [](const fs::path& out) {
-      const fs::path shard = files_below(out / "shards", ".h5")[0];
-      fs::copy_file(shard, shard.parent_path() / "shard-00000000000000000000.h5");
-    }, 0},
-    Damage{"IndexOfNothing", [](const fs::path& out) { fs::resize_file(out / "index.h5", 100); }, 0},
-    Damage{"EverythingDerivedRemoved", [](const fs::path& out) {
-      for (const char* name : {"index.h5", "metadata.jsonl", "run.json"}) fs::remove(out / name);
-    }, 0}),
+INSTANTIATE_TEST_SUITE_P(
+    , Damaged,
+    ::testing::Values(Damage{"VideoCut", [](const fs::path& out) { fs::resize_file(files_below(out / "videos", ".mp4")[2], 500); }, 1},
+                      Damage{"VideoEmptied", [](const fs::path& out) { fs::resize_file(files_below(out / "videos", ".mp4")[3], 0); }, 1},
+                      Damage{"VideoWithAFlippedBit",
+                             [](const fs::path& out) { change(files_below(out / "videos", ".mp4")[4], [](auto& bytes) { bytes[900] ^= 4; }); }, 1},
+                      Damage{"VideoThatWornDiskChanged",
+                             [](const fs::path& out) {
+                               const fs::path video = files_below(out / "videos", ".mp4")[5];
+                               const auto time = fs::last_write_time(video);
+                               change(video, [](auto& bytes) { bytes[900] ^= 4; });
+                               fs::last_write_time(video, time);
+                             },
+                             1,
+                             {"--check-files"}},
+                      Damage{"VideoRemoved", [](const fs::path& out) { fs::remove(files_below(out / "videos", ".mp4")[0]); }, 0},
+                      Damage{"AllVideosRemoved", [](const fs::path& out) { fs::remove_all(out / "videos"); }, 0},
+                      Damage{"ShardCut", [](const fs::path& out) { fs::resize_file(files_below(out / "shards", ".h5")[1], 5000); }, 1},
+                      Damage{"ShardsEachWithAFlippedBit",
+                             [](const fs::path& out) {
+                               size_t at = 1000;
+                               for (const fs::path& shard : files_below(out / "shards", ".h5"))
+                                 change(shard, [&](auto& bytes) { bytes.at(at += 1777) ^= 1; });
+                             },
+                             every_shard},
+                      Damage{"ShardCopiedUnderAnotherName",
+                             [](const fs::path& out) {
+                               const fs::path shard = files_below(out / "shards", ".h5")[0];
+                               fs::copy_file(shard, shard.parent_path() / "shard-00000000000000000000.h5");
+                             },
+                             0},
+                      Damage{"IndexOfNothing", [](const fs::path& out) { fs::resize_file(out / "index.h5", 100); }, 0},
+                      Damage{"EverythingDerivedRemoved",
+                             [](const fs::path& out) {
+                               for (const char* name : {"index.h5", "metadata.jsonl", "run.json"}) fs::remove(out / name);
+                             },
+                             0}),
     [](const auto& info) { return info.param.name; });
 
 /// A folder that nobody can write to, root neither.
@@ -197,7 +209,9 @@ TEST_F(NullModel, NamesALineOfTheRunsThatIsCutAndLeavesItOut) {
 
 TEST_F(NullModel, IsComparedBesideAVideoThatCannotBeReadWhichIsNamed) {
   for (const char* output : {"a", "b"}) ASSERT_EQ(run(words(0, output)).code, 0);
-  const auto compare = [&] { return run({PYRACAST, "compare", (folder / "a").string(), (folder / "b").string(), "--output", (folder / "page").string()}); };
+  const auto compare = [&] {
+    return run({PYRACAST, "compare", (folder / "a").string(), (folder / "b").string(), "--output", (folder / "page").string()});
+  };
   EXPECT_EQ(compare().code, 0);
   const fs::path video = files_below(folder / "b/videos", ".mp4")[2];
   fs::resize_file(video, 100);

@@ -43,9 +43,11 @@ TEST_F(MakeGallery, ShowsEachClipInEachWayAndSaysTheSameOnATeam) {
   ASSERT_EQ(together.code, 0) << together.output;
   const std::string page = read_text(folder / "alone/index.html");
   EXPECT_EQ(count_of(page, "data:video/mp4;base64,"), 6u);
-  EXPECT_THAT(page, AllOf(HasSubstr("<b>PAB</b><br><span class=\"soft\">demo-246.json: "), HasSubstr("<b>tuned schedule</b><br><span class=\"soft\">demo-tuned-30-steps-at-cost-of-246.json: "), HasSubstr("one rank sends nothing"),
-                          Not(HasSubstr("of the communication saved")), HasSubstr("spatial attention")));
-  EXPECT_THAT(read_text(folder / "together/index.html"), AllOf(HasSubstr("of the communication saved by PAB"), HasSubstr("All-to-all of each evaluation")));
+  EXPECT_THAT(page, AllOf(HasSubstr("<b>PAB</b><br><span class=\"soft\">demo-246.json: "),
+                          HasSubstr("<b>tuned schedule</b><br><span class=\"soft\">demo-tuned-30-steps-at-cost-of-246.json: "),
+                          HasSubstr("one rank sends nothing"), Not(HasSubstr("of the communication saved")), HasSubstr("spatial attention")));
+  EXPECT_THAT(read_text(folder / "together/index.html"),
+              AllOf(HasSubstr("of the communication saved by PAB"), HasSubstr("All-to-all of each evaluation")));
   const json one = figures("alone"), two = figures("together");
   EXPECT_EQ(one["clips"], two["clips"]) << "the videos are the same";
   for (size_t way = 0; way < 3; ++way) {
@@ -71,7 +73,8 @@ TEST_F(MakeGallery, SaysWhatCompareSaysOfTheSameFiles) {
     ASSERT_EQ(run(command(1, prompts, output, words)).code, 0);
   }
   ASSERT_EQ(run({PYRACAST, "compare", (folder / "a").string(), (folder / "b").string(), "--output", (folder / "page").string()}).code, 0);
-  const json compared = json::parse(read_text(folder / "page/compare.json"))["samples"][0], shown = figures("gallery")["clips"][0]["against_the_first_way"][0];
+  const json compared = json::parse(read_text(folder / "page/compare.json"))["samples"][0],
+             shown = figures("gallery")["clips"][0]["against_the_first_way"][0];
   EXPECT_EQ(shown["psnr"], compared["psnr"]);
   EXPECT_EQ(shown["ssim"], compared["ssim"]);
 }
@@ -81,7 +84,8 @@ TEST_F(MakeGallery, RefusesWhatItCannotShowAndWritesNothing) {
   EXPECT_EQ(other_steps.code, 64);
   EXPECT_THAT(other_steps.output, HasSubstr("a table of 30 steps"));
   EXPECT_THAT(gallery(1, "out", {"--broadcast", "none.json"}).output, HasSubstr("none.json"));
-  const Ended no_files = run({PYRACAST, "gallery", "--snapshot", DEMO_SNAPSHOT, "--prompts", manifest(1).string(), "--output", (folder / "out").string()});
+  const Ended no_files =
+      run({PYRACAST, "gallery", "--snapshot", DEMO_SNAPSHOT, "--prompts", manifest(1).string(), "--output", (folder / "out").string()});
   EXPECT_EQ(no_files.code, 64);
   EXPECT_THAT(no_files.output, HasSubstr("give --broadcast FILE,FILE"));
   EXPECT_FALSE(fs::exists(folder / "out"));

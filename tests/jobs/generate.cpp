@@ -198,7 +198,8 @@ TEST_F(Generate, EndsWhereRanksComputeOnProcessorsThatGiveOtherBits) {
   both.insert(both.end(), other.begin() + 1, other.end());
   const Ended ended = run(both);
   EXPECT_EQ(ended.code, 64) << ended.output;
-  EXPECT_THAT(ended.output, AllOf(HasSubstr("the first rank computes on cpu-avx2"), HasSubstr("rank 1 on node"), HasSubstr("cpu-portable"), HasSubstr("--cpu-isa portable")));
+  EXPECT_THAT(ended.output, AllOf(HasSubstr("the first rank computes on cpu-avx2"), HasSubstr("rank 1 on node"), HasSubstr("cpu-portable"),
+                                  HasSubstr("--cpu-isa portable")));
 }
 
 TEST_F(Generate, RefusesOtherSettingsInTheSameFolderAndNamesThem) {

@@ -28,9 +28,31 @@ class GpuTeams : public GenerateTest {
   }
 
   std::vector<std::string> command(int ranks, int gpus, const std::string& output, std::vector<std::string> more = {}) const {
-    std::vector<std::string> all{MPIEXEC, "-n", std::to_string(ranks), "-x", "EMULATED_GPUS=" + std::to_string(gpus), EMULATED_PYRACAST, "generate",
-                                 "--device", "cuda", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "3", "--height", "16", "--width", "16",
-                                 "--prompts", prompts.string(), "--broadcast", broadcast.string(), "--output", (folder / output).string()};
+    std::vector<std::string> all{MPIEXEC,
+                                 "-n",
+                                 std::to_string(ranks),
+                                 "-x",
+                                 "EMULATED_GPUS=" + std::to_string(gpus),
+                                 EMULATED_PYRACAST,
+                                 "generate",
+                                 "--device",
+                                 "cuda",
+                                 "--model",
+                                 "latte-1",
+                                 "--snapshot",
+                                 snapshot.string(),
+                                 "--steps",
+                                 "3",
+                                 "--height",
+                                 "16",
+                                 "--width",
+                                 "16",
+                                 "--prompts",
+                                 prompts.string(),
+                                 "--broadcast",
+                                 broadcast.string(),
+                                 "--output",
+                                 (folder / output).string()};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -130,11 +152,13 @@ TEST_F(GpuTeams, AreRefusedWhatTheirMemoryCannotHold) {
     words.insert(words.begin() + 3, {"-x", std::string("EMULATED_GPU_BYTES=") + bytes});
     return words;
   };
-  expect_refusal(on_gpus_of("30000000", 1, "out"), {"", {}, {"videos of this size take ", " on a rank of a team of 1", "a GPU has 28.6 MiB free", "smaller videos"}});
+  expect_refusal(on_gpus_of("30000000", 1, "out"),
+                 {"", {}, {"videos of this size take ", " on a rank of a team of 1", "a GPU has 28.6 MiB free", "smaller videos"}});
   const Ended alone = run(on_gpus_of("50000000", 1, "alone"));
   EXPECT_EQ(alone.code, 0) << alone.output;
   EXPECT_THAT(alone.output, HasSubstr("a rank takes at most "));
-  expect_refusal(on_gpus_of("50000000", 2, "shared", {"--comm", "mpi"}), {"", {}, {"of which 2 compute on a GPU", "a GPU has 47.7 MiB free for tensors: use one rank a GPU, "}});
+  expect_refusal(on_gpus_of("50000000", 2, "shared", {"--comm", "mpi"}),
+                 {"", {}, {"of which 2 compute on a GPU", "a GPU has 47.7 MiB free for tensors: use one rank a GPU, "}});
 }
 
 // Of the demo model, all of whose outputs are stored here, more than is under way at a time.
@@ -162,7 +186,8 @@ class StoredOutputsOfGpus : public GpuTeams {
     return run(words);
   }
   std::vector<std::string> words_on_gpu_of(int64_t bytes, const std::string& command, const std::vector<std::string>& settings) const {
-    std::vector<std::string> words{MPIEXEC, "-n", "1", "-x", "EMULATED_REPORT=1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(bytes), EMULATED_PYRACAST, command};
+    std::vector<std::string> words{MPIEXEC,           "-n",   "1", "-x", "EMULATED_REPORT=1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(bytes),
+                                   EMULATED_PYRACAST, command};
     words.insert(words.end(), settings.begin(), settings.end());
     return words;
   }
@@ -175,11 +200,14 @@ class StoredOutputsOfGpus : public GpuTeams {
   }
   /// Memory of a GPU that holds such videos with stored outputs in the host's memory, and not with its own.
   int64_t bytes_between() const {
-    const std::string machine = file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "gpus_per_rank": 1, "teams": [{"ranks_per_video": 1,
-      "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})").string();
+    const std::string machine =
+        file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "gpus_per_rank": 1, "teams": [{"ranks_per_video": 1,
+      "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})")
+            .string();
     const auto planned = [&](const std::string& place) {
       std::vector<std::string> words = videos();
-      words.insert(words.begin(), {PYRACAST, "plan", "--machine", machine, "--json", "true", "--checkpoint-every", "never", "--stored-outputs", place});
+      words.insert(words.begin(),
+                   {PYRACAST, "plan", "--machine", machine, "--json", "true", "--checkpoint-every", "never", "--stored-outputs", place});
       const Ended ended = run(words);
       EXPECT_EQ(ended.code, 0) << ended.output;
       return Json::parse(ended.output)["memory"];
@@ -211,7 +239,8 @@ TEST_F(StoredOutputsOfGpus, LieInTheHostsMemoryWhereTheirsCannotHoldThem) {
   EXPECT_GT(came_back(small), 0);
   EXPECT_EQ(content_of(folder / "small"), content_of(folder / "large"));
   settings.insert(settings.end(), {"--output", (folder / "out").string()});
-  expect_refusal(words_on_gpu_of(between, "generate", settings), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
+  expect_refusal(words_on_gpu_of(between, "generate", settings),
+                 {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
 
   // What made the samples is not asked for again, but decided anew.
   const std::vector<std::string> again{"--output", (folder / "large").string(), "--id", "a"};
@@ -219,8 +248,10 @@ TEST_F(StoredOutputsOfGpus, LieInTheHostsMemoryWhereTheirsCannotHoldThem) {
   EXPECT_EQ(came_back(same), 0);
   EXPECT_GT(came_back(moved), 0);
   EXPECT_THAT(moved.output, HasSubstr("1 of 1 sample is equal"));
-  expect_refusal(words_on_gpu_of(between, "reproduce", again), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto\n"}});
-  expect_refusal(words_on_gpu_of(1000000, "reproduce", again), {"", {}, {"videos of this size take ", "a GPU has 1.0 MiB free for tensors: it takes a machine with more"}});
+  expect_refusal(words_on_gpu_of(between, "reproduce", again),
+                 {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto\n"}});
+  expect_refusal(words_on_gpu_of(1000000, "reproduce", again),
+                 {"", {}, {"videos of this size take ", "a GPU has 1.0 MiB free for tensors: it takes a machine with more"}});
 }
 
 TEST_F(StoredOutputsOfGpus, OfAGalleryAreKeptAsThoseOfADataset) {
@@ -231,14 +262,17 @@ TEST_F(StoredOutputsOfGpus, OfAGalleryAreKeptAsThoseOfADataset) {
   EXPECT_THAT(small.output, HasSubstr(" of the host's memory, pinned, for stored outputs"));
   std::vector<std::string> settings = videos();
   settings.insert(settings.end(), {"--output", (folder / "out").string()});
-  expect_refusal(words_on_gpu_of(between, "gallery", settings), {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
-  expect_refusal(words_on_gpu_of(1000000, "gallery", settings), {"", {}, {"a GPU has 1.0 MiB free for tensors: use --text-encoding offload where it is not used yet, "}});
+  expect_refusal(words_on_gpu_of(between, "gallery", settings),
+                 {"", {"--stored-outputs", "device"}, {"videos of this size take ", "use --stored-outputs auto, "}});
+  expect_refusal(words_on_gpu_of(1000000, "gallery", settings),
+                 {"", {}, {"a GPU has 1.0 MiB free for tensors: use --text-encoding offload where it is not used yet, "}});
 }
 
 // With a tiny snapshot, since a search makes many videos.
 TEST_F(StoredOutputsOfGpus, OfMeasurementsAreKeptWhereTheSettingsSayAndRefusedWhereTheyDoNotFit) {
-  const std::vector<std::string> settings{"--device", "cuda", "--dtype", "float32", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "4",
-                                          "--height", "16", "--width", "16", "--frames", "1", "--samples", "1", "--prompts", prompts.string()};
+  const std::vector<std::string> settings{"--device",        "cuda",    "--dtype",   "float32",  "--model",   "latte-1",       "--snapshot",
+                                          snapshot.string(), "--steps", "4",         "--height", "16",        "--width",       "16",
+                                          "--frames",        "1",       "--samples", "1",        "--prompts", prompts.string()};
   const auto tuned = [&](const std::string& place) {
     std::vector<std::string> more = output(place);
     more.insert(more.end(), {"--block-groups", "1", "--rounds", "1", "--unconditional-half", "false", "--stored-outputs", place});
@@ -251,7 +285,8 @@ TEST_F(StoredOutputsOfGpus, OfMeasurementsAreKeptWhereTheSettingsSayAndRefusedWh
   std::vector<std::string> refused = settings;
   refused.insert(refused.end(), {"--output", (folder / "out").string()});
   for (const char* command : {"tune", "profile"})
-    expect_refusal(words_on_gpu_of(1000000, command, refused), {"", {}, {"videos of this size take ", "on a rank of a team of 1", "a GPU has 1.0 MiB free", "smaller videos"}});
+    expect_refusal(words_on_gpu_of(1000000, command, refused),
+                   {"", {}, {"videos of this size take ", "on a rank of a team of 1", "a GPU has 1.0 MiB free", "smaller videos"}});
 }
 
 TEST_F(GpuTeams, RefusePlacesOfStoredOutputsThatAreNotThere) {
@@ -263,7 +298,8 @@ TEST_F(GpuTeams, RefusePlacesOfStoredOutputsThatAreNotThere) {
 
 // The GPU that waits for the lost rank cannot say so: a thread beside it does, and ends the job.
 TEST_F(GpuTeams, EndTheJobWhereARankOfTheirsIsLost) {
-  Program job(command(2, 2, "out", {"--ranks-per-video", "2", "--steps", "1000", "--collective-timeout", "6", "--checkpoint-every", "3"}), folder / "log");
+  Program job(command(2, 2, "out", {"--ranks-per-video", "2", "--steps", "1000", "--collective-timeout", "6", "--checkpoint-every", "3"}),
+              folder / "log");
   const fs::path log = folder / "out" / "logs" / "rank-0.log";
   const auto makes_evaluations = [&] { return fs::exists(log) && read_text(log).find("progress saved after") != std::string::npos; };
   ASSERT_TRUE(eventually([&] { return !job.running() || (makes_evaluations() && job.children().size() == 2); }));

@@ -121,8 +121,8 @@ TEST_F(Inspect, TellsOfSchedulerKeysThatHaveNoEffectAndRefusesValuesThatAreNotSu
   const Ended ended = inspect();
   EXPECT_EQ(ended.code, 0) << ended.output;
   EXPECT_THAT(ended.output, AllOf(HasSubstr(scheduler.string()), HasSubstr("DDIMScheduler"), HasSubstr("no effect: skip_prk_steps\n")));
-  const Ended made = run({MPIEXEC, "-n", "2", PYRACAST, "generate", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "4", "--prompts",
-                          file("prompts.txt", "a star\na circle\n").string(), "--output", (folder / "out").string()});
+  const Ended made = run({MPIEXEC, "-n", "2", PYRACAST, "generate", "--model", "latte-1", "--snapshot", snapshot.string(), "--steps", "4",
+                          "--prompts", file("prompts.txt", "a star\na circle\n").string(), "--output", (folder / "out").string()});
   EXPECT_EQ(made.code, 0) << made.output;
   const size_t told = made.output.find("skip_prk_steps");
   EXPECT_NE(told, std::string::npos) << made.output;

@@ -14,7 +14,8 @@ using ::testing::Not;
 class Join : public GenerateTest {
  protected:
   Ended generate(const std::string& output, std::vector<std::string> more = {}) const {
-    std::vector<std::string> words{PYRACAST, "generate", "--model", "null", "--prompts", (folder / "prompts.jsonl").string(), "--output", (folder / output).string()};
+    std::vector<std::string> words{
+        PYRACAST, "generate", "--model", "null", "--prompts", (folder / "prompts.jsonl").string(), "--output", (folder / output).string()};
     words.insert(words.end(), more.begin(), more.end());
     return run(words);
   }

@@ -78,11 +78,20 @@ TEST_P(LostRank, ThatIsSuspendedEndsTheJobAndTheMessageSaysWhere) {
   EXPECT_TRUE(eventually([&] { return ::kill(process, 0) != 0; })) << "the suspended process lives on";
 }
 
-INSTANTIATE_TEST_SUITE_P(, LostRank, ::testing::Values(
-    Loss{"OfATeam", 4, 3, {"--ranks-per-video", "2"}, "team 1, rank 0, (evaluation [0-9]+ of 100|decoding|encoding the prompt): an? [a-z-]+ has not ended after 2"},
-    Loss{"ThatLeadsATeam", 4, 2, {"--ranks-per-video", "2"}, "team 1, rank 1, (evaluation [0-9]+ of 100|decoding|encoding the prompt): an? [a-z-]+ has not ended after 2"},
-    Loss{"ThatIsATeam", 3, 1, {}, "rank 1 has given no sign of life for 3 s"},
-    Loss{"ThatServesTheQueue", 2, 0, {}, "rank 0 has given no sign of life for 3 s"}),
+INSTANTIATE_TEST_SUITE_P(
+    , LostRank,
+    ::testing::Values(Loss{"OfATeam",
+                           4,
+                           3,
+                           {"--ranks-per-video", "2"},
+                           "team 1, rank 0, (evaluation [0-9]+ of 100|decoding|encoding the prompt): an? [a-z-]+ has not ended after 2"},
+                      Loss{"ThatLeadsATeam",
+                           4,
+                           2,
+                           {"--ranks-per-video", "2"},
+                           "team 1, rank 1, (evaluation [0-9]+ of 100|decoding|encoding the prompt): an? [a-z-]+ has not ended after 2"},
+                      Loss{"ThatIsATeam", 3, 1, {}, "rank 1 has given no sign of life for 3 s"},
+                      Loss{"ThatServesTheQueue", 2, 0, {}, "rank 0 has given no sign of life for 3 s"}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

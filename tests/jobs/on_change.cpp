@@ -21,7 +21,8 @@ using nlohmann::json;
 class OnChange : public GenerateTest {
  protected:
   std::vector<std::string> generate(const fs::path& prompts, std::vector<std::string> more = {}, const std::string& output = "out") const {
-    std::vector<std::string> words{MPIEXEC, "-n", "2", PYRACAST, "generate", "--model", "null", "--prompts", prompts.string(), "--output", (folder / output).string()};
+    std::vector<std::string> words{
+        MPIEXEC, "-n", "2", PYRACAST, "generate", "--model", "null", "--prompts", prompts.string(), "--output", (folder / output).string()};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
@@ -104,7 +105,8 @@ TEST_F(OnChange, ForksIntoAFolderBesideItAndLeavesTheOldOneUntouched) {
   ASSERT_EQ(forked.code, 0) << forked.output;
   ASSERT_EQ(forks().size(), 1u);
   const std::string fork = forks()[0];
-  EXPECT_THAT(forked.output, AllOf(HasSubstr("settings/steps was null, is 3"), HasSubstr("this run makes"), HasSubstr(fork), HasSubstr("4 of 4 videos")));
+  EXPECT_THAT(forked.output,
+              AllOf(HasSubstr("settings/steps was null, is 3"), HasSubstr("this run makes"), HasSubstr(fork), HasSubstr("4 of 4 videos")));
   EXPECT_THAT(forked.output, Not(HasSubstr("were there")));
   EXPECT_EQ(files_of("out"), before);
   EXPECT_EQ(verify(fork).code, 0);
@@ -193,7 +195,8 @@ TEST_F(OnChange, FoldsTheJournalOfAKilledRunUnderItsOwnSettings) {
   {
     Program program(generate(prompts, {"--shard-samples", "1000"}), folder / "killed.log");
     ASSERT_TRUE(eventually([&] {
-      return !program.running() || (fs::exists(folder / "out/journal/team-0.journal") && fs::file_size(folder / "out/journal/team-0.journal") > 20000);
+      return !program.running() ||
+             (fs::exists(folder / "out/journal/team-0.journal") && fs::file_size(folder / "out/journal/team-0.journal") > 20000);
     }));
     program.signal_all(SIGKILL);
     program.wait();

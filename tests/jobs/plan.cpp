@@ -27,9 +27,11 @@ class Plan : public GenerateTest {
   /// A machine of two ranks a node whose teams of two take `of_two` times as long for a video as a rank alone.
   fs::path machine(double of_two, const std::string& more = "") const {
     const auto team = [](int ranks, double seconds) {
-      return R"({"ranks_per_video": )" + std::to_string(ranks) + R"(, "seconds": {"other": {"per_call": )" + std::to_string(seconds) + R"(, "per_work": 0}}})";
+      return R"({"ranks_per_video": )" + std::to_string(ranks) + R"(, "seconds": {"other": {"per_call": )" + std::to_string(seconds) +
+             R"(, "per_work": 0}}})";
     };
-    return file("machine.json", R"({"ranks_per_node": 2, "cores_per_rank": 1)" + more + R"(, "teams": [)" + team(1, 1) + ", " + team(2, of_two) + "]}");
+    return file("machine.json",
+                R"({"ranks_per_node": 2, "cores_per_rank": 1)" + more + R"(, "teams": [)" + team(1, 1) + ", " + team(2, of_two) + "]}");
   }
   Json planned(std::vector<std::string> more = {}) const {
     more.insert(more.end(), {"--machine", (folder / "machine.json").string(), "--json", "true"});
@@ -72,7 +74,8 @@ TEST_F(Plan, MeasuresANodeAndPlansByItOnATeam) {
 }
 
 TEST_F(Plan, FindsWhatCanBeReckonedByHand) {
-  file("prompts.jsonl", "{\"prompt\": \"a\", \"samples\": 3}\n{\"prompt\": \"b\"}\n{\"prompt\": \"c\", \"steps\": 1}\n{\"prompt\": \"d\", \"frames\": -3}\n");
+  file("prompts.jsonl",
+       "{\"prompt\": \"a\", \"samples\": 3}\n{\"prompt\": \"b\"}\n{\"prompt\": \"c\", \"steps\": 1}\n{\"prompt\": \"d\", \"frames\": -3}\n");
   machine(2);   // a second an evaluation, 4 of them: 12, 4 and 1 seconds on two teams of one
   const Json plan = planned();
   EXPECT_EQ(plan["ranks_per_video"], 1);
@@ -103,7 +106,9 @@ TEST_F(Plan, OfPartsTakesTogetherWhatTheWholeTakes) {
 
 TEST_F(Plan, CountsThePassesThatAuditsAdd) {
   manifest(1);
-  file("machine.json", R"({"ranks_per_node": 1, "cores_per_rank": 1, "teams": [{"ranks_per_video": 1, "seconds": {"spatial_attention": {"per_call": 1, "per_work": 0}}}]})");
+  file(
+      "machine.json",
+      R"({"ranks_per_node": 1, "cores_per_rank": 1, "teams": [{"ranks_per_video": 1, "seconds": {"spatial_attention": {"per_call": 1, "per_work": 0}}}]})");
   const std::string broadcast = std::string(BROADCAST_PRESETS) + "/demo-246.json";
   const auto wall = [&](std::vector<std::string> more) { return planned(std::move(more))["wall_seconds"].get<double>(); };
   const double without = wall({"--steps", "30"}), reused = wall({"--steps", "30", "--broadcast", broadcast});
@@ -113,7 +118,8 @@ TEST_F(Plan, CountsThePassesThatAuditsAdd) {
 
 TEST_F(Plan, SaysHowFarBytesAndFilesMayBeOff) {
   manifest(20);
-  file("machine.json", R"({"ranks_per_node": 4, "cores_per_rank": 1, "bytes": {"video": {"per_call": 1000, "per_work": 0}, "shard": {"per_call": 500, "per_work": 0},
+  file("machine.json",
+       R"({"ranks_per_node": 4, "cores_per_rank": 1, "bytes": {"video": {"per_call": 1000, "per_work": 0}, "shard": {"per_call": 500, "per_work": 0},
        "shard_file": 2000}, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})");
   const Json plan = planned();
   const double videos = plan["videos"], shards = 4;   // each team's own, or one team's alone
@@ -126,8 +132,10 @@ TEST_F(Plan, SaysHowFarBytesAndFilesMayBeOff) {
 TEST_F(Plan, OfSeveralMachineFilesChoosesTheRanksOfANodeThatEndFirst) {
   manifest(12);
   const auto of = [&](int ranks, int cores, double seconds, const std::string& more = "") {
-    return file("of-" + std::to_string(ranks) + ".json", R"({"ranks_per_node": )" + std::to_string(ranks) + R"(, "cores_per_rank": )" + std::to_string(cores) + more +
-                R"(, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": )" + std::to_string(seconds) + R"(, "per_work": 0}}}]})").string();
+    return file("of-" + std::to_string(ranks) + ".json",
+                R"({"ranks_per_node": )" + std::to_string(ranks) + R"(, "cores_per_rank": )" + std::to_string(cores) + more +
+                    R"(, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": )" + std::to_string(seconds) + R"(, "per_work": 0}}}]})")
+        .string();
   };
   const std::string alone = of(1, 4, 1), twos = of(2, 2, 1.5), fours = of(4, 1, 3.5), all = alone + "," + twos + "," + fours;
   const auto plan_of = [&](const std::string& files) { return ended({"--machine", files, "--json", "true"}); };
@@ -161,8 +169,8 @@ TEST_F(Plan, ShowsTeamsObstaclesAndTheBatchJob) {
   EXPECT_EQ(text.code, 0) << text.output;
   EXPECT_THAT(text.output, AllOf(HasSubstr("not possible: a video takes 8 s, and 7 s are wished for"), HasSubstr("best"), HasSubstr("core-hours"),
                                  HasSubstr("sbatch --job-name=pyracast --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 --time="),
-                                 HasSubstr("pyracast submit --nodes 1 --tasks-per-node 2"), HasSubstr("--output '/scratch/my clips' --ranks-per-video=1"),
-                                 Not(HasSubstr("--machine"))));
+                                 HasSubstr("pyracast submit --nodes 1 --tasks-per-node 2"),
+                                 HasSubstr("--output '/scratch/my clips' --ranks-per-video=1"), Not(HasSubstr("--machine"))));
   const Ended none = ended({"--machine", (folder / "machine.json").string(), "--latency", "1"});
   EXPECT_EQ(none.code, 64);
   EXPECT_THAT(none.output, HasSubstr("no team of this machine can make the whole manifest"));
@@ -193,8 +201,11 @@ struct Auto : Plan, ::testing::WithParamInterface<Refusal> {};
 TEST_P(Auto, IsRefusedInOneLine) {
   const fs::path prompts = manifest(2);
   machine(1);
-  file("of-four.json", R"({"ranks_per_node": 4, "cores_per_rank": 1, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})");
-  file("of-latte.json", R"({"ranks_per_node": 2, "cores_per_rank": 1, "model": "latte-1", "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})");
+  file("of-four.json",
+       R"({"ranks_per_node": 4, "cores_per_rank": 1, "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})");
+  file(
+      "of-latte.json",
+      R"({"ranks_per_node": 2, "cores_per_rank": 1, "model": "latte-1", "teams": [{"ranks_per_video": 1, "seconds": {"mlp": {"per_call": 1, "per_work": 0}}}]})");
   file("half.json", R"({"ranks_per_node": 2,)");
   expect_refusal(command(2, prompts, "out", {"--ranks-per-video", "auto"}), GetParam());
 }
@@ -237,7 +248,8 @@ TEST_F(Plan, IsSimulatedOnNodesThatFail) {
   const Json plan = planned();
   const std::string file_of_plan = file("plan.json", plan.dump()).string();
   const auto simulated = [&](std::vector<std::string> more) {
-    std::vector<std::string> all{PYRACAST, "simulate", "--plan", file_of_plan, "--per-node", "true", "--nodes", "1,4", "--requeue-delay", "5", "--runs", "3"};
+    std::vector<std::string> all{PYRACAST,  "simulate", "--plan",          file_of_plan, "--per-node", "true",
+                                 "--nodes", "1,4",      "--requeue-delay", "5",          "--runs",     "3"};
     all.insert(all.end(), more.begin(), more.end());
     return run(all);
   };

@@ -26,12 +26,15 @@ class Reproduce : public GenerateTest, public ::testing::WithParamInterface<cons
     return run(words);
   }
   std::vector<std::string> generate(const fs::path& prompts, std::vector<std::string> more = {}) const {
-    std::vector<std::string> words{MPIEXEC, "-n", "2", PYRACAST, "generate", "--model", "null", "--prompts", prompts.string(), "--output", (folder / "out").string()};
+    std::vector<std::string> words{
+        MPIEXEC, "-n", "2", PYRACAST, "generate", "--model", "null", "--prompts", prompts.string(), "--output", (folder / "out").string()};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
   fs::path two_prompts() const {
-    return file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"a red circle\", \"samples\": 3, \"seed\": 7}\n{\"id\": \"b\", \"prompt\": \"a star\", \"steps\": 3, \"frames\": 5}\n");
+    return file("prompts.jsonl",
+                "{\"id\": \"a\", \"prompt\": \"a red circle\", \"samples\": 3, \"seed\": 7}\n{\"id\": \"b\", \"prompt\": \"a star\", \"steps\": 3, "
+                "\"frames\": 5}\n");
   }
 };
 
@@ -103,7 +106,9 @@ TEST_F(Reproduce, FindsSamplesThatOnlyAJournalHolds) {
 }
 
 TEST_F(Reproduce, FindsTorchsNoiseOfRowsWithAndWithoutASeed) {
-  const auto prompts = file("prompts.jsonl", "{\"id\": \"a\", \"prompt\": \"x\", \"seed\": 42}\n{\"id\": \"b\", \"prompt\": \"x\"}\n{\"id\": \"c\", \"prompt\": \"x\", \"seed\": 1}\n");
+  const auto prompts =
+      file("prompts.jsonl",
+           "{\"id\": \"a\", \"prompt\": \"x\", \"seed\": 42}\n{\"id\": \"b\", \"prompt\": \"x\"}\n{\"id\": \"c\", \"prompt\": \"x\", \"seed\": 1}\n");
   ASSERT_EQ(run(generate(prompts, {"--noise", "torch", "--seed", "42"})).code, 0);
   const Ended all = reproduce({"--count", "9"}, 2);
   EXPECT_EQ(all.code, 0) << all.output;
@@ -116,7 +121,8 @@ TEST_F(Reproduce, NamesAChangedFile) {
     if (entry.path().filename() == "b.mp4") fs::resize_file(entry.path(), 500);
   const Ended changed = reproduce({"--count", "9"});
   EXPECT_EQ(changed.code, 1) << changed.output;
-  EXPECT_THAT(changed.output, AllOf(HasSubstr("DIFFERS  b sample 0: the stored MP4 file is not what its row says"), HasSubstr("3 of 4 samples are equal")));
+  EXPECT_THAT(changed.output,
+              AllOf(HasSubstr("DIFFERS  b sample 0: the stored MP4 file is not what its row says"), HasSubstr("3 of 4 samples are equal")));
 }
 
 TEST_F(Reproduce, RefusesWhatItCannotDo) {
@@ -163,8 +169,9 @@ TEST_P(Reproduce, HoldsForEveryFamilyWithBroadcastingAndOnTeams) {
 )");
   const auto broadcast = file("pab.json", R"({"spatial_broadcast": true, "spatial_range": 2, "spatial_threshold": [100, 900]})");
   const auto words = [&](std::vector<std::string> more) {
-    std::vector<std::string> all{PYRACAST, "generate", "--model", GetParam(), "--snapshot", snapshot.string(), "--steps", "5", "--prompts", prompts.string(),
-                                 "--broadcast", broadcast.string(), "--output", (folder / "out").string(), "--save", "latents,embeddings"};
+    std::vector<std::string> all{
+        PYRACAST,    "generate",       "--model",     GetParam(),         "--snapshot", snapshot.string(),         "--steps", "5",
+        "--prompts", prompts.string(), "--broadcast", broadcast.string(), "--output",   (folder / "out").string(), "--save",  "latents,embeddings"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };

@@ -67,15 +67,17 @@ TEST_F(Tune, BeatsAHandMadeScheduleAtItsCostAndAtItsError) {
 TEST_F(Tune, RefusesASamplerThatEvaluatesMoreOftenThanItHasSteps) {
   const fs::path snapshot = folder / "snapshot";
   ASSERT_EQ(run({MAKE_TINY_SNAPSHOT, "osp-1.1", snapshot.string(), DEMO_SNAPSHOT}).code, 0);
-  expect_refusal(tune(1, file("one.txt", "a star\n"), "out", {"--model", "osp-1.1", "--snapshot", snapshot.string(), "--sampler", "pndm", "--frames", "1"}),
-                 {"", {}, {"this sampler evaluates the network more often than it has steps"}});
+  expect_refusal(
+      tune(1, file("one.txt", "a star\n"), "out", {"--model", "osp-1.1", "--snapshot", snapshot.string(), "--sampler", "pndm", "--frames", "1"}),
+      {"", {}, {"this sampler evaluates the network more often than it has steps"}});
 }
 
 TEST_F(Tune, ReusesTheUnconditionalHalfOfGuidanceWhereItPays) {
   file("half.json", R"({"steps": 6, "reuse": [{"branch": "unconditional_half", "evaluations": [2, 4, 5]}]})");
   const auto schedule_of = [&](const std::string& output, const std::string& reused, double apart) {
     file("all-outside.json", R"({"costs": {"branches": {"spatial_attention": 0, "temporal_attention": 0, "spatial_cross": 0, "temporal_cross": 0,
-      "spatial_mlp": 0, "temporal_mlp": 0}, "evaluation": 1, "halves_apart": )" + std::to_string(apart) + "}}");   // no branch saves anything, a half does
+      "spatial_mlp": 0, "temporal_mlp": 0}, "evaluation": 1, "halves_apart": )" +
+                                 std::to_string(apart) + "}}");  // no branch saves anything, a half does
     const std::vector<std::string> more{"--unconditional-half", reused, "--budget", "0.75", "--against", (folder / "half.json").string(),
                                         "--costs", (folder / "all-outside.json").string()};
     const Ended ended = run(tune(1, three_prompts(), output, more));
@@ -134,7 +136,8 @@ TEST_F(Tune, MeasuresCostsThatTheNextRunCanTake) {
   const Json costs = Json::parse(result("out", "tune.json"))["costs"];
   for (const Json& seconds : costs["branches"]) EXPECT_GT(seconds, 0);
   EXPECT_GT(costs["evaluation"], 0);
-  ASSERT_EQ(run(tune(1, three_prompts(), "again", {"--samples", "1", "--budget", "0.6", "--costs", (folder / "out" / "tune.json").string()})).code, 0);
+  ASSERT_EQ(run(tune(1, three_prompts(), "again", {"--samples", "1", "--budget", "0.6", "--costs", (folder / "out" / "tune.json").string()})).code,
+            0);
   const auto reuse = [&](const char* output) { return Json::parse(result(output, "at-cost-6-steps.json"))["reuse"]; };
   EXPECT_EQ(reuse("again"), reuse("out"));
 }

@@ -48,7 +48,8 @@ TEST(Attention, HoldsForEverySizeOfHeadsAndEveryLayoutOfBias) {
       const auto expected = by_definition(s, q, k, v, bias, at);
       for (const auto& device : test_devices()) {
         const Shape key_shape{s.batch, s.keys, s.heads, s.size}, query_shape{s.batch, s.queries, s.heads, s.size};
-        const DeviceArray queries(*device, query_shape, q), keys(*device, key_shape, k), values(*device, key_shape, v), added(*device, bias_shape, bias);
+        const DeviceArray queries(*device, query_shape, q), keys(*device, key_shape, k), values(*device, key_shape, v),
+            added(*device, bias_shape, bias);
         DeviceArray out(*device, query_shape);
         AttentionBias strided = at;
         strided.values = added.view;
@@ -62,9 +63,11 @@ TEST(Attention, OfManyEntriesWithKeyRangesOfEveryLengthIsThatOfEachAlone) {
   const int64_t entries = 170, queries = 2, heads = 2, size = 8, all = 200;   // more entries than one launch lists
   std::vector<KeyRange> ranges;
   for (int64_t b = 0; b < entries; ++b) ranges.push_back({b % 50, b % 50 + 1 + b % 130});
-  const auto q = random_values(entries * queries * heads * size, 1), k = random_values(all * heads * size, 2), v = random_values(all * heads * size, 3);
+  const auto q = random_values(entries * queries * heads * size, 1), k = random_values(all * heads * size, 2),
+             v = random_values(all * heads * size, 3);
   for (const auto& device : test_devices()) {
-    const DeviceArray keys(*device, {1, all, heads, size}, k), values(*device, {1, all, heads, size}, v), qs(*device, {entries, queries, heads, size}, q);
+    const DeviceArray keys(*device, {1, all, heads, size}, k), values(*device, {1, all, heads, size}, v),
+        qs(*device, {entries, queries, heads, size}, q);
     DeviceArray together(*device, {entries, queries, heads, size});
     device->attention(qs.view, keys.view, values.view, 0.3f, nullptr, ranges, together.view);
     const auto found = together.values();

@@ -57,7 +57,8 @@ TEST(Bfloat16Activations, OfEachElement) {
     test("modulate", [](Backend& device, View x, View, View shift, View scale, View out) { device.modulate(x, shift, scale, out); });
     test("gate", [](Backend& device, View x, View, View, View scale, View out) { device.gate(x, scale, out); });
     test("add_gated", [](Backend& device, View x, View y, View, View scale, View out) { device.add_gated(x, y, scale, out); });
-    test("modulated_norm", [](Backend& device, View x, View, View shift, View scale, View out) { device.modulated_norm(x, 1e-6f, shift, scale, out); });
+    test("modulated_norm",
+         [](Backend& device, View x, View, View shift, View scale, View out) { device.modulated_norm(x, 1e-6f, shift, scale, out); });
     test("layer_norm", [](Backend& device, View x, View, View, View, View out) { device.layer_norm(x, 1e-6f, nullptr, nullptr, out); });
     test("fill", [](Backend& device, View, View, View, View, View out) { device.fill(out, 0.3f); });
   }

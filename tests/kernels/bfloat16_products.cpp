@@ -23,7 +23,8 @@ TEST(Bfloat16Products, AreThoseOfTheRoundedFactors) {
   if (!gpu.backend) GTEST_SKIP() << gpu.absence;
   Backend& device = *gpu.backend;
   for (const Activation activation : {Activation::none, Activation::relu, Activation::silu, Activation::gelu_tanh})
-    for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 8, 8}, {7, 256, 32}, {97, 304, 64}, {200, 72, 600}, {5, 17, 33}})
+    for (const auto& [rows, depth, columns] :
+         {std::tuple<int64_t, int64_t, int64_t>{1, 8, 8}, {7, 256, 32}, {97, 304, 64}, {200, 72, 600}, {5, 17, 33}})
       for (const bool with_bias : {true, false}) {
         const auto x = random_values(rows * depth, 1), w = random_values(columns * depth, 2), b = random_values(columns, 3);
         const auto narrow_x = rounded_to_bfloat16(x), narrow_w = rounded_to_bfloat16(w);
@@ -65,7 +66,8 @@ TEST(Float8Products, AreThoseOfScaledAndRoundedRows) {
   if (!scales_float8_rows(device)) GTEST_SKIP() << device.name() << " has no scales for rows of float8";
   for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 16, 16}, {37, 1152, 32}, {5, 80, 48}})
     for (const DType type : {DType::bfloat16, DType::float32}) {
-      auto x = rounded_to_bfloat16(random_values(rows * depth, 1)), w = random_values(columns * depth, 2), b = rounded_to_bfloat16(random_values(columns, 3));
+      auto x = rounded_to_bfloat16(random_values(rows * depth, 1)), w = random_values(columns * depth, 2),
+           b = rounded_to_bfloat16(random_values(columns, 3));
       std::fill_n(x.begin(), depth, 0.f);          // a row of zeros
       for (int64_t k = 0; k < depth; ++k) w[size_t(k)] *= 1000;
       const auto narrow_x = rounded_to_float8(x, depth), narrow_w = rounded_to_float8(w, depth);
@@ -100,7 +102,8 @@ TEST(Float8Products, AreNotFiniteWhereARowIsNot) {
     auto x = random_values(2 * 32, 1);
     x[35] = poison;
     const DeviceArray in(device, {2, 32}, x, DType::bfloat16), out(device, {2, 16}, DType::bfloat16);
-    device.linear(in.view, device.pack(DeviceArray(device, {16, 32}, random_values(16 * 32, 2)).view, DType::float8), nullptr, Activation::none, out.view);
+    device.linear(in.view, device.pack(DeviceArray(device, {16, 32}, random_values(16 * 32, 2)).view, DType::float8), nullptr, Activation::none,
+                  out.view);
     const auto got = out.values();
     for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isfinite(got[i]), i < 16) << i;
   }
@@ -111,7 +114,8 @@ TEST(Bfloat16Products, OfAConvolutionAreThoseOfItsRoundedPatches) {
   if (!narrow.backend) GTEST_SKIP() << narrow.absence;
   const ConvolutionGeometry geometry{.kernel = {3, 3, 3}, .stride = {1, 2, 1}, .pad_before = {2, 1, 1}, .pad_after = {0, 1, 1}};
   const Shape in_shape{2, 5, 6, 7, 16}, out_shape{2, 5, 3, 7, 24};
-  const auto x = rounded_to_bfloat16(random_values(2 * 5 * 6 * 7 * 16, 1)), w = rounded_to_bfloat16(random_values(24 * 27 * 16, 2)), b = random_values(24, 3);
+  const auto x = rounded_to_bfloat16(random_values(2 * 5 * 6 * 7 * 16, 1)), w = rounded_to_bfloat16(random_values(24 * 27 * 16, 2)),
+             b = random_values(24, 3);
   const auto run = [&](Backend& device) {
     const DeviceArray in(device, in_shape, x), bias(device, {24}, b);
     DeviceArray out(device, out_shape);

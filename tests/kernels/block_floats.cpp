@@ -53,7 +53,8 @@ Product random_product(int64_t rows, int64_t depth, int64_t columns) {
 // and an element by that over the square root of the depth, a few times as much at most.
 TEST(BlockFloats, ErrByAFewTenThousandthsOfTheFactorsNorms) {
   for (const auto& device : processors())
-    for (const auto& [rows, depth, columns] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {5, 17, 33}, {7, 192, 32}, {97, 300, 65}, {200, 72, 600}, {13, 577, 7}}) {
+    for (const auto& [rows, depth, columns] :
+         {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {5, 17, 33}, {7, 192, 32}, {97, 300, 65}, {200, 72, 600}, {13, 577, 7}}) {
       const Product product = random_product(rows, depth, columns);
       EXPECT_LT(product.largest_error(product.on(*device)), 2e-4) << device->name() << ' ' << rows << ' ' << depth << ' ' << columns;
     }
@@ -68,7 +69,8 @@ TEST(BlockFloats, ErrOverAllByATwentiethOfWhatBfloat16Does) {
     for (int64_t r = 0; r < product.rows; ++r)
       for (int64_t n = 0; n < product.columns; ++n) {
         double sum = 0;
-        for (int64_t k = 0; k < product.depth; ++k) sum += double(product.x[size_t(r * product.depth + k)]) * product.w[size_t(n * product.depth + k)];
+        for (int64_t k = 0; k < product.depth; ++k)
+          sum += double(product.x[size_t(r * product.depth + k)]) * product.w[size_t(n * product.depth + k)];
         error += std::pow(found[size_t(r * product.columns + n)] - sum, 2);
         norm += sum * sum;
       }

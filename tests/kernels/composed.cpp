@@ -68,8 +68,9 @@ TEST(InstructionSets, WithFusedMultiplyAddGiveTheSameBitsInAttentionNormsAndActi
   if (devices.size() < 3 || !devices[2]->name().starts_with("cpu")) GTEST_SKIP() << "this processor has not both AVX2 and AVX-512";
   const int64_t batch = 2, length = 45, heads = 3, size = 72, tokens = batch * length * heads;
   const auto on = [&](Backend& device) {
-    const DeviceArray qkv(device, {batch, length, 1, 3, heads, size}, random_values(3 * tokens * size, 1)), norm(device, {size}, random_values(size, 2)),
-        cosines(device, {length, size / 2}, random_values(length * size / 2, 3)), shift(device, {batch, heads * size}, random_values(batch * heads * size, 4));
+    const DeviceArray qkv(device, {batch, length, 1, 3, heads, size}, random_values(3 * tokens * size, 1)),
+        norm(device, {size}, random_values(size, 2)), cosines(device, {length, size / 2}, random_values(length * size / 2, 3)),
+        shift(device, {batch, heads * size}, random_values(batch * heads * size, 4));
     PackedAttention with{.q_norm = norm.view, .k_norm = norm.view, .cosines = cosines.view, .sines = cosines.view, .scale = 0.1f};
     DeviceArray mixed(device, {batch, length, 1, heads, size}), normed(device, {batch, length, heads * size});
     device.packed_attention(qkv.view, with, mixed.view);

@@ -84,7 +84,8 @@ TEST(Convolution, EqualsItsDefinition) {
 
 TEST(Convolution, IsByWinogradOrWithTapsAsColumnsWhereThatIsFaster) {
   const auto cpu = make_cpu_backend();
-  const ConvolutionGeometry flat{.kernel = {1, 3, 3}}, cube{.kernel = {3, 3, 3}}, wide{.kernel = {1, 5, 5}}, strided{.kernel = {1, 3, 3}, .stride = {1, 2, 2}};
+  const ConvolutionGeometry flat{.kernel = {1, 3, 3}}, cube{.kernel = {3, 3, 3}}, wide{.kernel = {1, 5, 5}},
+      strided{.kernel = {1, 3, 3}, .stride = {1, 2, 2}};
   const auto packing = [&](const ConvolutionGeometry& geometry, int64_t in, int64_t out, DType as) {
     const Packing chosen = cpu->packing(geometry, in, out, as);
     EXPECT_EQ(chosen.channels, chosen.layout == WeightLayout::published ? 0 : in);
@@ -93,9 +94,11 @@ TEST(Convolution, IsByWinogradOrWithTapsAsColumnsWhereThatIsFaster) {
   EXPECT_EQ(packing(flat, 32, 32, DType::float32), std::pair(DType::float32, WeightLayout::winograd));
   EXPECT_EQ(packing(cube, 96, 32, DType::int16), std::pair(DType::int16, WeightLayout::winograd));
   EXPECT_EQ(packing(flat, 95, 32, DType::int16), std::pair(DType::float32, WeightLayout::winograd)) << "few channels are not worth quantizing";
-  EXPECT_EQ(packing(flat, 64, 64, DType::bfloat16), std::pair(DType::float32, WeightLayout::winograd)) << "transformed weights are no bfloat16 numbers";
+  EXPECT_EQ(packing(flat, 64, 64, DType::bfloat16), std::pair(DType::float32, WeightLayout::winograd))
+      << "transformed weights are no bfloat16 numbers";
   for (const DType as : {DType::float32, DType::bfloat16, DType::int16}) {
-    for (const auto& [geometry, in, out] : {std::tuple(flat, 31, 64), {flat, 63, 3}, {flat, 64, 8}, {wide, 64, 64}, {strided, 64, 64}, {strided, 64, 3}})
+    for (const auto& [geometry, in, out] :
+         {std::tuple(flat, 31, 64), {flat, 63, 3}, {flat, 64, 8}, {wide, 64, 64}, {strided, 64, 64}, {strided, 64, 3}})
       EXPECT_EQ(packing(geometry, in, out, as), std::pair(as, WeightLayout::published)) << in << ' ' << out;
     EXPECT_EQ(packing(flat, 64, 3, as), std::pair(as, WeightLayout::tap_columns));
     EXPECT_EQ(packing(cube, 128, 7, as), std::pair(as, WeightLayout::tap_columns));

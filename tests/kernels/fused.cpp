@@ -10,7 +10,8 @@ std::vector<double> widened(const std::vector<float>& values) { return {values.b
 
 TEST(ModulatedNorm, IsALayerNormAndAModulation) {
   const int64_t groups = 3, rows = 7, channels = 72;
-  const auto x = random_values(groups * rows * channels, 1, 3), shift = random_values(groups * channels, 2), scale = random_values(groups * channels, 3);
+  const auto x = random_values(groups * rows * channels, 1, 3), shift = random_values(groups * channels, 2),
+             scale = random_values(groups * channels, 3);
   for (const auto& device : test_devices()) {
     const DeviceArray in(*device, {groups, rows, channels}, x), a(*device, {groups, channels}, shift), m(*device, {groups, channels}, scale);
     DeviceArray normal(*device, in.view.shape), expected(*device, in.view.shape), out(*device, in.view.shape);
@@ -23,7 +24,8 @@ TEST(ModulatedNorm, IsALayerNormAndAModulation) {
 
 TEST(AddGated, IsAGateAndASum) {
   const int64_t groups = 3, rows = 7, channels = 50;
-  const auto x = random_values(groups * rows * channels, 1), y = random_values(groups * rows * channels, 2), gate = random_values(groups * channels, 3);
+  const auto x = random_values(groups * rows * channels, 1), y = random_values(groups * rows * channels, 2),
+             gate = random_values(groups * channels, 3);
   for (const auto& device : test_devices()) {
     const DeviceArray in(*device, {groups, rows, channels}, x), branch(*device, {groups, rows, channels}, y), g(*device, {groups, channels}, gate);
     DeviceArray gated(*device, in.view.shape), expected(*device, in.view.shape), out(*device, in.view.shape);

@@ -47,7 +47,8 @@ Sums linear_of(Backend& device, const LinearSizes& s, DType dtype, DType weights
 }
 
 Sums convolution_of(Backend& device, const Layer& s, DType dtype) {
-  const DeviceArray x(device, s.in, random_values(View{nullptr, dtype, s.in}.size(), 1), dtype), bias(device, {s.out_channels}, random_values(s.out_channels, 3));
+  const DeviceArray x(device, s.in, random_values(View{nullptr, dtype, s.in}.size(), 1), dtype),
+      bias(device, {s.out_channels}, random_values(s.out_channels, 3));
   const PackedWeights weight = device.pack(DeviceArray(device, {s.out_channels, s.depth()}, random_values(s.out_channels * s.depth(), 2)).view,
                                            device.packing(s.geometry, s.in[4], s.out_channels, DType::float32));
   return Sums(device, s.out(), dtype, [&](View out, const View* residual) {

@@ -60,13 +60,15 @@ struct TileProduct {
   std::vector<float> x = random_values(rows * depth, 1), w = random_values(columns * depth, 2, 1 / std::sqrt(float(depth)));
   std::vector<float> bias = random_values(columns, 3), residual = random_values(rows * columns, 4);
 
-  std::vector<float> on(Backend& device, Packing as, Activation activation = Activation::none, bool adds = false, int64_t first = 0, int64_t count = -1) const {
+  std::vector<float> on(Backend& device, Packing as, Activation activation = Activation::none, bool adds = false, int64_t first = 0,
+                        int64_t count = -1) const {
     const int64_t taken = count < 0 ? rows : count;
     const PackedWeights weight = device.pack(DeviceArray(device, {columns, depth}, w).view, as);
     const DeviceArray in(device, {taken, depth}, {x.begin() + first * depth, x.begin() + (first + taken) * depth}), added(device, {columns}, bias);
     const DeviceArray beside(device, {taken, columns}, {residual.begin() + first * columns, residual.begin() + (first + taken) * columns});
     DeviceArray out(device, {taken, columns});
-    device.linear(in.view, weight, adds ? &added.view : nullptr, activation, out.view, adds && activation == Activation::none ? &beside.view : nullptr);
+    device.linear(in.view, weight, adds ? &added.view : nullptr, activation, out.view,
+                  adds && activation == Activation::none ? &beside.view : nullptr);
     return out.values();
   }
 
@@ -79,7 +81,8 @@ struct TileProduct {
 };
 
 // Deep ones come in parts, wide ones in several tasks, and the last one is written past the caches.
-const std::tuple<int64_t, int64_t, int64_t> tile_product_sizes[] = {{1, 1, 1}, {5, 17, 33}, {33, 32, 64}, {260, 577, 40}, {70, 1153, 31}, {40, 2400, 1200}, {300, 96, 4096}};
+const std::tuple<int64_t, int64_t, int64_t> tile_product_sizes[] = {{1, 1, 1},      {5, 17, 33},      {33, 32, 64},   {260, 577, 40},
+                                                                    {70, 1153, 31}, {40, 2400, 1200}, {300, 96, 4096}};
 
 TEST(TileProducts, AreThoseOfTheRoundedFactors) {
   for (const auto& device : tile_devices())
@@ -109,7 +112,8 @@ TEST(TileProducts, OfTheProcessorAreTheBitsOfThoseInMemory) {
   const auto memory = on_tiles_in_memory();
   for (const auto& [rows, depth, columns] : tile_product_sizes) {
     const TileProduct product{rows, depth, columns};
-    EXPECT_EQ(product.on(*amx, in_tiles, Activation::none, true), product.on(*memory, in_tiles, Activation::none, true)) << rows << ' ' << depth << ' ' << columns;
+    EXPECT_EQ(product.on(*amx, in_tiles, Activation::none, true), product.on(*memory, in_tiles, Activation::none, true))
+        << rows << ' ' << depth << ' ' << columns;
   }
 }
 
@@ -131,7 +135,8 @@ TEST(TileProducts, GiveARowTheSameBitsWhateverItsNeighboursAndThreads) {
         for (const int64_t first : {0, 1, 40}) {
           omp_set_num_threads(threads);
           const std::vector<float> expected(whole.begin() + first * 70, whole.begin() + (first + count) * 70);
-          EXPECT_EQ(product.on(*device, in_tiles, Activation::gelu_tanh, true, first, count), expected) << device->name() << ' ' << threads << ' ' << first << ' ' << count;
+          EXPECT_EQ(product.on(*device, in_tiles, Activation::gelu_tanh, true, first, count), expected)
+              << device->name() << ' ' << threads << ' ' << first << ' ' << count;
         }
     omp_set_num_threads(omp_get_num_procs());
   }
@@ -218,17 +223,20 @@ struct Attended {
 TEST(TileProducts, AttendAsFloat32DoesButForTheRounding) {
   const auto reference = make_cpu_backend(CpuIsa::portable);
   for (const auto& device : tile_devices())
-    for (const Attended& sizes : {Attended{1, 1, 1, 1, 8}, Attended{2, 33, 31, 3, 72}, Attended{1, 100, 300, 8, 72}, Attended{3, 5, 65, 16, 40}, Attended{1, 40, 33, 4, 5}})
+    for (const Attended& sizes :
+         {Attended{1, 1, 1, 1, 8}, Attended{2, 33, 31, 3, 72}, Attended{1, 100, 300, 8, 72}, Attended{3, 5, 65, 16, 40}, Attended{1, 40, 33, 4, 5}})
       for (const bool with_bias : {false, true})
         EXPECT_LT(relative_error(sizes.on(*device, with_bias), sizes.on(*reference, with_bias)), 8e-3)
-            << device->name() << ' ' << sizes.queries << ' ' << sizes.keys << ' ' << sizes.heads << ' ' << sizes.size << (with_bias ? " with bias" : "");
+            << device->name() << ' ' << sizes.queries << ' ' << sizes.keys << ' ' << sizes.heads << ' ' << sizes.size
+            << (with_bias ? " with bias" : "");
 }
 
 TEST(TileProducts, AttendToTheKeysOfARangeOnly) {
   const auto reference = make_cpu_backend(CpuIsa::portable);
   const Attended sizes{2, 50, 40, 4, 72};
   const std::vector<KeyRange> ranges{{3, 40}, {41, 80}};
-  for (const auto& device : tile_devices()) EXPECT_LT(relative_error(sizes.on(*device, false, ranges), sizes.on(*reference, false, ranges)), 8e-3) << device->name();
+  for (const auto& device : tile_devices())
+    EXPECT_LT(relative_error(sizes.on(*device, false, ranges), sizes.on(*reference, false, ranges)), 8e-3) << device->name();
 }
 
 // A mask's huge negative bias, and scores far apart: no weight, and no overflow.
@@ -245,7 +253,8 @@ TEST(TileProducts, GiveNoWeightToWhatIsMasked) {
 TEST(TileProducts, AttendWithinPackedSequences) {
   const auto reference = make_cpu_backend(CpuIsa::portable);
   for (const auto& device : tile_devices())
-    for (const auto& [batch, length, beside, heads, size] : {std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t>{2, 15, 7, 4, 72}, {2, 100, 1, 8, 72}, {1, 70, 2, 3, 16}}) {
+    for (const auto& [batch, length, beside, heads, size] :
+         {std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t>{2, 15, 7, 4, 72}, {2, 100, 1, 8, 72}, {1, 70, 2, 3, 16}}) {
       const auto values = random_values(batch * length * beside * 3 * heads * size, 9), weight = random_values(size, 10);
       std::vector<float> cosines, sines;
       for (int64_t i = 0; i < length * size / 2; ++i) {

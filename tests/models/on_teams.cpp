@@ -45,7 +45,8 @@ std::vector<float> outputs_of(Communicator& team, Backend& backend, bool planned
   const LatteCaption caption = network.embed_caption(numbers(backend, {2, 3, 8}, 3), mask);
   const BroadcastSchedule schedule = some_reuse();
   const TokenParts parts{2, 5, 12, team.size(), SequenceParallel::turns_of(team, 2)};
-  const TokenPlan plan = planned ? least_exchanges(schedule, latte_branches(), parts, may_rest_over_time(parts)) : TokenPlan(schedule, {}, Axis::space);
+  const TokenPlan plan =
+      planned ? least_exchanges(schedule, latte_branches(), parts, may_rest_over_time(parts)) : TokenPlan(schedule, {}, Axis::space);
   pyracast::Run run(team, schedule, plan, StoredOutput::ungated);
   std::vector<float> out;
   for (int e = 0; e < evaluations; ++e) {

@@ -75,7 +75,8 @@ TEST(SharedWeights, OfANetworkEqualItsOwn) {
   const StoredTensors tensors{{"m", {DType::float32, {6, 40}, std::as_bytes(std::span(*values)), values, "test"}},
                               {"k", {DType::float32, {6, 10, 2, 2}, std::as_bytes(std::span(*values)), values, "test"}},
                               {"t", {DType::float32, {40, 6}, std::as_bytes(std::span(*values)), values, "test"}}};
-  for (const auto& [dtype, products] : {std::pair<DType, std::optional<Packing>>{DType::float32, {}}, {DType::bfloat16, {}}, {DType::bfloat16, DType::int16}}) {
+  for (const auto& [dtype, products] :
+       {std::pair<DType, std::optional<Packing>>{DType::float32, {}}, {DType::bfloat16, {}}, {DType::bfloat16, DType::int16}}) {
     LaidDownWeights first;
     const auto bytes = [&](SharedWeights* shared) {
       const Weights weights(*backend, tensors, {dtype, shared, products}, "test");

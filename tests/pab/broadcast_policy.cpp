@@ -11,7 +11,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 const std::vector<Branch> of_one_block{Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp};
-const std::vector<Branch> of_a_pair{Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp, Branch::temporal_attention, Branch::temporal_mlp};
+const std::vector<Branch> of_a_pair{Branch::spatial_attention, Branch::spatial_cross, Branch::spatial_mlp, Branch::temporal_attention,
+                                    Branch::temporal_mlp};
 
 std::vector<std::string> warnings(const Json& json, const std::vector<Branch>& branches) {
   const std::vector<int64_t> timesteps{900, 720, 500, 200};
@@ -32,9 +33,9 @@ Json pair_rule() {
 
 TEST(BroadcastWarnings, NameTheKeysOfBranchesThatTheNetworkLacks) {
   EXPECT_THAT(warnings(pair_rule(), of_a_pair), IsEmpty());
-  EXPECT_THAT(warnings(pair_rule(), of_one_block),
-              ElementsAre(AllOf(HasSubstr("preset.json: temporal_* does not fit this network"), HasSubstr("spatial_attention, spatial_cross, spatial_mlp")),
-                          HasSubstr("mlp_temporal_broadcast_config does not fit")));
+  EXPECT_THAT(warnings(pair_rule(), of_one_block), ElementsAre(AllOf(HasSubstr("preset.json: temporal_* does not fit this network"),
+                                                                     HasSubstr("spatial_attention, spatial_cross, spatial_mlp")),
+                                                               HasSubstr("mlp_temporal_broadcast_config does not fit")));
 }
 
 TEST(BroadcastWarnings, SayNothingOfKeysThatAreSwitchedOff) {

@@ -68,7 +68,8 @@ TEST(OffloadedOutputs, AreCopiedBackAheadOfTheirUseInTheOrderOfTheNetwork) {
     EXPECT_THAT(noted_at(cache, 1), ElementsAre("wait for out 3", "in 1", "wait for out 4", "in 2", "wait for out 5", "in 3", "wait for in 1", "in 4",
                                                 "wait for in 2", "in 5", "wait for in 3", "in 6", "wait for in 4", "wait for in 5", "wait for in 6"));
     EXPECT_TRUE(cache.stored_sites().empty());
-    EXPECT_THAT(noted_at(cache, 2), ElementsAre("out 1", "out 2", "out 3", "wait for out 6", "out 4", "wait for out 1", "out 5", "wait for out 2", "out 6"));
+    EXPECT_THAT(noted_at(cache, 2),
+                ElementsAre("out 1", "out 2", "out 3", "wait for out 6", "out 4", "wait for out 1", "out 5", "wait for out 2", "out 6"));
     device.notes.clear();
   }
   EXPECT_THAT(device.notes, ElementsAre("wait for out 6")) << "before memory is given back that copies still use";

@@ -84,7 +84,8 @@ TEST_P(DecodingOfFamily, WithoutFramesSaysHowItEnded) {
 }
 
 TEST_P(DecodingOfFamily, IsPlannedBesideWhatTakesTheMost) {
-  const MemoryPlan usual = plan_memory(model(), {}, request(), {}, {}), beside = plan_memory(model(), {}, request(), {}, {.beside = Beside::decoding});
+  const MemoryPlan usual = plan_memory(model(), {}, request(), {}, {}),
+                   beside = plan_memory(model(), {}, request(), {}, {.beside = Beside::decoding});
   int64_t decoding = 0;
   for (const MemoryPlan::Phase& phase : usual.phases)
     if (phase.doing == "decoding") decoding = phase.most_bytes - usual.weight_bytes;

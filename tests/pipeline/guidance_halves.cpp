@@ -83,13 +83,15 @@ struct HalvesOfFamily : FamilyTest {
 
 /// Reuse of branches from the first evaluations on, and of the half in the last one but one alone (PNDM's last one has no effect).
 Json table(int evaluations, bool of_half) {
-  Json table{{"steps", evaluations}, {"reuse", {{{"branch", "spatial_attention"}, {"evaluations", {1, 2, 4}}}, {{"branch", "spatial_mlp"}, {"evaluations", {3}}}}}};
+  Json table{{"steps", evaluations},
+             {"reuse", {{{"branch", "spatial_attention"}, {"evaluations", {1, 2, 4}}}, {{"branch", "spatial_mlp"}, {"evaluations", {3}}}}}};
   if (of_half) table["reuse"].push_back({{"branch", "unconditional_half"}, {"evaluations", {evaluations - 2}}});
   return table;
 }
 
 TEST_P(HalvesOfFamily, GiveTheBitsOfTheirBatchUntilOneIsLeftOut) {
-  const VideoResult batch = made(BroadcastPolicy(table(evaluations(), false), "test")), apart = made(BroadcastPolicy(table(evaluations(), true), "test"));
+  const VideoResult batch = made(BroadcastPolicy(table(evaluations(), false), "test")),
+                    apart = made(BroadcastPolicy(table(evaluations(), true), "test"));
   ASSERT_EQ(apart.outcome, Outcome::going_on) << apart.reason;
   const size_t before = batch.step_latents.size() - 2 * batch.latents.size();
   EXPECT_TRUE(std::equal(batch.step_latents.begin(), batch.step_latents.begin() + long(before), apart.step_latents.begin()));

@@ -45,15 +45,17 @@ TEST(MemoryPlan, OfEvaluationsEqualsWhatTheyTakeInTurnsAndAtOnceOnATeam) {
   const VideoRequest request{.prompt = "a star", .height = 48, .width = 48, .frames = 17, .steps = 3, .guidance = 3};
   std::array<int64_t, 2> most{};
   for (const bool in_turns : {false, true}) {
-    made_by(*model, TestTeam{"", 2, false, in_turns}, request, {}, nullptr, [](VideoRun& run) { run.decodes = false; }, [&](int rank, Backend& backend) {
-      const MemoryPlan plan = plan_memory(*model, {}, request, {}, {.rank = rank, .ranks = 2, .overlaps = in_turns});
-      int64_t planned = 0;
-      for (const MemoryPlan::Phase& phase : plan.phases)
-        if (phase.doing.starts_with("evaluation")) planned = std::max(planned, phase.most_bytes);
-      ASSERT_GT(planned, plan.loading_bytes);
-      EXPECT_EQ(int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use()), planned) << rank << (in_turns ? " in turns" : "");
-      if (rank == 0) most[in_turns] = planned;
-    });
+    made_by(
+        *model, TestTeam{"", 2, false, in_turns}, request, {}, nullptr, [](VideoRun& run) { run.decodes = false; },
+        [&](int rank, Backend& backend) {
+          const MemoryPlan plan = plan_memory(*model, {}, request, {}, {.rank = rank, .ranks = 2, .overlaps = in_turns});
+          int64_t planned = 0;
+          for (const MemoryPlan::Phase& phase : plan.phases)
+            if (phase.doing.starts_with("evaluation")) planned = std::max(planned, phase.most_bytes);
+          ASSERT_GT(planned, plan.loading_bytes);
+          EXPECT_EQ(int64_t(static_cast<CpuBackend&>(backend).pool().most_in_use()), planned) << rank << (in_turns ? " in turns" : "");
+          if (rank == 0) most[in_turns] = planned;
+        });
   }
   EXPECT_LE(most[true], most[false]) << "a half's tokens take no more on their way than both halves'";
 }
@@ -84,7 +86,8 @@ TEST_P(MemoryPlanOfFamily, FollowsHalvesOfGuidanceThatAreEvaluatedOneAfterTheOth
   for (const int ranks : {1, 2}) {
     const std::vector<int64_t> most = most_in_use(model(), request, policy, {"", ranks, false});
     for (int rank = 0; rank < ranks; ++rank)
-      EXPECT_EQ(plan_memory(model(), {}, request, policy, {rank, ranks, false}).most_bytes(), most[size_t(rank)]) << "rank " << rank << " of " << ranks;
+      EXPECT_EQ(plan_memory(model(), {}, request, policy, {rank, ranks, false}).most_bytes(), most[size_t(rank)])
+          << "rank " << rank << " of " << ranks;
   }
 }
 

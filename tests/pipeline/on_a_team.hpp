@@ -57,9 +57,12 @@ inline BroadcastPolicy some_reuse(const char* stored = nullptr) {
 /// The unconditional half of guidance is reused twice in a row and once more, the last time at the end, beside attentions of both halves.
 /// A table fits one number of evaluations; at least six.
 inline BroadcastPolicy reuse_of_a_half(int evaluations) {
-  return BroadcastPolicy({{"steps", evaluations}, {"reuse", {{{"branch", "unconditional_half"}, {"evaluations", {2, 3, evaluations - 1}}},
-                                                             {{"branch", "spatial_attention"}, {"evaluations", {1, 3, 4}}},
-                                                             {{"branch", "temporal_attention"}, {"evaluations", {1, 2, 4}}, {"blocks", {0}}}}}}, "test");
+  return BroadcastPolicy({{"steps", evaluations},
+                          {"reuse",
+                           {{{"branch", "unconditional_half"}, {"evaluations", {2, 3, evaluations - 1}}},
+                            {{"branch", "spatial_attention"}, {"evaluations", {1, 3, 4}}},
+                            {{"branch", "temporal_attention"}, {"evaluations", {1, 2, 4}}, {"blocks", {0}}}}}},
+                         "test");
 }
 
 /// The channels of a team of threads; `cfg_parallel`: guidance's halves on its two halves.

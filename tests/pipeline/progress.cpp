@@ -199,7 +199,8 @@ TEST_P(Leaving, InsideReuseOfAHalfOfGuidanceGoesOnWithWhatItAddedOnATeam) {
         const VideoProgress now = read_progress(again.files[i]).progress, then = read_progress(keeper.files[size_t(made) + i]).progress;
         EXPECT_EQ(now.guidance_difference.values, then.guidance_difference.values);
         ASSERT_EQ(now.outputs.size(), then.outputs.size());
-        for (const auto& [stored, tensor] : then.outputs) EXPECT_TRUE(std::ranges::equal(now.outputs.at(stored).bytes, tensor.bytes)) << made << ' ' << i;
+        for (const auto& [stored, tensor] : then.outputs)
+          EXPECT_TRUE(std::ranges::equal(now.outputs.at(stored).bytes, tensor.bytes)) << made << ' ' << i;
       }
     }
   }
@@ -247,8 +248,9 @@ TEST_P(Leaving, GoesOnOnATeamWhereTheDiskSaysNoInTheMiddle) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AVideo, Leaving,
-                         testing::Values(std::tuple("null", ""), std::tuple("opensora-1.2", ""), std::tuple("latte-1", ""), std::tuple("latte-1", "ddpm"),
-                                         std::tuple("osp-1.1", "pndm"), std::tuple("osp-1.2", "dpm-solver"), std::tuple("osp-1.2", "euler-ancestral")),
+                         testing::Values(std::tuple("null", ""), std::tuple("opensora-1.2", ""), std::tuple("latte-1", ""),
+                                         std::tuple("latte-1", "ddpm"), std::tuple("osp-1.1", "pndm"), std::tuple("osp-1.2", "dpm-solver"),
+                                         std::tuple("osp-1.2", "euler-ancestral")),
                          [](const auto& info) {
                            std::string name = concat(std::get<0>(info.param), std::get<1>(info.param));
                            std::erase_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });

@@ -82,7 +82,8 @@ void expect_same_ledger(const VideoResult& made, const VideoResult& expected) {
     EXPECT_EQ(own.branch_bytes, other.branch_bytes) << i;
     EXPECT_EQ(own.gather_bytes, other.gather_bytes) << i;
     EXPECT_GT(own.seconds(), 0) << i;
-    for (size_t branch = 0; branch < branch_count; ++branch) EXPECT_EQ(own.branches[branch] > 0, own.computed[branch] > 0) << i << ", branch " << branch;
+    for (size_t branch = 0; branch < branch_count; ++branch)
+      EXPECT_EQ(own.branches[branch] > 0, own.computed[branch] > 0) << i << ", branch " << branch;
   }
 }
 

@@ -55,7 +55,8 @@ struct LongVideo {
 };
 
 TEST(ClusterSimulation, OneNodeWithExponentialFailuresTakesTheExpectedTime) {
-  for (const LongVideo& video : {LongVideo{1000, 100, 5, 20, 60, 400}, {1000, 30, 5, 0, 0, 300}, {1000, 300, 1, 10, 500, 2000}, {250, 1000, 5, 20, 60, 400}})
+  for (const LongVideo& video :
+       {LongVideo{1000, 100, 5, 20, 60, 400}, {1000, 30, 5, 0, 0, 300}, {1000, 300, 1, 10, 500, 2000}, {250, 1000, 5, 20, 60, 400}})
     EXPECT_NEAR(video.simulated(20000), video.expected(), 0.02 * video.expected());
 }
 

@@ -62,7 +62,8 @@ TEST(JobPlan, ABucketsBestTeamIsThatOfTryingAll) {
       const double seconds = demand.work[size_t(MakingPhase::mlp)].work;
       const bool fits = demand.once_bytes + 4 / layout.ranks * (demand.first_bytes + (layout.ranks - 1) * demand.other_bytes) <= m.memory_per_node &&
                         demand.text_once_bytes + 4 * demand.text_bytes <= m.memory_per_node;
-      if (demand.refusal.empty() && fits && (!wishes.latency || seconds <= *wishes.latency)) most = std::max(most, 3600.0 * (4 / layout.ranks) / seconds);
+      if (demand.refusal.empty() && fits && (!wishes.latency || seconds <= *wishes.latency))
+        most = std::max(most, 3600.0 * (4 / layout.ranks) / seconds);
     }
     EXPECT_EQ(plan.best() ? plan.best()->videos_per_hour : 0, most);
     EXPECT_EQ(plan.candidates.size(), 5u);
@@ -103,7 +104,8 @@ TEST(JobPlan, MovesStoredOutputsToTheHostsMemoryWhereTheyDoNotFitTheGpuAndAllFit
   EXPECT_EQ(moved.of({2, false})->first_bytes, 1600) << "they fit";
   EXPECT_EQ(moved.of({2, false})->host_bytes, 0);
   EXPECT_THAT(plan_with(1000, false).of({1, false})->obstacle, HasSubstr("take 3100 bytes, and a GPU has 1700: use --stored-outputs auto"));
-  EXPECT_THAT(plan_with(1001).of({1, false})->obstacle, HasSubstr("stored outputs of 4 teams take 4004 bytes of the host's memory, and a node has 4000"));
+  EXPECT_THAT(plan_with(1001).of({1, false})->obstacle,
+              HasSubstr("stored outputs of 4 teams take 4004 bytes of the host's memory, and a node has 4000"));
 }
 
 TEST(JobPlan, ObeysMemoryAndLatencyAndSaysSo) {
@@ -165,7 +167,8 @@ TEST(JobPlan, WallTimeLeavesOutWhatGoesOnBesideTheNextVideo) {
 }
 
 TEST(JobPlan, TheQueueIsLongestFirstWithAPromptsSamplesTogether) {
-  const auto list = queue_of({{image, {{1, 5}, {20, 2}}}, {clip, {{1, 3}, {70, 1}}}}, [](const VideoShape& shape, int samples) { return samples * double(shape.frames); });
+  const auto list = queue_of({{image, {{1, 5}, {20, 2}}}, {clip, {{1, 3}, {70, 1}}}},
+                             [](const VideoShape& shape, int samples) { return samples * double(shape.frames); });
   std::vector<std::pair<double, uint64_t>> pieces;
   for (const WorkGroup& group : list) pieces.emplace_back(group.seconds, group.count);
   EXPECT_THAT(pieces, ElementsAre(std::pair(64 * 16.0, 1u), std::pair(6 * 16.0, 1u), std::pair(20.0, 2u), std::pair(16.0, 3u), std::pair(1.0, 5u)));

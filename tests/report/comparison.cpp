@@ -72,7 +72,8 @@ class CompareDatasets : public testing::Test {
 
 TEST_F(CompareDatasets, MatchesSamplesAndSaysHowAlikeTheyAreAndWhatTheyCost) {
   const auto a = run("a", {sample(1, 100, 2, 1), sample(2, 100, 2, 1), failed_sample(3)}, {{"steps", 30}, {"broadcast", ""}, {"output", "a"}});
-  const auto b = run("b", {sample(2, 151, 1, 3), sample(1, 100, 1, 1), sample(4, 0, 1, 1)}, {{"steps", 30}, {"broadcast", "x.json"}, {"output", "b"}});
+  const auto b =
+      run("b", {sample(2, 151, 1, 3), sample(1, 100, 1, 1), sample(4, 0, 1, 1)}, {{"steps", 30}, {"broadcast", "x.json"}, {"output", "b"}});
   const DatasetComparison c = compared(a, b);
   ASSERT_EQ(samples_.size(), 2u);
   EXPECT_EQ(samples_[0].id, "sample-1");

@@ -203,8 +203,10 @@ TEST_F(DatasetReport, PageShowsWhatAuditsHaveFoundTheWorstFirst) {
   const std::string page = dataset_page(summary());
   EXPECT_THAT(page, AllOf(HasSubstr("audited of 3 videos"), HasSubstr("<b>41.25 dB</b><span class=\"soft\">PSNR, median"),
                           HasSubstr("<b>17.50 dB</b><span class=\"soft\">PSNR, worst"), HasSubstr("<b>5.00 %</b>")));
-  EXPECT_LT(page.find(bad.id + "</td><td class=\"number\">17.50</td><td class=\"number\">0.2500</td><td class=\"number\">0.12500</td><td>beyond the bound</td>"),
-            page.find(good.id + "</td><td class=\"number\">41.25"));
+  EXPECT_LT(
+      page.find(bad.id +
+                "</td><td class=\"number\">17.50</td><td class=\"number\">0.2500</td><td class=\"number\">0.12500</td><td>beyond the bound</td>"),
+      page.find(good.id + "</td><td class=\"number\">41.25"));
   EXPECT_DOUBLE_EQ(summary().nodes.at(0).seconds, 57) << "seconds of audits are not those of videos";
 }
 

@@ -32,7 +32,8 @@ struct Definition {
     const Shape out = s.out();
     const auto& g = s.geometry;
     for (int64_t i = 0; i < View{nullptr, DType::float32, out}.size(); ++i) {
-      const int64_t column = i % s.out_channels, at[3] = {i / (out[4] * out[3] * out[2]) % out[1], i / (out[4] * out[3]) % out[2], i / out[4] % out[3]};
+      const int64_t column = i % s.out_channels,
+                    at[3] = {i / (out[4] * out[3] * out[2]) % out[1], i / (out[4] * out[3]) % out[2], i / out[4] % out[3]};
       double sum = bias[size_t(column)], of_magnitudes = std::abs(sum);
       for (int64_t tap = 0; tap < s.taps(); ++tap) {
         const int64_t of_kernel[3] = {tap / (g.kernel[1] * g.kernel[2]), tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
