@@ -38,7 +38,7 @@ struct BenchSettings {
     visit("Bench", "cpu-isa", s.cpu_isa, "instruction set: auto, portable, avx2, avx512 or avx512vnni");
     visit("Bench", "gpu-attention", s.gpu_attention, "as generate's: auto, cudnn or own");
     visit("Stages", "stages", s.stages, "names, comma between; a name with * at its end stands for all that begin so; or all");
-    visit("Stages", "size", s.size, "published (STDiT3-XL/2, AutoencoderKL at 256 x 256, T5 v1.1 XXL) or demo");
+    visit("Stages", "size", s.size, "published (STDiT3-XL/2 at 240p, AutoencoderKL at 256 x 256, T5 v1.1 XXL), 480p (with guidance), or demo");
     visit("Stages", "repeats", s.repeats, "timed runs of a stage, after one that is not timed");
     visit("Bench", "json", s.json, "JSON instead of tables; of networks a line each");
     visit("Stages", "on-request", s.on_request, "names come line by line on standard input; each is run once and answered by a line of JSON");
@@ -114,26 +114,30 @@ std::vector<std::string> names_of(const std::vector<BenchStage>& stages) {
   return names;
 }
 
-/// Answers names on standard input until it ends, so that another program can measure in turns with this one.
-void answer_requests(const std::vector<BenchStage>& stages, Backend& backend, WeightStorage storage, CpuIsa isa) {
-  std::map<std::string, StageTimes> kept;
+/// Answers names on standard input until it ends, so that another program can measure in turns with this one. `prepare(stage)` gives what measures
+/// it once.
+void answer_requests(const std::vector<BenchStage>& stages, const std::function<std::function<Json()>(const BenchStage&)>& prepare) {
+  std::string kept;
+  std::function<Json()> measure;
   for (std::string name; std::getline(std::cin, name);) {
     const auto stage = std::find_if(stages.begin(), stages.end(), [&](const BenchStage& s) { return s.name == name; });
     require(stage != stages.end(), "there is no stage \"", name, "\"; without --on-request all are listed");
-    if (!kept.contains(name)) {
-      kept.clear();   // one stage's weights at a time
-      kept.try_emplace(name, *stage, backend, storage);
+    if (!measure || kept != name) {
+      measure = {};   // one stage's weights at a time
+      measure = prepare(*stage);
+      kept = name;
     }
-    kept.at(name).measure(measured_flop_rate(isa));
-    Json answer = kept.at(name).json();
-    answer["gflop_per_second_of_all_threads"] = measured_flop_rate_of_all_threads(isa) / 1e9;
-    std::cout << answer.dump() << std::endl;
+    std::cout << measure().dump() << std::endl;
   }
 }
 
 void bench_gpu_stages(const BenchSettings& s, Backend& backend, WeightStorage storage) {
-  std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
+  std::vector<BenchStage> stages = bench_stages(bench_sizes(s.size));
   check_names("stages", s.stages, names_of(stages));
+  if (s.on_request)
+    return answer_requests(stages, [&](const BenchStage& stage) {
+      return [prepared = std::make_shared<GpuStage>(stage, backend, storage)] { return prepared->row(prepared->measure()); };
+    });
   std::erase_if(stages, [&](const BenchStage& stage) { return !named(s.stages, stage.name); });
   Json all{{"device", backend.name()}, {"size", s.size}, {"dtype", s.dtype}, {"stages", Json::array()}};
   if (!s.json) std::printf("%s\n\n%-30s %12s %9s %9s\n", backend.name().c_str(), "stage", "seconds", "TFLOP/s", "GB/s");
@@ -149,14 +153,21 @@ void bench_gpu_stages(const BenchSettings& s, Backend& backend, WeightStorage st
 }
 
 void bench_stages(const BenchSettings& s, Backend& backend, WeightStorage storage) {
-  require(s.size == "published" || s.size == "demo", "size is \"", s.size, "\", expected published or demo");
   require(s.repeats > 0, "repeats is ", s.repeats, ", expected 1 or more");
   if (s.device == "cuda") return bench_gpu_stages(s, backend, storage);
   const std::string dtype = resolved_dtype(s.device, s.dtype, isa_of(s.cpu_isa));
   const CpuIsa isa = dtype == "amx" ? CpuIsa::amx : isa_of(s.cpu_isa);   // whose peak the stages are held against
-  const std::vector<BenchStage> stages = bench_stages(s.size == "demo" ? demo_sizes : published_sizes);
+  const std::vector<BenchStage> stages = bench_stages(bench_sizes(s.size));
   check_names("stages", s.stages, names_of(stages));
-  if (s.on_request) return answer_requests(stages, backend, storage, isa);
+  if (s.on_request)
+    return answer_requests(stages, [&](const BenchStage& stage) {
+      return [=, times = std::make_shared<StageTimes>(stage, backend, storage)] {
+        times->measure(measured_flop_rate(isa));
+        Json answer = times->json();
+        answer["gflop_per_second_of_all_threads"] = measured_flop_rate_of_all_threads(isa) / 1e9;
+        return answer;
+      };
+    });
   const auto rate = [&] { return s.without_peaks ? NAN : measured_flop_rate(isa); };
   const double peak = rate(), copy = s.without_peaks ? NAN : measured_copy_rate();
   Json all{{"device", backend.name()}, {"threads", omp_get_max_threads()}, {"size", s.size}, {"dtype", dtype},

@@ -6,33 +6,39 @@
 
 namespace pyracast {
 
-namespace {
+GpuStage::GpuStage(const BenchStage& stage, Backend& backend, WeightStorage storage)
+    : stage_(stage), backend_(backend), run_(stage.prepare(backend, storage)) {
+  constexpr double long_enough = 0.05;
+  seconds_of(3);
+  runs_ = int(std::clamp(long_enough / seconds_of(1), 1.0, 1000.0));
+}
 
-double seconds_of(Backend& backend, int runs, const std::function<void()>& run) {
-  backend.finish();
+double GpuStage::measure() const { return seconds_of(runs_); }
+
+Json GpuStage::row(double seconds) const {
+  const double element = double(size_of(backend_.activations())) / 4;   // the stages count float32's bytes
+  return {{"stage", stage_.name}, {"wall_seconds", seconds}, {"gflop", stage_.flop / 1e9}, {"tflop_per_second", stage_.flop / seconds / 1e12},
+          {"gbyte_per_second", element * stage_.bytes / seconds / 1e9}};
+}
+
+double GpuStage::seconds_of(int runs) const {
+  backend_.finish();
   const Stopwatch time;
-  for (int i = 0; i < runs; ++i) run();
-  backend.finish();
+  for (int i = 0; i < runs; ++i) run_();
+  backend_.finish();
   return time.seconds() / runs;
 }
 
-}  // namespace
-
 void bench_stages_on_gpu(const std::vector<BenchStage>& stages, Backend& backend, WeightStorage storage, int repeats,
                          const std::function<void(const Json& row)>& report) {
-  const double element = double(size_of(backend.activations())) / 4;   // the stages count float32's bytes
-  for (const BenchStage& stage : stages) {
-    const std::function<void()> run = stage.prepare(backend, storage);
-    seconds_of(backend, 3, run);   // loads kernels, fills the pool, chooses algorithms
-    constexpr double long_enough = 0.05;
-    const int runs = int(std::clamp(long_enough / seconds_of(backend, 1, run), 1.0, 1000.0));
+  for (const BenchStage& each : stages) {
+    const GpuStage stage(each, backend, storage);
     std::vector<double> seconds;
-    for (int i = 0; i < repeats; ++i) seconds.push_back(seconds_of(backend, runs, run));
+    for (int i = 0; i < repeats; ++i) seconds.push_back(stage.measure());
     std::sort(seconds.begin(), seconds.end());
-    const double median = seconds[seconds.size() / 2];
-    report({{"stage", stage.name}, {"wall_seconds", median}, {"least", seconds.front()}, {"most", seconds.back()}, {"runs", runs * repeats},
-            {"gflop", stage.flop / 1e9}, {"tflop_per_second", stage.flop / median / 1e12},
-            {"gbyte_per_second", element * stage.bytes / median / 1e9}});
+    Json row = stage.row(seconds[seconds.size() / 2]);
+    row.update({{"least", seconds.front()}, {"most", seconds.back()}, {"runs", stage.runs() * repeats}});
+    report(row);
   }
 }
 

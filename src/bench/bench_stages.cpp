@@ -9,14 +9,14 @@
 
 namespace pyracast {
 
+namespace {
+
 const BenchSizes published_sizes{
     .hidden = 1152, .heads = 16, .batch = 1, .frames = 15, .space = 300, .keys = 200, .gemm_rows = 1500, .vae_widths = {128, 256, 512, 512},
     .vae_layers = 2, .vae_groups = 32, .picture = 256, .text_width = 4096, .text_inner = 10240, .text_heads = 64, .text_tokens = 300};
 const BenchSizes demo_sizes{
     .hidden = 128, .heads = 4, .batch = 2, .frames = 5, .space = 12, .keys = 24, .gemm_rows = 120, .vae_widths = {16, 32, 48, 64},
     .vae_layers = 1, .vae_groups = 8, .picture = 48, .text_width = 64, .text_inner = 128, .text_heads = 4, .text_tokens = 20};
-
-namespace {
 
 using Prepared = std::function<void()>;
 
@@ -216,6 +216,19 @@ BenchStage text_layer(const BenchSizes& s) {
 }
 
 }  // namespace
+
+BenchSizes bench_sizes(const std::string& name) {
+  if (name == "published") return published_sizes;
+  if (name == "demo") return demo_sizes;
+  require(name == "480p", "size is \"", name, "\", expected published, 480p or demo");
+  BenchSizes sizes = published_sizes;
+  sizes.batch = 2;
+  sizes.space = 30 * 54;   // of 480 x 854 pixels
+  sizes.keys *= sizes.batch;
+  sizes.gemm_rows = sizes.batch * sizes.frames * sizes.space;
+  sizes.picture = 512;
+  return sizes;
+}
 
 void run_stage(const std::function<void()>& prepared) { prepared(); }
 

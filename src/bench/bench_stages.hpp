@@ -26,7 +26,9 @@ struct BenchSizes {
   int64_t vae_layers, vae_groups, picture;
   int64_t text_width, text_inner, text_heads, text_tokens;   ///< T5
 };
-extern const BenchSizes published_sizes, demo_sizes;
+
+/// "published" (240p, a clip of one half of guidance), "480p" (51 frames, both halves: what keeps a GPU busy) or "demo". Throws Error on another name.
+BenchSizes bench_sizes(const std::string& name);
 
 /// Matrix products, convolutions, attentions, norms, the MLP, a pair of blocks of STDiT3 and of Latte, the decoding of a
 /// picture, a layer of T5.

@@ -4,6 +4,7 @@
     tests/bench/peers.py [--program build/cpu/pyracast] [--environment build/peers] [--repeats 7] [STAGE...]
     tests/bench/peers.py --scaling 2 [STAGE...]
     tests/bench/peers.py --fast [STAGE...]
+    tests/bench/peers.py --gpu [--size 480p] [--dtype fp8] [STAGE...]
 
 Makes a virtual environment outside of git (PyPI's torch brings its CUDA libraries on x86, some 5 GB; no GPU is used), runs
 each stage in turns, and prints a markdown table: CPU seconds of ours (median), our share of the peak measured beside it, and
@@ -12,6 +13,9 @@ Stages a peer does not have are left out of its column; "-compiled" behind a sta
 
 With --scaling each stage runs on one thread and on several in turns, ours and PyTorch's, by the wall clock: how many times
 faster several are, beside what the peak loop gains from as many threads at the same time.
+
+With --gpu both run on a GPU, PyTorch in bfloat16, eager and compiled, by this python's PyTorch (a GPU machine may have no network), by the wall
+clock from an idle device to an idle device. Without diffusers Latte's pair and the decoding have no peer.
 
 With --fast ours runs in its fast mode (--dtype auto) beside ours in float32 and PyTorch in each of its own: float32 and bfloat16, eager
 and compiled, one thread each. The last column is the turns' best of these four over ours.
@@ -34,16 +38,18 @@ default_stages = """gemm-1500x1152x3456 gemm-1500x1152x1152 gemm-1500x4608x1152 
     vae-decode-channels-last""".split()
 fast_stages = "gemm-1500x1152x3456 gemm-1500x4608x1152 mlp stdit3-pair latte-pair vae-decode-channels-last".split()
 scaling_stages = "gemm-1500x1152x3456 stdit3-pair latte-pair".split()
+gpu_stages = """spatial-attention temporal-attention cross-attention norm-modulate gate-residual projection-gated gelu mlp stdit3-pair latte-pair
+    vae-decode""".split()
 
 
 class Peer:
     """A program that runs the stages named on its standard input and answers with lines of JSON."""
 
-    def __init__(self, command, threads=1):
+    def __init__(self, command, threads=1, **more):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**environment, "OMP_WAIT_POLICY": "passive",
-                                             **{name: str(threads) for name in thread_settings}})
+                                             **{name: str(threads) for name in thread_settings}, **more})
 
     def ask(self, name):
         self.process.stdin.write(name + "\n")
@@ -127,18 +133,50 @@ def print_fast(options, fast, exact, torch):
         options.json.write_text(json.dumps(everything, indent=1))
 
 
+def print_gpu(options, ours, torch):
+    """`torch`: eager, and compiled."""
+    print(f"{options.size}, ours {options.dtype}, PyTorch bfloat16\n\n| stage | ours, s | TFLOP/s | PyTorch / ours | compiled / ours |\n|---|---|---|---|---|",
+          flush=True)
+    everything = []
+    for stage in options.stages or gpu_stages:
+        names = {"eager": f"{stage}-bfloat16", "compiled": f"{stage}-bfloat16-compiled"}
+        programs = {"ours": (ours, stage), **{way: (peer, names[way]) for way, peer in zip(names, torch)}}
+        answers = {way: [] for way in programs}
+        for turn in range(options.repeats):
+            for way, (program, name) in list(programs.items())[::1 if turn % 2 == 0 else -1]:
+                answers[way].append(program.ask(name))
+        seconds = {way: [answer["wall_seconds"] for answer in of_way if "missing" not in answer] for way, of_way in answers.items()}
+        peer = lambda way: shown(ratios(seconds[way], seconds["ours"])) if seconds[way] else answers[way][0]["missing"]
+        row = sorted(answers["ours"], key=lambda answer: answer["wall_seconds"])[options.repeats // 2]
+        print(f"| {stage} | {row['wall_seconds']:.4g} | {row['tflop_per_second']:.1f} | {peer('eager')} | {peer('compiled')} |", flush=True)
+        everything.append({"stage": stage, **seconds, "tflop_per_second": row["tflop_per_second"]})
+        if options.json:   # behind each stage: the time may end
+            options.json.write_text(json.dumps({"size": options.size, "dtype": options.dtype, "stages": everything}, indent=1))
+    for program in (ours, *torch):
+        program.close()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*")
-    parser.add_argument("--program", type=Path, default=root / "build/cpu/pyracast")
+    parser.add_argument("--program", type=Path, help="default: build/cpu/pyracast, with --gpu build/gpu/pyracast")
     parser.add_argument("--onednn", type=Path, default=root / "build/cpu/tests/onednn_bench")
     parser.add_argument("--environment", type=Path, default=root / "build/peers")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--scaling", type=int, metavar="THREADS")
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--size", default="480p", choices=("published", "480p"), help="with --gpu")
+    parser.add_argument("--dtype", default="bfloat16", help="with --gpu: ours")
+    parser.add_argument("--library-path", default=os.environ.get("LD_LIBRARY_PATH", ""), help="with --gpu: LD_LIBRARY_PATH of ours alone")
     parser.add_argument("--cpu-isa", default="auto")
     parser.add_argument("--json", type=Path, help="where to write all seconds")
     options = parser.parse_args()
+    options.program = options.program or root / ("build/gpu/pyracast" if options.gpu else "build/cpu/pyracast")
+    if options.gpu:
+        bench = Peer([str(options.program), "bench", "--device", "cuda", "--dtype", options.dtype, "--size", options.size, "--on-request"],
+                     LD_LIBRARY_PATH=options.library_path)
+        return print_gpu(options, bench, [Peer([sys.executable, str(here.parent / "torch_stages.py"), "1", "cuda", options.size]) for _ in range(2)])
     python = make_environment(options.environment)
     def our_peer(threads, dtype="float32"):
         return Peer([str(options.program), "bench", "--threads", str(threads), "--cpu-isa", options.cpu_isa, "--dtype", dtype, "--on-request"], threads)

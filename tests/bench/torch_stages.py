@@ -1,6 +1,8 @@
 """The stages of `pyracast bench` in PyTorch, for peers.py: names on standard input, a line of JSON each. In float32 and eager, or
 compiled by torch.compile where "-compiled" ends the name, all in bfloat16 where "-bfloat16" ends it (before "-compiled").
 
+usage: torch_stages.py THREADS [DEVICE [SIZE]]   DEVICE: cpu or cuda; SIZE: published or 480p, as bench's
+
 STDiT3's blocks are written as the published ones run them (modules and views as they have them), with torch's fused attention
 in place of their explicit one, and with only the text's valid tokens as keys, both in PyTorch's favour. Latte's blocks and the
 autoencoder are diffusers' own classes.
@@ -13,8 +15,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-hidden, heads, frames, space, keys = 1152, 16, 15, 300, 200
-size = hidden // heads
+threads, device, sizes = (*sys.argv[1:], *("1", "cpu", "published")[len(sys.argv) - 1:])
+hidden, heads, frames = 1152, 16, 15
+batch, space, picture = {"published": (1, 300, 256), "480p": (2, 30 * 54, 512)}[sizes]
+keys, size = 200, hidden // heads   # keys: of a batch entry
 
 
 class RmsNorm(nn.Module):
@@ -58,9 +62,9 @@ class CrossAttention(nn.Module):
         self.q, self.kv, self.proj = nn.Linear(hidden, hidden), nn.Linear(hidden, 2 * hidden), nn.Linear(hidden, hidden)
 
     def mix(self, q, kv):
-        q = q.view(1, -1, heads, size).transpose(1, 2)
-        k, v = kv.view(1, -1, 2, heads, size).permute(2, 0, 3, 1, 4).unbind(0)
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(1, -1, hidden)
+        q = q.view(batch, -1, heads, size).transpose(1, 2)
+        k, v = kv.view(batch, -1, 2, heads, size).permute(2, 0, 3, 1, 4).unbind(0)
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, -1, hidden)
 
     def forward(self, x, y):
         return self.proj(self.mix(self.q(x), self.kv(y)))
@@ -87,14 +91,14 @@ class Block(nn.Module):
         self.attention, self.cross, self.mlp = Attention(temporal), CrossAttention(), Mlp()
         self.table = nn.Parameter(torch.randn(6, hidden))
 
-    def forward(self, x, y, time):   # x [1, frames * space, hidden]
-        shift1, scale1, gate1, shift2, scale2, gate2 = (self.table[None] + time.reshape(1, 6, -1)).chunk(6, dim=1)
+    def forward(self, x, y, time):   # x [batch, frames * space, hidden]
+        shift1, scale1, gate1, shift2, scale2, gate2 = (self.table[None] + time.reshape(batch, 6, -1)).chunk(6, dim=1)
         h = modulated(self.norm1, x, shift1, scale1)
         if self.temporal:
-            h = h.view(frames, space, hidden).transpose(0, 1)
-            h = self.attention(h).transpose(0, 1).reshape(1, -1, hidden)
+            h = h.view(batch, frames, space, hidden).transpose(1, 2).reshape(-1, frames, hidden)
+            h = self.attention(h).view(batch, space, frames, hidden).transpose(1, 2).reshape(batch, -1, hidden)
         else:
-            h = self.attention(h.view(frames, space, hidden)).view(1, -1, hidden)
+            h = self.attention(h.view(-1, space, hidden)).view(batch, -1, hidden)
         x = x + gate1 * h
         x = x + self.cross(x, y)
         return x + gate2 * self.mlp(modulated(self.norm2, x, shift2, scale2))
@@ -139,27 +143,27 @@ def vae_decode(channels_last):
     from diffusers import AutoencoderKL
     vae = AutoencoderKL(down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
                         block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4, norm_num_groups=32).eval()
-    z = torch.rand(1, 4, 32, 32)
+    z = torch.rand(1, 4, picture // 8, picture // 8)
     if channels_last:
         vae, z = vae.to(memory_format=torch.channels_last), z.to(memory_format=torch.channels_last)
     return lambda: vae.decode(z).sample
 
 
 def stage(name):
-    x = torch.rand(1, frames * space, hidden)
-    factor = torch.rand(1, 1, hidden)
+    x = torch.rand(batch, frames * space, hidden)
+    factor = torch.rand(batch, 1, hidden)
     if name.startswith("gemm"):
         return matrix_product(name)
     if name.startswith("conv"):
         return convolution(name)
     if name == "spatial-attention":
-        attention, qkv = Attention(False), torch.rand(frames, space, 3 * hidden)
+        attention, qkv = Attention(False), torch.rand(batch * frames, space, 3 * hidden)
         return lambda: attention.mix(qkv)
     if name == "temporal-attention":
-        attention, qkv = Attention(True), torch.rand(space, frames, 3 * hidden)
+        attention, qkv = Attention(True), torch.rand(batch * space, frames, 3 * hidden)
         return lambda: attention.mix(qkv)
     if name == "cross-attention":
-        cross, kv = CrossAttention(), torch.rand(1, keys, 2 * hidden)
+        cross, kv = CrossAttention(), torch.rand(batch, keys, 2 * hidden)
         return lambda: cross.mix(x, kv)
     if name == "norm-modulate":
         norm = nn.LayerNorm(hidden, eps=1e-6, elementwise_affine=False)
@@ -167,16 +171,16 @@ def stage(name):
     if name == "gate-residual":
         return lambda: x + factor * x
     if name.startswith("projection"):
-        projection, h = nn.Linear(hidden, hidden), torch.rand(1, frames * space, hidden)
+        projection, h = nn.Linear(hidden, hidden), torch.rand(batch, frames * space, hidden)
         return lambda: x + factor * projection(h) if name.endswith("gated") else projection(h)
     if name == "gelu":
-        inner = torch.rand(1, frames * space, 4 * hidden)
+        inner = torch.rand(batch, frames * space, 4 * hidden)
         return lambda: F.gelu(inner, approximate="tanh")
     if name == "mlp":
         mlp = Mlp()
         return lambda: mlp(x)
     if name == "stdit3-pair":
-        blocks, y, time = (Block(False), Block(True)), torch.rand(1, keys, hidden), torch.rand(1, 6 * hidden)
+        blocks, y, time = (Block(False), Block(True)), torch.rand(batch, keys, hidden), torch.rand(batch, 6 * hidden)
         return lambda: blocks[1](blocks[0](x, y, time), y, time)
     if name == "latte-pair":
         return latte_pair()
@@ -192,16 +196,38 @@ def run(name):
     return torch.compile(eager) if name.endswith("-compiled") else eager
 
 
-torch.set_num_threads(int(sys.argv[1]))
+def seconds_on_gpu(run, runs):
+    """Of a run, from an idle device to an idle device."""
+    torch.cuda.synchronize()
+    start = time.monotonic()
+    for _ in range(runs):
+        run()
+    torch.cuda.synchronize()
+    return (time.monotonic() - start) / runs
+
+
+def measured(run):
+    if device == "cuda":
+        return {"wall_seconds": seconds_on_gpu(run, max(1, min(1000, int(0.05 / seconds_on_gpu(run, 1)))))}
+    start, wall_start = time.process_time(), time.monotonic()
+    run()
+    return {"cpu_seconds": time.process_time() - start, "wall_seconds": time.monotonic() - wall_start}
+
+
+torch.set_num_threads(int(threads))
+torch.set_default_device(device)
 torch.manual_seed(1)
 kept = None
 with torch.inference_mode():
     for line in sys.stdin:
         name = line.strip()
-        if kept is None or kept[0] != name:
-            kept = (name, run(name))
-            for _ in range(2):
-                kept[1]()
-        start, wall_start = time.process_time(), time.monotonic()
-        kept[1]()
-        print(json.dumps({"stage": name, "cpu_seconds": time.process_time() - start, "wall_seconds": time.monotonic() - wall_start}), flush=True)
+        try:
+            if kept is None or kept[0] != name:
+                kept = None   # the memory of one stage at a time
+                kept = (name, run(name))
+                for _ in range(3 if device == "cuda" else 2):
+                    kept[1]()
+            answer = measured(kept[1])
+        except (ImportError, RuntimeError) as missing:   # no diffusers, or not as much memory
+            kept, answer = None, {"missing": str(missing).splitlines()[0][:80]}
+        print(json.dumps({"stage": name, **answer}), flush=True)

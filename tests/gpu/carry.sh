@@ -16,5 +16,6 @@ mkdir -p $carried/tests $carried/lib
 for program in pyracast tests/kernels_tests; do strip -o $carried/$program build/gpu/$program; done
 ldd build/gpu/pyracast build/gpu/tests/kernels_tests | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
     grep -vE '/lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|cublasLt|cudnn)\.so' | xargs cp -L -t $carried/lib
+python3 -m pip download -q --no-deps --only-binary=:all: -d $carried/wheels "$(grep '^diffusers' tests/bench/requirements.txt)"   # for peers
 tar czf $carried.tar.gz -C $carried .
 du -h $carried.tar.gz

@@ -8,6 +8,8 @@
 #               10 % of each tensor's norm, with cuDNN's attention and without
 #   bench       a denoising step in bfloat16 and fp8, and a decoding, at 480p and 240p; stages of the networks in bfloat16, with cuDNN and
 #               without, and in float32
+#   peers       blocks, attentions and a decoding beside PyTorch's in bfloat16, eager and compiled, in one run (tests/bench/peers.py --gpu);
+#               takes a python3 with PyTorch
 #   sanitizer   the kernels' tests under compute-sanitizer: memcheck, racecheck, synccheck, initcheck
 #   cpu         the kernels' tests through the emulation of a GPU; by name only
 # Without a part: all but the last, to the end, whatever fails. Results: build/gpu/report (or $REPORT), a JSON file a part, all of them in
@@ -25,7 +27,7 @@ for tool in nvcc compute-sanitizer; do   # where CUDA is installed and not on th
     command -v $tool >/dev/null || [ ! -x /usr/local/cuda/bin/$tool ] || export PATH=$PATH:/usr/local/cuda/bin
 done
 jobs=$(nproc)
-declare -A limits=([build]=300 [tests]=120 [parity]=200 [bench]=240 [sanitizer]=240 [cpu]=300)   # seconds
+declare -A limits=([build]=300 [tests]=120 [parity]=200 [bench]=240 [peers]=200 [sanitizer]=240 [cpu]=300)   # seconds
 
 without_a_gpu() {   # says why no GPU can be used, or nothing
     local why
@@ -133,6 +135,22 @@ part_bench() {
     return $failed
 }
 
+part_peers() {
+    need_the_gpu || return 1
+    local failed=0
+    if compgen -G 'build/gpu/wheels/*.whl' >/dev/null; then   # diffusers
+        python3 -m pip install -q --no-index --no-deps --upgrade --target build/gpu/python build/gpu/wheels/*.whl &&
+            export PYTHONPATH=$PWD/build/gpu/python${PYTHONPATH:+:$PYTHONPATH}
+    fi
+    compare() {   # PyTorch finds its own libraries
+        LD_LIBRARY_PATH=$plain_library_path python3 tests/bench/peers.py --gpu --library-path "${LD_LIBRARY_PATH-}" --repeats 5 \
+            --json "$report/peers-$1.json" "${@:2}" || failed=1
+    }
+    compare bfloat16 stdit3-pair vae-decode latte-pair spatial-attention temporal-attention cross-attention mlp
+    compare fp8 --dtype fp8 stdit3-pair latte-pair mlp
+    return $failed
+}
+
 part_sanitizer() {
     need_the_gpu || return 1
     command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not there"; return 1; }
@@ -166,10 +184,12 @@ def output(*command):
         return None
 report = {"gpu": output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"),
           "nvcc": (output("nvcc", "--version") or "").splitlines()[-1:], "revision": output("git", "describe", "--always", "--dirty"),
-          "parts": [json.loads((folder / f"{part}.json").read_text()) for part in ("build", "tests", "parity", "bench", "sanitizer", "cpu")
+          "parts": [json.loads((folder / f"{part}.json").read_text()) for part in ("build", "tests", "parity", "bench", "peers", "sanitizer", "cpu")
                     if (folder / f"{part}.json").exists()]}
 for path in sorted(folder.glob("*.jsonl")):
     report[path.stem] = [json.loads(line) for line in path.read_text().splitlines()]
+for path in sorted(folder.glob("peers-*.json")):
+    report[path.stem] = json.loads(path.read_text())
 for path in sorted(folder.glob("bench-*.txt")):
     report[path.stem] = path.read_text().splitlines()
 (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -181,7 +201,7 @@ run_part() {   # in a shell of its own, which the limit ends
     local start end code
     echo "== $1"
     start=$(date +%s)
-    INSIDE=$1 carried=$carried timeout -k 5 "${limits[$1]}" bash "$self" 2>&1 | tee "$report/$1.log"
+    INSIDE=$1 carried=$carried plain_library_path=$plain_library_path timeout -k 5 "${limits[$1]}" bash "$self" 2>&1 | tee "$report/$1.log"
     code=${PIPESTATUS[0]}
     end=$(date +%s)
     [ "$code" != 124 ] || echo "== $1 was ended after ${limits[$1]} s"
@@ -191,6 +211,7 @@ run_part() {   # in a shell of its own, which the limit ends
     return "$code"
 }
 
+plain_library_path=${plain_library_path-${LD_LIBRARY_PATH-}}
 prefix= cuda_folders= carried=${carried-}
 unpack_packages || exit 1
 find_cuda_libraries
@@ -198,7 +219,7 @@ find_cuda_libraries
 unpack_carried
 
 failed=0
-for part in ${*:-build tests parity bench sanitizer}; do
+for part in ${*:-build tests parity bench peers sanitizer}; do
     [ -n "${limits[$part]-}" ] || { echo "there is no part \"$part\"; known are: ${!limits[*]}"; exit 64; }
     run_part "$part" || failed=$((failed + 1))
 done

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/error.hpp"
 #include "program.hpp"
 
 namespace pyracast::testing {
@@ -66,6 +67,21 @@ TEST_F(Bench, SaysNothingOfAPeakThatItDoesNotMeasure) {
   EXPECT_GT(json["stages"][0]["gflop_per_second"], 0);
 }
 
+// What measures in turns with another program (tests/bench/peers.py).
+TEST_F(Bench, AnswersNamesOnStandardInputWithALineEach) {
+  const fs::path names = file("names", "gelu\nnorm-modulate\ngelu\nnothing\n");
+  const Ended ended = run({"bash", "-c", concat("'" PYRACAST "' bench --size demo --on-request < '", names.string(), "'")});
+  EXPECT_EQ(ended.code, 64);
+  std::istringstream lines(ended.output);
+  for (const char* name : {"gelu", "norm-modulate", "gelu"}) {
+    std::string line;
+    ASSERT_TRUE(std::getline(lines, line)) << ended.output;
+    EXPECT_EQ(Json::parse(line)["stage"], name);
+    EXPECT_GT(Json::parse(line)["latest"], 0);
+  }
+  EXPECT_THAT(ended.output, HasSubstr("there is no stage \"nothing\""));
+}
+
 TEST_F(Bench, RefusesModelsThatDoNotExistAndSizesThatCannotBe) {
   const auto refused = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {PYRACAST, "bench", "--phases", "step"});
@@ -77,6 +93,7 @@ TEST_F(Bench, RefusesModelsThatDoNotExistAndSizesThatCannotBe) {
   EXPECT_THAT(refused({"--halves", "3"}), HasSubstr("halves"));
   EXPECT_THAT(refused({"--height", "8"}), HasSubstr("at least 16"));
   EXPECT_THAT(refused({"--phases", "step,txt"}), HasSubstr("phases names \"txt\", the nearest is \"text\""));
+  EXPECT_THAT(refused({"--phases", "stages", "--size", "720p"}), HasSubstr("expected published, 480p or demo"));
   const std::string stages = refused({"--phases", "stages", "--stages", "gelu,layer*"});
   EXPECT_THAT(stages, HasSubstr("stages names \"layer*\""));
   EXPECT_THAT(stages, ::testing::Not(HasSubstr("GFLOP/s"))) << "before anything is timed";

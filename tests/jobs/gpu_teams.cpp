@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "program.hpp"
 
@@ -13,6 +14,19 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+
+using GpuBench = GenerateTest;
+
+TEST_F(GpuBench, AnswersNamesOnStandardInputWithWallSeconds) {
+  const fs::path names = file("names", "norm-modulate\nnorm-modulate\n");
+  const Ended ended =
+      run({"bash", "-c", "'" EMULATED_PYRACAST "' bench --device cuda --dtype bfloat16 --size demo --on-request < '" + names.string() + "'"});
+  ASSERT_EQ(ended.code, 0) << ended.output;
+  std::istringstream lines(ended.output);
+  int answers = 0;
+  for (std::string line; std::getline(lines, line); ++answers) EXPECT_GT(nlohmann::json::parse(line)["wall_seconds"], 0) << line;
+  EXPECT_EQ(answers, 2);
+}
 
 class GpuTeams : public GenerateTest {
  protected:
