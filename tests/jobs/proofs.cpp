@@ -173,7 +173,7 @@ TEST_F(Proofs, AnExportOfAnUnfinishedDatasetEndsAsOneUnlessToldThatItIsPartial) 
   const std::vector<std::string> to{"--to", (folder / "tars").string()};
   const Ended some = job("export", "out", to);
   EXPECT_EQ(some.code, 75) << some.output;
-  EXPECT_THAT(some.output, HasSubstr("samples are still to be made: end the generate of "));
+  EXPECT_THAT(some.output, HasSubstr(" still to be made: end the generate of "));
   EXPECT_EQ(job("export", "out", {to[0], to[1], "--partial", "true"}).code, 0);
   ASSERT_EQ(run(command(1, prompts, "out")).code, 0);
   const Ended all = job("export", "out", to);
