@@ -200,7 +200,7 @@ class StoredOutputsOfGpus : public GpuTeams {
     return run(words);
   }
   std::vector<std::string> words_on_gpu_of(int64_t bytes, const std::string& command, const std::vector<std::string>& settings) const {
-    std::vector<std::string> words{MPIEXEC,           "-n",   "1", "-x", "EMULATED_REPORT=1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(bytes),
+    std::vector<std::string> words{MPIEXEC, "-n", "1", "-x", "EMULATED_REPORT=1", "-x", "EMULATED_GPU_BYTES=" + std::to_string(bytes),
                                    EMULATED_PYRACAST, command};
     words.insert(words.end(), settings.begin(), settings.end());
     return words;
@@ -284,9 +284,9 @@ TEST_F(StoredOutputsOfGpus, OfAGalleryAreKeptAsThoseOfADataset) {
 
 // With a tiny snapshot, since a search makes many videos.
 TEST_F(StoredOutputsOfGpus, OfMeasurementsAreKeptWhereTheSettingsSayAndRefusedWhereTheyDoNotFit) {
-  const std::vector<std::string> settings{"--device",        "cuda",    "--dtype",   "float32",  "--model",   "latte-1",       "--snapshot",
-                                          snapshot.string(), "--steps", "4",         "--height", "16",        "--width",       "16",
-                                          "--frames",        "1",       "--samples", "1",        "--prompts", prompts.string()};
+  const std::vector<std::string> settings{"--device", "cuda", "--dtype", "float32", "--model", "latte-1", "--snapshot",
+                                          snapshot.string(), "--steps", "4", "--height", "16", "--width", "16",
+                                          "--frames", "1", "--samples", "1", "--prompts", prompts.string()};
   const auto tuned = [&](const std::string& place) {
     std::vector<std::string> more = output(place);
     more.insert(more.end(), {"--block-groups", "1", "--rounds", "1", "--unconditional-half", "false", "--stored-outputs", place});

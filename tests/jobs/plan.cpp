@@ -248,8 +248,8 @@ TEST_F(Plan, IsSimulatedOnNodesThatFail) {
   const Json plan = planned();
   const std::string file_of_plan = file("plan.json", plan.dump()).string();
   const auto simulated = [&](std::vector<std::string> more) {
-    std::vector<std::string> all{PYRACAST,  "simulate", "--plan",          file_of_plan, "--per-node", "true",
-                                 "--nodes", "1,4",      "--requeue-delay", "5",          "--runs",     "3"};
+    std::vector<std::string> all{PYRACAST, "simulate", "--plan", file_of_plan, "--per-node", "true",
+                                 "--nodes", "1,4", "--requeue-delay", "5", "--runs", "3"};
     all.insert(all.end(), more.begin(), more.end());
     return run(all);
   };

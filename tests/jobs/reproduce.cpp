@@ -170,8 +170,8 @@ TEST_P(Reproduce, HoldsForEveryFamilyWithBroadcastingAndOnTeams) {
   const auto broadcast = file("pab.json", R"({"spatial_broadcast": true, "spatial_range": 2, "spatial_threshold": [100, 900]})");
   const auto words = [&](std::vector<std::string> more) {
     std::vector<std::string> all{
-        PYRACAST,    "generate",       "--model",     GetParam(),         "--snapshot", snapshot.string(),         "--steps", "5",
-        "--prompts", prompts.string(), "--broadcast", broadcast.string(), "--output",   (folder / "out").string(), "--save",  "latents,embeddings"};
+        PYRACAST, "generate", "--model", GetParam(), "--snapshot", snapshot.string(), "--steps", "5",
+        "--prompts", prompts.string(), "--broadcast", broadcast.string(), "--output", (folder / "out").string(), "--save", "latents,embeddings"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };

@@ -81,7 +81,7 @@ struct TileProduct {
 };
 
 // Deep ones come in parts, wide ones in several tasks, and the last one is written past the caches.
-const std::tuple<int64_t, int64_t, int64_t> tile_product_sizes[] = {{1, 1, 1},      {5, 17, 33},      {33, 32, 64},   {260, 577, 40},
+const std::tuple<int64_t, int64_t, int64_t> tile_product_sizes[] = {{1, 1, 1}, {5, 17, 33}, {33, 32, 64}, {260, 577, 40},
                                                                     {70, 1153, 31}, {40, 2400, 1200}, {300, 96, 4096}};
 
 TEST(TileProducts, AreThoseOfTheRoundedFactors) {
