@@ -24,7 +24,10 @@ if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY
 case $LAUNCHER in
     srun)   # a step does not take over what sbatch was told of a task's CPUs
         export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
-        launcher=(srun --mpi=pmix --kill-on-bad-exit=1 --immediate="$STEP_SECONDS") ;;
+        launcher=(srun --mpi=pmix --kill-on-bad-exit=1 --immediate="$STEP_SECONDS")
+        # Bound to its own, a rank may be kept from the other GPUs of its node (cgroups), and NCCL needs the way there: ranks share out
+        # what they all see.
+        if [ -n "${SLURM_GPUS_ON_NODE:-}" ]; then launcher+=(--gpu-bind=none); fi ;;
     mpirun)   # waits so many seconds between TERM and KILL, for one rank after the other, also where all end by themselves
         launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 3)
         # Its one daemon on each node would get the GPUs of one task, for all ranks there.
