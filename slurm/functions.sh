@@ -25,9 +25,9 @@ case $LAUNCHER in
     srun)   # a step does not take over what sbatch was told of a task's CPUs
         export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
         launcher=(srun --mpi=pmix --kill-on-bad-exit=1 --immediate="$STEP_SECONDS")
-        # Bound to its own, a rank may be kept from the other GPUs of its node (cgroups), and NCCL needs the way there: ranks share out
-        # what they all see.
-        if [ -n "${SLURM_GPUS_ON_NODE:-}" ]; then launcher+=(--gpu-bind=none); fi ;;
+        # Bound to its own, a rank may be kept from the other GPUs of its node (cgroups), and NCCL needs the way there. A step that is told
+        # of no task's GPUs has all of the job, of which ranks share out what they see.
+        unset SLURM_GPUS_PER_TASK SLURM_TRES_PER_TASK ;;
     mpirun)   # waits so many seconds between TERM and KILL, for one rank after the other, also where all end by themselves
         launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}" --mca odls_base_sigkill_timeout 3)
         # Its one daemon on each node would get the GPUs of one task, for all ranks there.
