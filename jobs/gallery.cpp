@@ -88,8 +88,7 @@ std::vector<Way> ways_of(const GallerySettings& settings, int steps) {
 /// One sample in one way by the team; nothing where the job was asked to stop.
 std::optional<VideoResult> made(const GenerateSettings& settings, const SampleToMeasure& sample, const BroadcastPolicy& policy,
                                 OutputPlace stored_outputs, const TeamChannels& team, VideoPipeline& pipeline) {
-  const DType dtype = weight_storage(settings.model).dtype.value_or(DType::float32);
-  const auto noise = noise_of(sample.row, sample.number, sample.request.steps, settings, dtype);
+  const auto noise = noise_of(sample.row, sample.number, sample.request.steps, settings);
   VideoRun run{*noise};
   run.read_reference = reader_of_references(settings);
   run.broadcast = policy;

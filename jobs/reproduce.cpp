@@ -115,7 +115,7 @@ class Remaker {
     const auto sample = uint32_t(stored.record.sample);
     const VideoRequest request = requests_(row);
     auto again = make_audited(audit_, row, sample, team_.leads(), [&](bool reuses) {
-      const auto noise = noise_of(row, sample, request.steps, settings_, weight_storage(settings_.model).dtype.value_or(DType::float32));
+      const auto noise = noise_of(row, sample, request.steps, settings_);
       VideoRun run{*noise};
       run.read_reference = reader_of_references(settings_);
       if (reuses) run.broadcast = requests_.broadcast();

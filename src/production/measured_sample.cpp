@@ -54,8 +54,7 @@ std::vector<SampleToMeasure> samples_of(const GenerateSettings& settings, int64_
 }
 
 std::optional<VideoResult> denoise_sample(const GenerateSettings& settings, const SampleToMeasure& sample, MeasuredRun how, VideoPipeline& pipeline) {
-  const DType dtype = weight_storage(settings.model).dtype.value_or(DType::float32);
-  const auto noise = noise_of(sample.row, sample.number, how.steps, settings, dtype);
+  const auto noise = noise_of(sample.row, sample.number, how.steps, settings);
   VideoRequest request = sample.request;
   request.steps = how.steps;
   VideoRun run{*noise};

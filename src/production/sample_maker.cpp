@@ -84,8 +84,7 @@ bool SampleMaker::make(const Sample& sample) {
 VideoResult SampleMaker::make_pass(const Sample& sample, bool reuses, bool decodes) {
   const GenerateSettings& settings = job_.settings;
   const std::string& id = sample.row.id;
-  const DType dtype = weight_storage(settings.model).dtype.value_or(DType::float32);
-  const auto noise = noise_of(sample.row, sample.number, sample.request.steps, settings, dtype);
+  const auto noise = noise_of(sample.row, sample.number, sample.request.steps, settings);
   VideoRun run{*noise};
   run.read_reference = reader_of_references(settings);
   if (reuses) run.broadcast = job_.requests.broadcast();

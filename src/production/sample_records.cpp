@@ -11,13 +11,13 @@ namespace pyracast {
 
 uint64_t seed_of(const Prompt& row, const GenerateSettings& settings) { return row.seed.value_or(settings.seed); }
 
-std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, int steps, const GenerateSettings& settings, DType dtype) {
+std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, int steps, const GenerateSettings& settings) {
   const uint64_t seed = seed_of(row, settings);
   if (settings.noise == "philox") return std::make_unique<PhiloxNoise>(seed, row.id, sample);
   require(settings.noise == "torch", "noise is \"", settings.noise, "\", expected philox or torch");
   // A row's own seed is what torch.manual_seed would be given; without one every row needs a seed of its own.
   const uint64_t own = row.seed ? seed : std::stoull(sha256(concat(seed, '\n', row.id)).substr(0, 8), nullptr, 16);
-  return std::make_unique<TorchNoise>(own + sample, dtype, steps);
+  return std::make_unique<TorchNoise>(own + sample, weight_storage(settings.model).dtype.value_or(DType::float32), steps);
 }
 
 std::filesystem::path folder_of_references(const GenerateSettings& settings) {

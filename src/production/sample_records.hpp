@@ -10,7 +10,7 @@ namespace pyracast {
 uint64_t seed_of(const Prompt& row, const GenerateSettings& settings);
 
 /// The noise of a sample that is made in so many steps, as the settings say (philox or torch).
-std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, int steps, const GenerateSettings& settings, DType dtype);
+std::unique_ptr<NoiseSource> noise_of(const Prompt& row, uint32_t sample, int steps, const GenerateSettings& settings);
 
 /// The folder that the reference_path of a manifest's rows starts from; empty: the current one, as of standard input and pipes.
 std::filesystem::path folder_of_references(const GenerateSettings& settings);
